@@ -1,0 +1,78 @@
+package file
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"path"
+	"slices"
+	"strings"
+
+	"throng/blob"
+)
+
+// errStop ends a walk whose reader wants no more.
+var errStop = errors.New("stop")
+
+// List implements [blob.Store]. A prefix that no key can begin with finds
+// nothing.
+func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[blob.Info, error] {
+	return func(yield func(blob.Info, error) bool) {
+		err := s.walk(ctx, ".", prefix, yield)
+		if err != nil && !errors.Is(err, errStop) {
+			yield(blob.Info{}, fmt.Errorf("list blobs: %w", err))
+		}
+	}
+}
+
+// walk yields the blobs below dir that begin with prefix. Entries are ordered
+// as their keys are: a folder by its name with a slash, so that "a-b" comes
+// before what is in "a" ('-' is less than '/').
+func (s *Store) walk(ctx context.Context, dir, prefix string, yield func(blob.Info, error) bool) error {
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	entries, err := fs.ReadDir(s.root.FS(), dir)
+	if err != nil {
+		return ignoreAbsent(err)
+	}
+	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(sortName(a), sortName(b)) })
+	for _, entry := range entries {
+		key := path.Join(dir, entry.Name())
+		if blob.CheckKey(entry.Name()) != nil {
+			continue // the folder of temporary files, or what others put here
+		}
+		if entry.IsDir() {
+			folder := key + "/"
+			if strings.HasPrefix(folder, prefix) || strings.HasPrefix(prefix, folder) {
+				if err := s.walk(ctx, key, prefix, yield); err != nil {
+					return err
+				}
+			}
+			continue
+		}
+		if !entry.Type().IsRegular() || !strings.HasPrefix(key, prefix) {
+			continue
+		}
+		info, err := entry.Info()
+		if err != nil {
+			if ignoreAbsent(err) == nil {
+				continue // deleted meanwhile
+			}
+			return err
+		}
+		if !yield(toInfo(key, info), nil) {
+			return errStop
+		}
+	}
+	return nil
+}
+
+func sortName(entry fs.DirEntry) string {
+	if entry.IsDir() {
+		return entry.Name() + "/"
+	}
+	return entry.Name()
+}
