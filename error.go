@@ -1,0 +1,91 @@
+package throng
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Code says what sort of failure an error is. The API answers it as it stands.
+type Code string
+
+// The codes, each with the HTTP status that api gives it.
+const (
+	Invalid          Code = "invalid_request"   // 400
+	Unauthorized     Code = "unauthorized"      // 401
+	Forbidden        Code = "forbidden"         // 403: the message names the missing grant
+	CreditsExhausted Code = "credits_exhausted" // 403
+	NotFound         Code = "not_found"         // 404
+	MethodNotAllowed Code = "method_not_allowed"
+	Conflict         Code = "conflict"          // 409
+	TooLarge         Code = "too_large"         // 413
+	Unsupported      Code = "unsupported_media" // 415
+	RateLimited      Code = "rate_limited"      // 429
+	Unavailable      Code = "unavailable"       // 503
+	Internal         Code = "internal"          // 500: its text never leaves the process
+)
+
+// Detail is one problem of a request.
+type Detail struct {
+	Path    string `json:"path"` // of the field, as in parameters[1].age.ranges[0]
+	Message string `json:"message"`
+}
+
+// Error is a failure that a caller may read. Whatever else an error chain
+// holds stays in the process.
+type Error struct {
+	Code    Code
+	Message string
+	Details []Detail
+	// RetryAfter tells when a repeat can help; 0 says nothing.
+	RetryAfter time.Duration
+	// Header are further response headers that belong to the answer.
+	err error
+}
+
+// Error gives the message, and the cause where there is one.
+func (e *Error) Error() string {
+	if e.err != nil {
+		return e.Message + ": " + e.err.Error()
+	}
+	return e.Message
+}
+
+// Unwrap gives the cause.
+func (e *Error) Unwrap() error { return e.err }
+
+// Errorf makes an error with a code. The text is for callers: it names no
+// person, no identifier and nothing of the inside. A %w keeps its error as
+// the cause, and its text, too, goes to the caller.
+func Errorf(code Code, format string, args ...any) *Error {
+	err := fmt.Errorf(format, args...)
+	return &Error{Code: code, Message: err.Error(), err: nonText(err)}
+}
+
+// nonText keeps what errors.Is needs of a formatted error without printing it twice.
+func nonText(err error) error {
+	if u := errors.Unwrap(err); u != nil {
+		return silent{u}
+	}
+	return nil
+}
+
+type silent struct{ error }
+
+func (s silent) Unwrap() error { return s.error }
+
+// CodeOf finds the code of an error chain; Internal where it has none.
+func CodeOf(err error) Code {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Code
+	}
+	return Internal
+}
+
+// MessageOf is the text that may leave the process.
+func MessageOf(err error) string {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Message
+	}
+	return "internal error"
+}
