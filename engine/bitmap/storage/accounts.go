@@ -1,0 +1,223 @@
+package storage
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"slices"
+	"unicode"
+	"unicode/utf8"
+
+	"throng/query"
+)
+
+// The names of accounts: a stringTable with the id, the screen name and the
+// name of each, network by network, by id; then (u32 each) the accounts that
+// have a screen name, network by network, by folded screen name, then id.
+// meta: bytes of strings u64, and for each network: accounts u32, named u32.
+// It is verified wholly when it is opened.
+
+func networks() []query.Field {
+	return []query.Field{query.Twitter, query.Twitch, query.YouTube, query.Instagram, query.TikTok}
+}
+
+// FoldName appends the form in which screen names are compared to dst:
+// trimmed, without one leading @, in lower case.
+func FoldName(dst, name []byte) []byte {
+	name = bytes.TrimSpace(name)
+	name = bytes.TrimSpace(bytes.TrimPrefix(name, []byte{'@'}))
+	for i := 0; i < len(name); {
+		r, size := utf8.DecodeRune(name[i:])
+		dst = utf8.AppendRune(dst, unicode.ToLower(r))
+		i += size
+	}
+	return dst
+}
+
+// AccountRecord is an account as it is stored. Read, its slices alias the
+// mapping and must not be written to.
+type AccountRecord struct{ ID, ScreenName, Name []byte }
+
+// Accounts is the mapped file of names. It is safe for concurrent use until
+// Close.
+type Accounts struct {
+	*file
+	values stringTable
+	names  []uint32
+	byID   map[query.Field][2]int // accounts of a network: from, to
+	byName map[query.Field][2]int // positions in names
+}
+
+// OpenAccounts maps the file of names and verifies it.
+func OpenAccounts(path string) (*Accounts, error) {
+	f, err := openFile(path, kindAccounts)
+	if err != nil {
+		return nil, err
+	}
+	a := &Accounts{file: f, byID: map[query.Field][2]int{}, byName: map[query.Field][2]int{}}
+	if err := a.open(); err != nil {
+		f.Close() //nolint:errcheck // the first error is the one to tell
+		return nil, err
+	}
+	return a, nil
+}
+
+func (a *Accounts) open() error {
+	nets := networks()
+	if len(a.meta) != 8+8*len(nets) {
+		return a.corrupt("directory has a wrong length")
+	}
+	le := binary.LittleEndian
+	data, size := le.Uint64(a.meta), uint64(len(a.payload))
+	var n, named uint64
+	for i, f := range nets {
+		k, m := uint64(le.Uint32(a.meta[8+8*i:])), uint64(le.Uint32(a.meta[12+8*i:]))
+		a.byID[f] = [2]int{int(n), int(n + k)}
+		a.byName[f] = [2]int{int(named), int(named + m)}
+		n, named = n+k, named+m
+	}
+	if data > size || stringsSize(3*n, data)+4*named != size {
+		return a.corrupt("directory does not fit the file")
+	}
+	if err := a.check(0, size); err != nil {
+		return err
+	}
+	var ok bool
+	if a.values, ok = readStrings(a.payload, 3*n, data); !ok {
+		return a.corrupt("names contradict themselves")
+	}
+	a.names = view[uint32](a.payload[stringsSize(3*n, data):])
+	for f, r := range a.byName {
+		for _, i := range a.names[r[0]:r[1]] {
+			if int(i) < a.byID[f][0] || int(i) >= a.byID[f][1] {
+				return a.corrupt("order of names contradicts itself")
+			}
+		}
+	}
+	return nil
+}
+
+// Len is the number of accounts of a network.
+func (a *Accounts) Len(network query.Field) int {
+	r := a.byID[network]
+	return r[1] - r[0]
+}
+
+func (a *Accounts) record(i int) AccountRecord {
+	return AccountRecord{ID: a.values.at(3 * i), ScreenName: a.values.at(3*i + 1), Name: a.values.at(3*i + 2)}
+}
+
+// ByID finds an account of a network by its exact id.
+func (a *Accounts) ByID(network query.Field, id []byte) (AccountRecord, bool) {
+	r := a.byID[network]
+	from, to := r[0], r[1]
+	for from < to {
+		mid := int(uint(from+to) >> 1)
+		switch c := bytes.Compare(a.values.at(3*mid), id); {
+		case c == 0:
+			return a.record(mid), true
+		case c < 0:
+			from = mid + 1
+		default:
+			to = mid
+		}
+	}
+	return AccountRecord{}, false
+}
+
+// ByName finds the accounts of a network that have a screen name, which is in
+// the form of [FoldName]; in order of id.
+func (a *Accounts) ByName(network query.Field, folded []byte) []AccountRecord {
+	r := a.byName[network]
+	names := a.names[r[0]:r[1]]
+	var scratch []byte
+	compare := func(i uint32, want []byte) int {
+		scratch = FoldName(scratch[:0], a.values.at(3*int(i)+1))
+		return bytes.Compare(scratch, want)
+	}
+	at, _ := slices.BinarySearchFunc(names, folded, compare)
+	var found []AccountRecord
+	for _, i := range names[at:] {
+		if compare(i, folded) != 0 {
+			break
+		}
+		found = append(found, a.record(int(i)))
+	}
+	return found
+}
+
+// AccountsWriter writes the file of names. It keeps some forty bytes an
+// account and the folded names in memory. It is for one goroutine.
+type AccountsWriter struct {
+	w      *fileWriter
+	name   string
+	s      stringWriter
+	nets   []query.Field
+	counts []uint32
+	named  [][]foldedName
+	net    int
+	last   []byte
+	n      uint32
+}
+
+type foldedName struct {
+	name []byte
+	at   uint32
+}
+
+// NewAccountsWriter creates the file of names under dir.
+func NewAccountsWriter(dir, name string) (*AccountsWriter, error) {
+	w, err := newFileWriter(join(dir, name), kindAccounts)
+	if err != nil {
+		return nil, err
+	}
+	nets := networks()
+	return &AccountsWriter{
+		w: w, name: name, s: stringWriter{w: w}, nets: nets,
+		counts: make([]uint32, len(nets)), named: make([][]foldedName, len(nets)),
+	}, nil
+}
+
+// Add writes an account. Accounts come network by network in the order of
+// query.TermFields, inside a network by id, each once.
+func (aw *AccountsWriter) Add(network query.Field, r AccountRecord) error {
+	i := slices.Index(aw.nets, network)
+	if i < aw.net || i == aw.net && aw.counts[i] > 0 && bytes.Compare(aw.last, r.ID) >= 0 {
+		return errors.New("write accounts: accounts are out of order")
+	}
+	aw.net = i
+	aw.last = append(aw.last[:0], r.ID...)
+	aw.counts[i]++
+	aw.s.add(r.ID)
+	aw.s.add(r.ScreenName)
+	aw.s.add(r.Name)
+	if f := FoldName(nil, r.ScreenName); len(f) > 0 {
+		aw.named[i] = append(aw.named[i], foldedName{f, aw.n})
+	}
+	aw.n++
+	return aw.w.err
+}
+
+// Close ends the file and makes it durable.
+func (aw *AccountsWriter) Close() (FileSum, error) {
+	data := aw.s.end()
+	le := binary.LittleEndian
+	meta := le.AppendUint64(nil, data)
+	for i, names := range aw.named {
+		slices.SortFunc(names, func(a, b foldedName) int {
+			if c := bytes.Compare(a.name, b.name); c != 0 {
+				return c
+			}
+			return int(a.at) - int(b.at)
+		})
+		for _, n := range names {
+			aw.w.write(le.AppendUint32(nil, n.at))
+		}
+		meta = le.AppendUint32(meta, aw.counts[i])
+		meta = le.AppendUint32(meta, uint32(len(names)))
+	}
+	return aw.w.finish(aw.name, meta)
+}
+
+// Abort closes the file without ending it. After Close it does nothing.
+func (aw *AccountsWriter) Abort() { aw.w.abort() }

@@ -1,0 +1,187 @@
+package storage
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"math"
+	"slices"
+
+	"throng/query"
+)
+
+// Fields are all fields in the order in which their terms are numbered.
+// The caller owns the slice.
+func Fields() []query.Field { return append(query.TermFields(), query.TextFields()...) }
+
+// MaxTerm is the longest term, in bytes.
+const MaxTerm = 1 << 20
+
+// A dictionary knows every term by number: field by field in the order of
+// Fields, inside a field in the order of the values' bytes. Its payload is a
+// stringTable of the values, then how many people have each term (u32). meta:
+// terms u32, fields u32, bytes of values u64, and for each field the number of
+// its terms u32. It is verified wholly when it is opened: everything that is
+// asked goes through it.
+
+// Dict is a mapped dictionary. It is safe for concurrent use until Close.
+type Dict struct {
+	*file
+	values stringTable
+	people []uint32
+	first  map[query.Field]int // position in starts
+	starts []uint32            // of each field, and the end of the last
+}
+
+// OpenDict maps a dictionary and verifies it.
+func OpenDict(path string) (*Dict, error) {
+	f, err := openFile(path, kindDict)
+	if err != nil {
+		return nil, err
+	}
+	d := &Dict{file: f, first: map[query.Field]int{}}
+	if err := d.open(); err != nil {
+		f.Close() //nolint:errcheck // the first error is the one to tell
+		return nil, err
+	}
+	return d, nil
+}
+
+func (d *Dict) open() error {
+	fields := Fields()
+	if len(d.meta) != 16+4*len(fields) {
+		return d.corrupt("directory has a wrong length")
+	}
+	le := binary.LittleEndian
+	n, data := uint64(le.Uint32(d.meta)), le.Uint64(d.meta[8:])
+	size := uint64(len(d.payload))
+	if int(le.Uint32(d.meta[4:])) != len(fields) || data > size || stringsSize(n, data)+4*n != size {
+		return d.corrupt("directory does not fit the file")
+	}
+	at := uint64(0)
+	d.starts = append(d.starts, 0)
+	for i, f := range fields {
+		at += uint64(le.Uint32(d.meta[16+4*i:]))
+		d.first[f] = i
+		d.starts = append(d.starts, uint32(at))
+	}
+	if at != n {
+		return d.corrupt("numbers of terms do not add up")
+	}
+	if err := d.check(0, size); err != nil {
+		return err
+	}
+	var ok bool
+	if d.values, ok = readStrings(d.payload, n, data); !ok {
+		return d.corrupt("values contradict themselves")
+	}
+	d.people = view[uint32](d.payload[stringsSize(n, data):])
+	return nil
+}
+
+// Terms is the number of terms of all fields.
+func (d *Dict) Terms() uint32 { return uint32(len(d.people)) }
+
+// Range is the number of a field's first term and how many it has.
+func (d *Dict) Range(f query.Field) (first, count uint32) {
+	i, ok := d.first[f]
+	if !ok {
+		return 0, 0
+	}
+	return d.starts[i], d.starts[i+1] - d.starts[i]
+}
+
+// Number finds a term's number; ok is false where no row has the term.
+func (d *Dict) Number(f query.Field, value []byte) (n uint32, ok bool) {
+	first, count := d.Range(f)
+	from, to := int(first), int(first+count)
+	for from < to {
+		mid := int(uint(from+to) >> 1)
+		switch c := bytes.Compare(d.values.at(mid), value); {
+		case c == 0:
+			return uint32(mid), true
+		case c < 0:
+			from = mid + 1
+		default:
+			to = mid
+		}
+	}
+	return 0, false
+}
+
+// Value is the value of a term, which must not be written to; nil where there
+// is no such term.
+func (d *Dict) Value(n uint32) []byte {
+	if n >= d.Terms() {
+		return nil
+	}
+	return d.values.at(int(n))
+}
+
+// People is how many rows have the term.
+func (d *Dict) People(n uint32) uint64 {
+	if n >= d.Terms() {
+		return 0
+	}
+	return uint64(d.people[n])
+}
+
+// DictWriter writes a dictionary. It keeps eight bytes a term in memory. It is
+// for one goroutine.
+type DictWriter struct {
+	w      *fileWriter
+	name   string
+	s      stringWriter
+	people []uint32
+	fields []query.Field
+	counts []uint32
+	field  int
+	last   []byte
+}
+
+// NewDictWriter creates the file of a dictionary under dir.
+func NewDictWriter(dir, name string) (*DictWriter, error) {
+	w, err := newFileWriter(join(dir, name), kindDict)
+	if err != nil {
+		return nil, err
+	}
+	fields := Fields()
+	return &DictWriter{w: w, name: name, s: stringWriter{w: w}, fields: fields, counts: make([]uint32, len(fields))}, nil
+}
+
+// Add writes the next term, whose number is how many were added before it.
+// Terms come in the order of Fields, inside a field in ascending order.
+func (dw *DictWriter) Add(f query.Field, value []byte, people uint32) error {
+	i := slices.Index(dw.fields, f)
+	switch {
+	case i < dw.field || i == dw.field && dw.counts[i] > 0 && bytes.Compare(dw.last, value) >= 0:
+		return errors.New("write dictionary: terms are out of order")
+	case len(value) > MaxTerm:
+		return errors.New("write dictionary: a term exceeds 1 MiB")
+	case len(dw.people) == math.MaxUint32:
+		return errors.New("write dictionary: more than 2^32 terms")
+	}
+	dw.field = i
+	dw.last = append(dw.last[:0], value...)
+	dw.counts[i]++
+	dw.s.add(value)
+	dw.people = append(dw.people, people)
+	return dw.w.err
+}
+
+// Close ends the dictionary and makes it durable.
+func (dw *DictWriter) Close() (FileSum, error) {
+	data := dw.s.end()
+	dw.w.write(bytesOf(dw.people))
+	le := binary.LittleEndian
+	meta := le.AppendUint32(nil, uint32(len(dw.people)))
+	meta = le.AppendUint32(meta, uint32(len(dw.fields)))
+	meta = le.AppendUint64(meta, data)
+	for _, c := range dw.counts {
+		meta = le.AppendUint32(meta, c)
+	}
+	return dw.w.finish(dw.name, meta)
+}
+
+// Abort closes the file without ending it. After Close it does nothing.
+func (dw *DictWriter) Abort() { dw.w.abort() }

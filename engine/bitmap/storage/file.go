@@ -1,0 +1,208 @@
+package storage
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"math"
+	"os"
+	"sync/atomic"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"throng/engine"
+)
+
+// ErrCorrupt is what every finding of a damaged file wraps. The error names
+// the file.
+var ErrCorrupt = engine.ErrCorrupt
+
+// Every index file is laid out alike, all numbers little endian:
+//
+//	payload            what the readers map; starts at 0
+//	padding            to a multiple of 8
+//	meta               small; what finds the way in the payload
+//	padding            to a multiple of 8
+//	sums               CRC32C of each 64 KiB chunk of the payload, u32 each
+//	padding            to a multiple of 8
+//	footer (48 bytes)  magic, kind, format, the three lengths, CRC32C of meta,
+//	                   sums and the footer itself
+//
+// The footer comes last so that a file is written in one pass, and so that one
+// cut short is recognised at once. Footer, meta and sums are verified when a
+// file is opened; a chunk of the payload when it is first touched, which is
+// remembered. An open therefore costs the same whatever the file's size, and
+// nothing is ever read that was not verified before.
+const (
+	footerSize = 48
+	chunkSize  = 1 << 16
+	chunkShift = 16
+	format     = 1
+	magic      = "THRONGIX"
+)
+
+// The kinds of file.
+const (
+	kindPart = iota + 1
+	kindColumn
+	kindLookup
+	kindDict
+	kindAccounts
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// file is a mapped index file. It is safe for concurrent use until Close.
+type file struct {
+	path    string
+	data    []byte // the whole mapping
+	payload []byte
+	meta    []byte
+	sums    []uint32
+	seen    []atomic.Uint64 // a bit a chunk: verified
+}
+
+func (f *file) corrupt(what string) error {
+	return fmt.Errorf("%w: %s: %s", ErrCorrupt, f.path, what)
+}
+
+func pad8(n uint64) uint64 { return (n + 7) &^ 7 }
+
+// openFile maps a file and verifies what leads into its payload.
+func openFile(path string, kind uint32) (*file, error) {
+	if binary.NativeEndian.Uint16([]byte{1, 0}) != 1 {
+		return nil, fmt.Errorf("open %s: index files need a little-endian machine", path)
+	}
+	f := &file{path: path}
+	if err := f.mmap(); err != nil {
+		return nil, err
+	}
+	if err := f.readFooter(kind); err != nil {
+		f.Close() //nolint:errcheck // the first error is the one to tell
+		return nil, err
+	}
+	return f, nil
+}
+
+func (f *file) readFooter(kind uint32) error {
+	size := uint64(len(f.data))
+	if size < footerSize || size%8 != 0 {
+		return f.corrupt("cut short")
+	}
+	foot := f.data[size-footerSize:]
+	if string(foot[:8]) != magic {
+		return f.corrupt("no footer")
+	}
+	le := binary.LittleEndian
+	if le.Uint32(foot[12:]) != format {
+		return fmt.Errorf("open %s: format %d is not known", f.path, le.Uint32(foot[12:]))
+	}
+	if le.Uint32(foot[8:]) != kind {
+		return f.corrupt("another kind of file")
+	}
+	payload, meta, sums := le.Uint64(foot[16:]), le.Uint64(foot[24:]), le.Uint64(foot[32:])
+	rest := size - footerSize
+	if payload > rest || meta > rest || sums > rest ||
+		pad8(payload)+pad8(meta)+pad8(sums) != rest || sums != 4*chunks(payload) {
+		return f.corrupt("lengths do not add up")
+	}
+	sum := crc32.Checksum(f.data[pad8(payload):size-8], castagnoli)
+	if sum != le.Uint32(foot[40:]) || le.Uint32(foot[44:]) != 0 {
+		return f.corrupt("checksum of the directory differs")
+	}
+	f.payload = f.data[:payload:payload]
+	f.meta = f.data[pad8(payload):][:meta:meta]
+	f.sums = view[uint32](f.data[pad8(payload)+pad8(meta):][:sums])
+	f.seen = make([]atomic.Uint64, (len(f.sums)+63)/64)
+	return nil
+}
+
+func (f *file) mmap() error {
+	h, err := os.Open(f.path)
+	if err != nil {
+		return fmt.Errorf("open index file: %w", err)
+	}
+	defer h.Close() //nolint:errcheck // only read
+	info, err := h.Stat()
+	if err != nil {
+		return fmt.Errorf("open index file: %w", err)
+	}
+	if info.Size() < footerSize || info.Size() > math.MaxInt {
+		return f.corrupt("cut short")
+	}
+	f.data, err = unix.Mmap(int(h.Fd()), 0, int(info.Size()), unix.PROT_READ, unix.MAP_SHARED)
+	if err != nil {
+		return fmt.Errorf("map %s: %w", f.path, err)
+	}
+	return nil
+}
+
+// Close unmaps the file: no slice of it may be used afterwards.
+func (f *file) Close() error {
+	if f.data == nil {
+		return nil
+	}
+	data := f.data
+	f.data, f.payload, f.meta, f.sums = nil, nil, nil, nil
+	if err := unix.Munmap(data); err != nil {
+		return fmt.Errorf("unmap %s: %w", f.path, err)
+	}
+	return nil
+}
+
+// Size is the file's size in bytes.
+func (f *file) Size() int64 { return int64(len(f.data)) }
+
+func chunks(payload uint64) uint64 { return (payload + chunkSize - 1) >> chunkShift }
+
+// check verifies the chunks that hold n bytes of payload from off on, those
+// that were not verified before.
+func (f *file) check(off, n uint64) error {
+	if off > uint64(len(f.payload)) || n > uint64(len(f.payload))-off {
+		return f.corrupt("points outside the file")
+	}
+	if n == 0 {
+		return nil
+	}
+	for c := off >> chunkShift; c <= (off+n-1)>>chunkShift; c++ {
+		if f.seen[c>>6].Load()&(1<<(c&63)) != 0 {
+			continue
+		}
+		from := c << chunkShift
+		to := min(from+chunkSize, uint64(len(f.payload)))
+		if crc32.Checksum(f.payload[from:to], castagnoli) != f.sums[c] {
+			return f.corrupt(fmt.Sprintf("checksum differs at byte %d", from))
+		}
+		f.seen[c>>6].Or(1 << (c & 63))
+	}
+	return nil
+}
+
+// verify checks the whole payload again, whatever was verified before.
+func (f *file) verify() error {
+	for i := range f.seen {
+		f.seen[i].Store(0)
+	}
+	return f.check(0, uint64(len(f.payload)))
+}
+
+// view reads b as numbers, without copying. b must be aligned, which holds for
+// every offset that is a multiple of their size; a remainder is left out.
+func view[T uint16 | uint32 | uint64 | Run](b []byte) []T {
+	var t T
+	n := len(b) / int(unsafe.Sizeof(t))
+	if n == 0 {
+		return nil
+	}
+	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(b))), n)
+}
+
+// bytesOf is the inverse of view.
+func bytesOf[T uint16 | uint32 | uint64 | Run](s []T) []byte {
+	var t T
+	if len(s) == 0 {
+		return nil
+	}
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(s))), len(s)*int(unsafe.Sizeof(t)))
+}

@@ -1,0 +1,226 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"throng/identifier"
+	"throng/query"
+)
+
+// Files is a generation with all its files mapped. It is safe for concurrent
+// use until Close.
+type Files struct {
+	Dir       string
+	Manifest  *Manifest
+	Parts     []*Part
+	Dict      *Dict
+	Accounts  *Accounts
+	Catalog   *Catalog
+	Keys      *Column
+	KeyLookup *Lookup
+	// IDs are the columns of the types present, also SSID's, which is Keys.
+	IDs map[identifier.Type]*Column
+	// Lookups are the lookups of the types present, also SSID's; EmailRaw has
+	// none.
+	Lookups map[identifier.Type]*Lookup
+	// Texts are the token streams of the text fields present.
+	Texts map[query.Field]*Column
+
+	closers []io.Closer
+}
+
+// OpenGeneration maps the files of a generation. Their sizes are compared with
+// the manifest, so that one cut short is found here and never read past its
+// end. A missing or damaged file is an error that wraps [ErrCorrupt].
+func OpenGeneration(dir string) (_ *Files, err error) {
+	m, err := ReadManifest(dir)
+	if err != nil {
+		return nil, err
+	}
+	g := &Files{
+		Dir: dir, Manifest: m,
+		IDs:     map[identifier.Type]*Column{},
+		Lookups: map[identifier.Type]*Lookup{},
+		Texts:   map[query.Field]*Column{},
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, g.Close())
+		}
+	}()
+	g.Parts = make([]*Part, m.Parts)
+	for _, f := range m.Files {
+		if err := g.open(f); err != nil {
+			return nil, err
+		}
+	}
+	return g, g.complete()
+}
+
+// add notes an opened file and compares its size.
+func add[F interface {
+	io.Closer
+	Size() int64
+}](g *Files, want FileSum, path string, open func(string) (F, error),
+) (F, error) {
+	f, err := open(path)
+	if err != nil {
+		return f, missing(path, err)
+	}
+	g.closers = append(g.closers, f)
+	if f.Size() != want.Size {
+		return f, fmt.Errorf("%w: %s: has another size than the manifest says", ErrCorrupt, path)
+	}
+	return f, nil
+}
+
+func (g *Files) open(f FileSum) (err error) {
+	path := join(g.Dir, f.Name)
+	switch {
+	case f.Name == DictName:
+		g.Dict, err = add(g, f, path, OpenDict)
+	case f.Name == AccountsName:
+		g.Accounts, err = add(g, f, path, OpenAccounts)
+	case f.Name == CatalogName:
+		g.Catalog, err = readCatalog(g.Dir, f)
+	case strings.HasPrefix(f.Name, "parts/"):
+		err = g.openPart(f, path)
+	case isColumn(f.Name):
+		err = g.openColumn(f, path)
+	case strings.HasSuffix(f.Name, ".idx"):
+		err = g.openLookup(f, path)
+	}
+	return err
+}
+
+func (g *Files) openPart(f FileSum, path string) error {
+	for i := range g.Parts {
+		if PartName(i) != f.Name {
+			continue
+		}
+		p, err := add(g, f, path, OpenPart)
+		if err != nil {
+			return err
+		}
+		if int64(p.FirstRow()) != int64(i)*PartRows || p.Rows() != min(PartRows, int(g.Manifest.Rows)-i*PartRows) {
+			return fmt.Errorf("%w: %s: holds other rows", ErrCorrupt, path)
+		}
+		g.Parts[i] = p
+	}
+	return nil
+}
+
+func (g *Files) openColumn(f FileSum, path string) error {
+	c, err := add(g, f, path, OpenColumn)
+	if err != nil {
+		return err
+	}
+	if c.Rows() != g.Manifest.Rows {
+		return fmt.Errorf("%w: %s: holds other rows", ErrCorrupt, path)
+	}
+	for _, t := range identifier.Types() {
+		if ColumnName(t) == f.Name {
+			g.IDs[t] = c
+		}
+	}
+	for _, t := range query.TextFields() {
+		if TextName(string(t)) == f.Name {
+			g.Texts[t] = c
+		}
+	}
+	return nil
+}
+
+func (g *Files) openLookup(f FileSum, path string) error {
+	l, err := add(g, f, path, OpenLookup)
+	if err != nil {
+		return err
+	}
+	for _, t := range identifier.Types() {
+		if LookupName(t) == f.Name {
+			g.Lookups[t] = l
+		}
+	}
+	return nil
+}
+
+// complete makes sure that nothing is absent that every generation has.
+func (g *Files) complete() error {
+	g.Keys, g.KeyLookup = g.IDs[identifier.SSID], g.Lookups[identifier.SSID]
+	whole := g.Dict != nil && g.Accounts != nil && g.Catalog != nil && g.Keys != nil && g.KeyLookup != nil
+	for _, p := range g.Parts {
+		whole = whole && p != nil
+	}
+	for t := range g.IDs {
+		whole = whole && (LookupName(t) == "" || g.Lookups[t] != nil)
+	}
+	if !whole {
+		return fmt.Errorf("%w: %s: the manifest does not name every file", ErrCorrupt, g.Dir)
+	}
+	return nil
+}
+
+// Close unmaps all files: nothing got from them may be used afterwards.
+func (g *Files) Close() error {
+	var errs []error
+	for _, c := range g.closers {
+		errs = append(errs, c.Close())
+	}
+	g.closers = nil
+	return errors.Join(errs...)
+}
+
+// VerifyAll reads every file of the generation and compares its size and
+// checksum with the manifest. progress, where set, is called with the bytes
+// read so far, of all. An error wraps [ErrCorrupt] and names the file.
+func (g *Files) VerifyAll(progress func(done, total int64)) error {
+	var done, total int64
+	for _, f := range g.Manifest.Files {
+		total += f.Size
+	}
+	buf := make([]byte, 1<<20)
+	for _, f := range g.Manifest.Files {
+		if err := verifyFile(g.Dir, f, buf, func(n int) {
+			done += int64(n)
+			if progress != nil {
+				progress(done, total)
+			}
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func verifyFile(dir string, want FileSum, buf []byte, read func(int)) error {
+	path := join(dir, want.Name)
+	f, err := os.Open(filepath.Clean(path))
+	if err != nil {
+		return missing(path, err)
+	}
+	defer f.Close() //nolint:errcheck // only read
+	var sum uint32
+	var size int64
+	for {
+		n, err := f.Read(buf)
+		sum = crc32.Update(sum, castagnoli, buf[:n])
+		size += int64(n)
+		read(n)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return fmt.Errorf("verify %s: %w", path, err)
+		}
+	}
+	if size != want.Size || sum != want.CRC32C {
+		return fmt.Errorf("%w: %s: checksum differs", ErrCorrupt, path)
+	}
+	return nil
+}

@@ -1,0 +1,195 @@
+package storage
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"throng/engine"
+	"throng/identifier"
+	"throng/internal/durable"
+)
+
+// The names of a generation's files, within its folder.
+const (
+	ManifestName  = "manifest.json"
+	DictName      = "terms.dict"
+	AccountsName  = "accounts.dict"
+	CatalogName   = "catalog.json"
+	KeysName      = "keys.col"
+	KeyLookupName = "keys.idx"
+	RejectsName   = "rejects.csv"
+	ReportName    = "report.json"
+)
+
+// ColumnName and LookupName are the files of a type of identifier.
+func ColumnName(t identifier.Type) string {
+	if t == identifier.SSID {
+		return KeysName
+	}
+	return "id-" + string(t) + ".col"
+}
+
+// LookupName is the file of the lookup of a type; "" for the types that have
+// none, since they are looked up by their MD5.
+func LookupName(t identifier.Type) string {
+	switch t {
+	case identifier.SSID:
+		return KeyLookupName
+	case identifier.EmailRaw:
+		return ""
+	default:
+		return "id-" + string(t) + ".idx"
+	}
+}
+
+// TextName is the file of the token streams of a text field.
+func TextName(field string) string { return "text-" + field + ".col" }
+
+// ManifestFormat is the format of the folder of a generation.
+const ManifestFormat = 1
+
+// Manifest says what a generation consists of.
+type Manifest struct {
+	Format int         `json:"format"`
+	Info   engine.Info `json:"info"`
+	Rows   uint32      `json:"rows"`
+	Parts  int         `json:"parts"`
+	// Files are all files but the manifest itself, by name.
+	Files []FileSum `json:"files"`
+}
+
+// envelope carries the checksum of the manifest's own bytes.
+type envelope struct {
+	CRC32C   uint32          `json:"crc32c"`
+	Manifest json.RawMessage `json:"manifest"`
+}
+
+// WriteManifest writes the manifest into the folder, durably.
+func WriteManifest(dir string, m *Manifest) error {
+	inner, err := json.Marshal(m)
+	if err != nil {
+		return fmt.Errorf("write manifest: %w", err)
+	}
+	b, err := json.Marshal(envelope{CRC32C: crc32.Checksum(inner, castagnoli), Manifest: inner})
+	if err != nil {
+		return fmt.Errorf("write manifest: %w", err)
+	}
+	return durable.WriteFile(filepath.Join(dir, ManifestName), append(b, '\n'))
+}
+
+// ReadManifest reads the manifest of a generation's folder. A damaged one is
+// an error that wraps [ErrCorrupt].
+func ReadManifest(dir string) (*Manifest, error) {
+	path := filepath.Join(dir, ManifestName)
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read manifest: %w", err)
+	}
+	var e envelope
+	var m Manifest
+	if err := json.Unmarshal(b, &e); err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrCorrupt, path, err)
+	}
+	if crc32.Checksum(e.Manifest, castagnoli) != e.CRC32C {
+		return nil, fmt.Errorf("%w: %s: checksum differs", ErrCorrupt, path)
+	}
+	if err := json.Unmarshal(e.Manifest, &m); err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrCorrupt, path, err)
+	}
+	if m.Format != ManifestFormat {
+		return nil, fmt.Errorf("read manifest: format %d of %s is not known", m.Format, path)
+	}
+	if m.Parts != (int(m.Rows)+PartRows-1)/PartRows {
+		return nil, fmt.Errorf("%w: %s: parts do not hold all rows", ErrCorrupt, path)
+	}
+	for _, f := range m.Files {
+		if !filepath.IsLocal(filepath.FromSlash(f.Name)) {
+			return nil, fmt.Errorf("%w: %s: a file lies outside the folder", ErrCorrupt, path)
+		}
+	}
+	return &m, nil
+}
+
+// Sum reads a plain file of the folder and gives what the manifest says of it.
+func Sum(dir, name string) (FileSum, error) {
+	b, err := os.ReadFile(join(dir, name))
+	if err != nil {
+		return FileSum{}, fmt.Errorf("sum file: %w", err)
+	}
+	return FileSum{Name: name, Size: int64(len(b)), CRC32C: crc32.Checksum(b, castagnoli)}, nil
+}
+
+// Catalog is what a generation knows by name, beside its accounts.
+type Catalog struct {
+	// Affinities are the accepted nodes of the taxonomy but the roots, in
+	// order of id.
+	Affinities []CatalogAffinity `json:"affinities"`
+	// BuiltInPlaces says that the places are the built-in reference's.
+	BuiltInPlaces bool `json:"built_in_places,omitempty"`
+	// Places are the dataset's own, by kind, then id.
+	Places []CatalogPlace `json:"places,omitempty"`
+}
+
+// CatalogAffinity is a node of the taxonomy. Its parent is a root or another
+// node.
+type CatalogAffinity struct {
+	ID     string `json:"id"`
+	Name   string `json:"name"`
+	Parent string `json:"parent"`
+}
+
+// CatalogPlace is a place of the dataset's own reference. Empty ids are not
+// known.
+type CatalogPlace struct {
+	Kind    string `json:"kind"`
+	ID      string `json:"id"`
+	Name    string `json:"name"`
+	Region  string `json:"region,omitempty"`
+	Country string `json:"country,omitempty"`
+	DMA     string `json:"dma,omitempty"`
+}
+
+// WriteCatalog writes the catalog into the folder, durably.
+func WriteCatalog(dir string, c *Catalog) (FileSum, error) {
+	b, err := json.Marshal(c)
+	if err != nil {
+		return FileSum{}, fmt.Errorf("write catalog: %w", err)
+	}
+	b = append(b, '\n')
+	if err := durable.WriteFile(filepath.Join(dir, CatalogName), b); err != nil {
+		return FileSum{}, err
+	}
+	return FileSum{Name: CatalogName, Size: int64(len(b)), CRC32C: crc32.Checksum(b, castagnoli)}, nil
+}
+
+// readCatalog reads the catalog and compares it with what the manifest says.
+func readCatalog(dir string, want FileSum) (*Catalog, error) {
+	path := filepath.Join(dir, CatalogName)
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, missing(path, err)
+	}
+	if int64(len(b)) != want.Size || crc32.Checksum(b, castagnoli) != want.CRC32C {
+		return nil, fmt.Errorf("%w: %s: checksum differs", ErrCorrupt, path)
+	}
+	var c Catalog
+	if err := json.Unmarshal(b, &c); err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrCorrupt, path, err)
+	}
+	return &c, nil
+}
+
+// missing makes a file that the manifest names and that is not there a damage.
+func missing(path string, err error) error {
+	if errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("%w: %s: is missing", ErrCorrupt, path)
+	}
+	return fmt.Errorf("open index file: %w", err)
+}
+
+func isColumn(name string) bool { return strings.HasSuffix(name, ".col") }
