@@ -49,8 +49,9 @@ type Audience struct {
 	FinishedAt time.Time // zero while running
 	// Parameters is the list as sent.
 	Parameters []json.RawMessage
-	// ParameterSizes is the size of each parameter alone; empty until known.
-	ParameterSizes []uint64
+	// ParameterSizes is the size of each parameter alone; empty until known, and
+	// nil for one that is withheld.
+	ParameterSizes []*uint64
 	Warnings       []string
 	Failure        *Failure
 	// Outputs are the finished files that the asking caller may see.

@@ -1,0 +1,98 @@
+// Package service is what the product does, one method per verb. It is the
+// only place that checks permissions and spends credits. It knows contracts,
+// not choices: which engine, which store, which database, and who calls, is
+// decided by package server.
+package service
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"throng"
+	"throng/blob"
+	"throng/engine"
+	"throng/sqldb"
+)
+
+// Config wires a Service. DB, Engine, Blobs and Secrets are required.
+type Config struct {
+	DB      *sqldb.DB
+	Engine  engine.Engine
+	Blobs   blob.Store
+	Secrets Sealer
+	// Render gives the body of a callback: what the API answers to a question
+	// for the audience, envelope and all. Required where builds are run.
+	Render func(throng.Audience) ([]byte, error)
+	// Now is the clock. Defaults to time.Now.
+	Now func() time.Time
+	// MinimumSize hides the sizes of what is smaller and makes no files of
+	// it. In people; 0 hides nothing.
+	MinimumSize uint64
+	// AllowPrivateCallbacks leaves out the warning on literal private
+	// addresses.
+	AllowPrivateCallbacks bool
+	// KeepGenerations is how many of the last generations stay, used or not.
+	// Defaults to 2.
+	KeepGenerations int
+	// UploadLimit is the greatest upload, in bytes as sent. Defaults to 5 GiB.
+	UploadLimit int64
+	// SortMemory is how many bytes of one upload are sorted in memory before
+	// a temporary file takes them. Defaults to 64 MiB.
+	SortMemory int
+	// TempDir holds these files. Defaults to os.TempDir().
+	TempDir string
+	// Logger takes what nobody is answered. Defaults to slog.Default().
+	Logger *slog.Logger
+}
+
+// Sealer keeps secrets that must be read again.
+type Sealer interface {
+	Seal(plain []byte) (sealed string, err error)
+	Open(sealed string) (plain []byte, err error)
+}
+
+func (c Config) withDefaults() (Config, error) {
+	switch {
+	case c.DB == nil, c.Engine == nil, c.Blobs == nil, c.Secrets == nil:
+		return c, errors.New("service: DB, Engine, Blobs and Secrets are required")
+	case c.KeepGenerations < 0:
+		return c, fmt.Errorf("service: keep %d generations: want at least 1", c.KeepGenerations)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.KeepGenerations == 0 {
+		c.KeepGenerations = 2
+	}
+	if c.UploadLimit == 0 {
+		c.UploadLimit = 5 << 30
+	}
+	if c.SortMemory == 0 {
+		c.SortMemory = 64 << 20
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	return c, nil
+}
+
+// Service does what the product does. It is safe for concurrent use; several
+// processes may serve one database, one store and one engine folder.
+type Service struct {
+	cfg Config
+	db  *sqldb.DB
+}
+
+// New makes a Service of its parts. It owns none of them.
+func New(cfg Config) (*Service, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	return &Service{cfg: cfg, db: cfg.DB}, nil
+}
+
+// now is the clock in UTC, as precise as the database keeps it.
+func (s *Service) now() time.Time { return s.cfg.Now().UTC().Truncate(time.Microsecond) }
