@@ -1,0 +1,114 @@
+package dataset
+
+import (
+	"math"
+	"unicode/utf8"
+)
+
+// Reasons for which a row is bad whatever its table.
+const (
+	WrongColumns      = "wrong number of columns"
+	NotUTF8           = "not UTF-8"
+	MalformedQuotes   = "malformed quotes"
+	UnterminatedQuote = "unterminated quote"
+	RowTooLong        = "row is too long"
+	MalformedJSON     = "malformed JSON"
+)
+
+// Batch is neighbouring rows of one file. It and everything got from it is
+// valid only during the call of emit that it is passed to.
+type Batch struct {
+	Table string
+	File  string // relative to the folder, with slashes
+	// FileIndex is the position of the file in Table.Files, and Seq numbers
+	// the batches of a file from 0: (FileIndex, Seq) is the order of the
+	// dataset.
+	FileIndex, Seq int
+	// Lines says where each row begins: the line of the file from 1 for CSV
+	// (on which a record begins) and NDJSON, the number of the row from 1 for
+	// Parquet.
+	Lines []int
+	// Bad are rows that could not be read into cells. They are not among the
+	// rows.
+	Bad []BadRow
+
+	width int
+	data  []byte
+	spans []span // width for each row
+}
+
+// BadRow is a row that could not be read into cells.
+type BadRow struct {
+	Line   int
+	Reason string // a fixed text, without values
+}
+
+// span is where a cell is in the data of its batch.
+type span struct{ off, end uint32 }
+
+// malformedSpan marks a cell that holds something that is no value of any
+// column, such as a nested object.
+func malformedSpan() span { return span{math.MaxUint32, math.MaxUint32} }
+
+// Rows is the number of rows in the batch, without bad ones.
+func (b *Batch) Rows() int { return len(b.Lines) }
+
+// Cell returns a cell by its row in the batch and its column in the order of
+// [Columns]. An absent cell is empty, and so is a malformed one. It is valid
+// UTF-8. It is the batch's memory and must not be changed.
+func (b *Batch) Cell(row, col int) []byte {
+	s := b.spans[row*b.width+col]
+	if s.off == math.MaxUint32 {
+		return nil
+	}
+	return b.data[s.off:s.end:s.end]
+}
+
+// Malformed reports whether a cell holds what can be no value of any column: a
+// nested object or list.
+func (b *Batch) Malformed(row, col int) bool {
+	return b.spans[row*b.width+col].off == math.MaxUint32
+}
+
+// reset makes the batch an empty one of the file.
+func (b *Batch) reset(f *fileReader, seq int) {
+	*b = Batch{
+		Table: f.table.Name, File: f.file.Path, FileIndex: f.index, Seq: seq,
+		Lines: b.Lines[:0], Bad: b.Bad[:0], width: len(f.columns), spans: b.spans[:0],
+	}
+}
+
+// addRow appends a row of absent cells and returns it. It is the last one
+// until the next addRow or dropRow.
+func (b *Batch) addRow(line int) []span {
+	b.Lines = append(b.Lines, line)
+	n := len(b.spans)
+	if n+b.width > cap(b.spans) {
+		spans := make([]span, n, max(2*cap(b.spans), 1024*b.width))
+		copy(spans, b.spans)
+		b.spans = spans
+	}
+	b.spans = b.spans[:n+b.width]
+	row := b.spans[n:]
+	clear(row)
+	return row
+}
+
+// dropRow takes the last row away and keeps its line and the reason.
+func (b *Batch) dropRow(reason string) {
+	last := len(b.Lines) - 1
+	b.Bad = append(b.Bad, BadRow{Line: b.Lines[last], Reason: reason})
+	b.Lines = b.Lines[:last]
+	b.spans = b.spans[:last*b.width]
+}
+
+// checkUTF8 drops the last row if any of its cells is not UTF-8.
+func (b *Batch) checkUTF8() {
+	row := len(b.Lines) - 1
+	for col := range b.width {
+		if !utf8.Valid(b.Cell(row, col)) {
+			b.dropRow(NotUTF8)
+			return
+		}
+	}
+}

@@ -1,0 +1,163 @@
+package dataset
+
+import (
+	"bytes"
+	"strconv"
+	"unicode"
+	"unicode/utf8"
+
+	"throng/identifier"
+	"throng/query"
+)
+
+// Outcome says whether a row can be used. At most one of the two is set.
+type Outcome struct {
+	// Reject says why the row cannot be used; "" that it can.
+	Reject string
+	// Skip says why the row is left out on purpose; "" that it is not.
+	Skip string
+}
+
+// OK reports whether the row is used.
+func (o Outcome) OK() bool { return o == Outcome{} }
+
+// Reasons of Outcome.Skip.
+const (
+	SkipUnder18 = "under 18"
+	SkipOld     = "outside the 7 days"
+)
+
+// Drops names the columns of the last decoded row whose cells were malformed
+// and taken as absent.
+type Drops struct {
+	// Dropped is overwritten by the next Decode.
+	Dropped []string
+}
+
+// maxName is the longest id, name or title, in bytes. It is generous for what
+// people read, and keeps a stray file out of the dictionaries.
+const maxName = 1024
+
+func reject(reason string) Outcome { return Outcome{Reject: reason} }
+
+// key returns the person of a row, or why it is none.
+func key(b *Batch, row, col int) (cell []byte, reason string) {
+	cell = b.Cell(row, col)
+	switch {
+	case len(cell) == 0:
+		if b.Malformed(row, col) {
+			return nil, "malformed person"
+		}
+		return nil, "person is empty"
+	case len(cell) > identifier.MaxKey:
+		return nil, "person is too long"
+	case hasControl(cell):
+		return nil, "control character in person"
+	}
+	return cell, ""
+}
+
+// name returns a required cell that names something, or why it does not.
+func name(b *Batch, row, col int, column string) (cell []byte, reason string) {
+	cell = b.Cell(row, col)
+	switch {
+	case len(cell) == 0:
+		if b.Malformed(row, col) {
+			return nil, "malformed " + column
+		}
+		return nil, column + " is empty"
+	case len(cell) > maxName:
+		return nil, column + " is too long"
+	case hasControl(cell):
+		return nil, "control character in " + column
+	}
+	return cell, ""
+}
+
+// optional returns a cell that may be absent and names something. A malformed
+// one is dropped.
+func (d *Drops) optional(b *Batch, row, col int, column string) []byte {
+	cell := b.Cell(row, col)
+	if b.Malformed(row, col) || len(cell) > maxName || hasControl(cell) {
+		d.drop(column)
+		return nil
+	}
+	return bytes.TrimSpace(cell)
+}
+
+func (d *Drops) drop(column string) { d.Dropped = append(d.Dropped, column) }
+
+// hasControl reports whether text that is UTF-8 has a control character.
+func hasControl(b []byte) bool {
+	for i, c := range b {
+		switch {
+		case c < ' ' || c == 0x7F:
+			return true
+		case c >= utf8.RuneSelf:
+			return bytes.ContainsFunc(b[i:], unicode.IsControl)
+		}
+	}
+	return false
+}
+
+// lower returns a cell trimmed and in lower case, for words of a closed set.
+// It may share the memory of scratch, and ends with the next use of it.
+func lower(scratch, cell []byte) []byte {
+	scratch = scratch[:0]
+	for _, c := range bytes.TrimSpace(cell) {
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		scratch = append(scratch, c)
+	}
+	return scratch
+}
+
+// network returns the field of those who follow accounts of the network that
+// a cell names, or why there is none.
+func network(scratch []byte, b *Batch, row, col int) (query.Field, string) {
+	cell := b.Cell(row, col)
+	if len(cell) == 0 && !b.Malformed(row, col) {
+		return "", "network is empty"
+	}
+	if len(cell) <= cap(scratch) {
+		switch string(lower(scratch, cell)) {
+		case "twitter":
+			return query.Twitter, ""
+		case "twitch":
+			return query.Twitch, ""
+		case "youtube":
+			return query.YouTube, ""
+		case "instagram":
+			return query.Instagram, ""
+		case "tiktok":
+			return query.TikTok, ""
+		}
+	}
+	return "", "unknown network"
+}
+
+// parseNumber reads a decimal number as it is written in tables: no hexadecimal
+// digits, no infinity.
+func parseNumber(cell []byte) (float64, bool) {
+	if len(cell) > 64 {
+		return 0, false
+	}
+	for _, c := range cell {
+		if (c < '0' || c > '9') && c != '.' && c != '-' && c != '+' && c != 'e' && c != 'E' {
+			return 0, false
+		}
+	}
+	x, err := strconv.ParseFloat(string(cell), 64)
+	return x, err == nil
+}
+
+// parseWhole reads a whole number from 0, also one that went through a column
+// of floating-point numbers: 34.0.
+func parseWhole(cell []byte) (int, bool) {
+	whole, fraction, dotted := bytes.Cut(cell, []byte{'.'})
+	if len(whole) == 0 || len(whole) > 9 || (dotted && len(bytes.Trim(fraction, "0")) > 0) {
+		return 0, false
+	}
+	return digits(whole)
+}
