@@ -39,6 +39,28 @@ func WriteFile(name string, data []byte) error {
 	return w.Commit()
 }
 
+// CreateFile writes data to a new file. Where the name is taken, by whatever
+// process and however late, it changes nothing and returns an error that wraps
+// [fs.ErrExist]; so of several that try at once one succeeds, and whoever reads
+// the name finds that one's data, whole.
+func CreateFile(name string, data []byte) error {
+	w, err := Create(name)
+	if err != nil {
+		return err
+	}
+	defer w.Abort() //nolint:errcheck // only tidies up
+	if _, err := w.Write(data); err != nil {
+		return err
+	}
+	if err := w.file.Sync(); err != nil {
+		return fmt.Errorf("create file: %w", err)
+	}
+	if err := os.Link(w.file.Name(), name); err != nil { // unlike a rename it never replaces
+		return fmt.Errorf("create file: %w", err)
+	}
+	return SyncDir(filepath.Dir(name))
+}
+
 // MkdirAll makes the folder and its missing parents, each 0700 and durable.
 // A folder that is already there keeps its mode.
 func MkdirAll(dir string) error {

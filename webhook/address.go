@@ -1,0 +1,51 @@
+package webhook
+
+import (
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"code.dny.dev/ssrf"
+)
+
+// maxURLLen is the greatest length of an address in bytes.
+const maxURLLen = 2048
+
+// CheckURL tells what makes a text no address that a message can be sent to, as
+// the end of a sentence that begins with its name ("must begin with http:// or
+// https://"); "" when it is one. private tells that it names, without any
+// resolving, a host of the operator's own network, which delivery will refuse
+// unless that is allowed; it is no promise that others lead elsewhere.
+func CheckURL(raw string) (problem string, private bool) {
+	if len(raw) > maxURLLen {
+		return "must be at most " + strconv.Itoa(maxURLLen) + " bytes long", false
+	}
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil || strings.ContainsAny(raw, " \t\r\n"):
+		return "must be a well-formed URL", false
+	case u.Scheme != "http" && u.Scheme != "https": // url.Parse has lowered it
+		return "must begin with http:// or https://", false
+	case u.Opaque != "" || u.Hostname() == "":
+		return "must name a host", false
+	}
+	if port := u.Port(); port != "" {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return "must have a port between 1 and 65535", false
+		}
+	}
+	return "", privateHost(u.Hostname())
+}
+
+func privateHost(host string) bool {
+	name := strings.ToLower(strings.TrimSuffix(host, "."))
+	if name == "localhost" || strings.HasSuffix(name, ".localhost") {
+		return true
+	}
+	address, err := netip.ParseAddr(host)
+	if err != nil {
+		return false
+	}
+	return ssrf.New(ssrf.WithAnyPort()).SafeAddr(address.Unmap().WithZone("")) != nil
+}
