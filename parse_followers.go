@@ -1,0 +1,131 @@
+package throng
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"throng/query"
+)
+
+// followers reads the five account criteria, which differ in the cutoffs and
+// in last_tweeted alone.
+func (r *reader) followers(o *object, network query.Field) Criterion {
+	c := Followers{Network: network, Cutoff: 1}
+	c.Accounts = r.accounts(o)
+	c.Cutoff = r.cutoff(o, network)
+	if n := distinct(c.Accounts); n > 0 && c.Cutoff > n {
+		r.bad(o.at("cutoff"), "is %d, more than the %d distinct accounts listed", c.Cutoff, n)
+	}
+	if network != query.Twitter {
+		return c
+	}
+	if raw, ok := o.take("last_tweeted"); ok {
+		n, err := whole(raw)
+		if err != nil || !slices.Contains(Windows(), int(n)) {
+			r.bad(o.at("last_tweeted"), "must be one of %s", strings.Trim(fmt.Sprint(Windows()), "[]"))
+		} else {
+			c.LastTweeted = int(n)
+		}
+	}
+	return c
+}
+
+func (r *reader) accounts(o *object) []AccountRef {
+	path := o.at("accounts")
+	raw, ok := o.take("accounts")
+	if !ok {
+		r.bad(path, "is required: a list of accounts")
+		return nil
+	}
+	list, ok := r.list(raw, path)
+	if ok && len(list) == 0 {
+		r.bad(path, "must hold at least one account")
+	}
+	var accounts []AccountRef
+	for i, raw := range list {
+		e := r.object(raw, index(path, i))
+		if e == nil {
+			continue
+		}
+		var a AccountRef
+		good := true
+		if raw, ok := e.take("id"); ok {
+			a.ID, good = r.id(raw, e.at("id"))
+		}
+		if raw, ok := e.take("screen_name"); ok {
+			name, ok := r.id(raw, e.at("screen_name"))
+			a.ScreenName, good = strings.TrimPrefix(strings.TrimSpace(name), "@"), good && ok
+		}
+		e.rest()
+		switch {
+		case !good:
+		case a == AccountRef{}:
+			r.bad(e.path, "must have an id or a screen_name")
+		default:
+			accounts = append(accounts, a)
+		}
+	}
+	return accounts
+}
+
+// cutoff reads cutoff and its other spelling. An unusable one counts as 1.
+func (r *reader) cutoff(o *object, network query.Field) int {
+	limit := 1
+	if network == query.Twitter || network == query.YouTube {
+		limit = MaxCutoff
+	}
+	var given []int
+	for _, key := range []string{"cutoff", "cut_off"} {
+		raw, ok := o.take(key)
+		if !ok {
+			continue
+		}
+		n, err := whole(raw)
+		switch {
+		case err == nil && n >= 1 && n <= int64(limit):
+			given = append(given, int(n))
+		case limit == 1:
+			r.bad(o.at(key), "must be 1")
+		default:
+			r.bad(o.at(key), "must be between 1 and %d", limit)
+		}
+	}
+	switch {
+	case len(given) == 0:
+		return 1
+	case len(given) == 2 && given[0] != given[1]:
+		r.bad(o.at("cut_off"), "is %d where cutoff is %d", given[1], given[0])
+	}
+	return given[0]
+}
+
+// distinct counts accounts as they are written: an id is itself, a name is
+// itself whatever its case. Names and ids that turn out to be one account are
+// found later, by whoever knows the dataset.
+func distinct(accounts []AccountRef) int {
+	seen := map[AccountRef]bool{}
+	for _, a := range accounts {
+		seen[a.Key()] = true
+	}
+	return len(seen)
+}
+
+// Key is the account as it is told apart from others without a dataset: by
+// its id, or else by its screen name in lower case.
+func (a AccountRef) Key() AccountRef {
+	if a.ID != "" {
+		return AccountRef{ID: a.ID}
+	}
+	return AccountRef{ScreenName: strings.ToLower(a.ScreenName)}
+}
+
+// MarshalParameters gives the list as it was sent.
+func MarshalParameters(params []Parameter) (json.RawMessage, error) {
+	raws := make([]json.RawMessage, len(params))
+	for i, p := range params {
+		raws[i] = p.Raw
+	}
+	return json.Marshal(raws)
+}
