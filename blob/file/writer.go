@@ -127,17 +127,17 @@ func (w *writer) Abort() error {
 func (s *Store) publish(temp, key string) error {
 	dir := path.Dir(key)
 	for range attempts {
-		if err := s.root.MkdirAll(dir, dirMode); err != nil {
-			return err
+		err := s.root.MkdirAll(dir, dirMode)
+		if err == nil {
+			err = s.root.Rename(temp, key)
 		}
-		err := s.root.Rename(temp, key)
 		if err == nil {
 			return s.syncUp(dir)
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		// A Delete removed the folder between the two steps.
+		// A Delete removed a folder between two of these steps.
 		if _, err := s.root.Lstat(temp); err != nil {
 			return err
 		}
