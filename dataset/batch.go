@@ -1,9 +1,6 @@
 package dataset
 
-import (
-	"math"
-	"unicode/utf8"
-)
+import "math"
 
 // Reasons for which a row is bad whatever its table.
 const (
@@ -102,13 +99,20 @@ func (b *Batch) dropRow(reason string) {
 	b.spans = b.spans[:last*b.width]
 }
 
-// checkUTF8 drops the last row if any of its cells is not UTF-8.
-func (b *Batch) checkUTF8() {
-	row := len(b.Lines) - 1
-	for col := range b.width {
-		if !utf8.Valid(b.Cell(row, col)) {
-			b.dropRow(NotUTF8)
-			return
-		}
+// dropRows takes rows away, by their position, for the reasons given.
+func (b *Batch) dropRows(reasons map[int]string) {
+	if len(reasons) == 0 {
+		return
 	}
+	to := 0
+	for row, line := range b.Lines {
+		if reason, bad := reasons[row]; bad {
+			b.Bad = append(b.Bad, BadRow{Line: line, Reason: reason})
+			continue
+		}
+		b.Lines[to] = line
+		copy(b.spans[to*b.width:(to+1)*b.width], b.spans[row*b.width:])
+		to++
+	}
+	b.Lines, b.spans = b.Lines[:to], b.spans[:to*b.width]
 }

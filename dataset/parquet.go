@@ -3,9 +3,288 @@ package dataset
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"os"
+	"sync/atomic"
+	"unicode/utf8"
+
+	"github.com/parquet-go/parquet-go"
 )
 
-func (f *fileReader) readParquet(ctx context.Context, file *os.File) error {
-	return errors.Join(errors.New("not yet"), file.Close())
+const (
+	// parquetRows is how many rows of a Parquet file make a batch.
+	parquetRows = 4096
+	// parquetBuffer is how much of a column is read at a time, in bytes.
+	parquetBuffer = 128 << 10
+	// maxArena bounds the text of a batch made of a Parquet file; offsets into
+	// it have 32 bits.
+	maxArena = 1 << 30
+)
+
+// parquetFile is one Parquet file, shared by those who read its row groups.
+type parquetFile struct {
+	*fileReader
+	file    *os.File
+	refs    atomic.Int32 // the file is closed when the last one goes
+	columns []parquetColumn
+	rows    int64 // of the file
+}
+
+// parquetColumn is a column that is read.
+type parquetColumn struct {
+	leaf int // in the file
+	col  int // in the table
+	// text appends the text of a value that is not null; nil for strings,
+	// which are text.
+	text textOf
+}
+
+// readParquet makes a task of each row group. It takes over the file.
+func (f *fileReader) readParquet(ctx context.Context, file *os.File) (err error) {
+	p := &parquetFile{fileReader: f, file: file}
+	p.refs.Store(1)
+	defer func() { err = errors.Join(err, p.release()) }()
+	groups, err := p.open()
+	if err != nil {
+		return f.wrap(err)
+	}
+	if p.rows == 0 {
+		f.progress(f.file.Size)
+	}
+	var row int64
+	seq := 0
+	for _, g := range groups {
+		first, firstSeq := row, seq
+		p.refs.Add(1)
+		err := f.add(ctx, func(b *Batch, emit func(*Batch) error) (err error) {
+			defer func() { err = errors.Join(err, p.release()) }()
+			return p.readGroup(g, first, firstSeq, b, emit)
+		})
+		if err != nil {
+			p.refs.Add(-1)
+			return err
+		}
+		row += g.NumRows()
+		seq += int((g.NumRows() + parquetRows - 1) / parquetRows)
+	}
+	return nil
+}
+
+func (p *parquetFile) release() error {
+	if p.refs.Add(-1) == 0 {
+		return p.file.Close()
+	}
+	return nil
+}
+
+// damaged turns a panic of the Parquet reader, which is how it meets some
+// malformed files, into an error.
+func damaged(err *error) {
+	if v := recover(); v != nil {
+		*err = fmt.Errorf("file is damaged: %v", v)
+	}
+}
+
+// open reads the footer.
+func (p *parquetFile) open() (groups []parquet.RowGroup, err error) {
+	defer damaged(&err)
+	info, err := p.file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	pf, err := parquet.OpenFile(p.file, info.Size(), parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true), parquet.ReadBufferSize(parquetBuffer))
+	if err != nil {
+		return nil, err
+	}
+	leaves := pf.Root().Columns()
+	names := make([]string, len(leaves))
+	for i, c := range leaves {
+		names[i] = c.Name()
+	}
+	cols, err := p.mapColumns(names)
+	if err != nil {
+		return nil, err
+	}
+	for i, c := range leaves {
+		if cols[i] < 0 {
+			continue
+		}
+		if !c.Leaf() || c.Repeated() || c.MaxRepetitionLevel() > 0 {
+			return nil, fmt.Errorf("column %s is nested", c.Name())
+		}
+		text, err := textOfType(c.Type())
+		if err != nil {
+			return nil, fmt.Errorf("column %s: %w", c.Name(), err)
+		}
+		p.columns = append(p.columns, parquetColumn{leaf: c.Index(), col: cols[i], text: text})
+	}
+	groups = pf.RowGroups()
+	for _, g := range groups {
+		n := g.NumRows()
+		if n < 0 || p.rows+n < p.rows {
+			return nil, errors.New("file is damaged: number of rows")
+		}
+		p.rows += n
+	}
+	return groups, nil
+}
+
+// readGroup emits the rows of a row group, whose first row and batch have these
+// numbers in the file.
+func (p *parquetFile) readGroup(g parquet.RowGroup, first int64, seq int, b *Batch, emit func(*Batch) error) (err error) {
+	columns, err := p.openGroup(g)
+	defer func() { err = errors.Join(err, closeColumns(columns)) }()
+	if err != nil {
+		return p.wrap(err)
+	}
+	arena := make([]byte, 0, parquetBuffer)
+	total := g.NumRows()
+	for done := int64(0); done < total; seq++ {
+		n := int(min(total-done, parquetRows))
+		b.reset(p.fileReader, seq)
+		for i := range n {
+			b.addRow(int(first + done + int64(i) + 1))
+		}
+		reasons := map[int]string{}
+		for _, c := range columns {
+			if arena, err = c.fill(b, n, arena, reasons); err != nil {
+				return p.wrap(err)
+			}
+		}
+		b.data = arena
+		b.dropRows(reasons)
+		if err := emit(b); err != nil {
+			return err
+		}
+		from, to := first+done, first+done+int64(n)
+		p.progress(p.share(to) - p.share(from))
+		arena = arena[:0]
+		done += int64(n)
+	}
+	for _, c := range columns {
+		if err := c.finish(); err != nil {
+			return p.wrap(err)
+		}
+	}
+	return nil
+}
+
+// share is the part of the file's size that its first rows stand for.
+func (p *parquetFile) share(rows int64) int64 {
+	return int64(float64(p.fileReader.file.Size) * (float64(rows) / float64(p.rows)))
+}
+
+// openGroup begins to read the columns of a row group. What it returns is to be
+// closed, also with an error.
+func (p *parquetFile) openGroup(g parquet.RowGroup) (columns []*columnReader, err error) {
+	defer damaged(&err)
+	chunks := g.ColumnChunks()
+	for _, c := range p.columns {
+		if c.leaf < 0 || c.leaf >= len(chunks) {
+			return columns, errors.New("file is damaged: a row group lacks a column")
+		}
+		columns = append(columns, &columnReader{parquetColumn: c, pages: chunks[c.leaf].Pages(), values: make([]parquet.Value, 512)})
+	}
+	return columns, nil
+}
+
+func closeColumns(columns []*columnReader) (err error) {
+	defer damaged(&err)
+	for _, c := range columns {
+		parquet.Release(c.page)
+		err = errors.Join(err, c.pages.Close())
+	}
+	return err
+}
+
+// columnReader reads one column of a row group from its beginning.
+type columnReader struct {
+	parquetColumn
+	pages  parquet.Pages
+	page   parquet.Page
+	reader parquet.ValueReader // of page; nil: there is none
+	values []parquet.Value
+}
+
+var errShortColumn = errors.New("file is damaged: the columns of a row group differ in length")
+
+// fill reads the next n values into the column's cells of the batch, whose text
+// is appended to arena. Rows with a cell that is none are put in reasons.
+func (c *columnReader) fill(b *Batch, n int, arena []byte, reasons map[int]string) (_ []byte, err error) {
+	defer damaged(&err)
+	for row := 0; row < n; {
+		values, err := c.next(min(n-row, len(c.values)))
+		if err != nil {
+			return arena, err
+		}
+		if len(values) == 0 {
+			return arena, errShortColumn
+		}
+		for i, v := range values {
+			if v.IsNull() {
+				continue
+			}
+			start := len(arena)
+			if c.text == nil {
+				s := v.ByteArray()
+				switch {
+				case len(s) > maxRecord:
+					reasons[row+i] = RowTooLong
+					continue
+				case !utf8.Valid(s):
+					reasons[row+i] = NotUTF8
+					continue
+				}
+				arena = append(arena, s...)
+			} else {
+				arena = c.text(arena, v)
+			}
+			b.spans[(row+i)*b.width+c.col] = span{uint32(start), uint32(len(arena))}
+		}
+		if len(arena) > maxArena {
+			return arena, fmt.Errorf("%d rows have more than %d bytes of text", n, maxArena)
+		}
+		row += len(values)
+	}
+	return arena, nil
+}
+
+// next returns up to n of the next values, none at the end. They end with the
+// next call.
+func (c *columnReader) next(n int) ([]parquet.Value, error) {
+	for {
+		if c.reader != nil {
+			k, err := c.reader.ReadValues(c.values[:n])
+			if k > 0 {
+				return c.values[:k], nil
+			}
+			if err != nil && !errors.Is(err, io.EOF) {
+				return nil, err
+			}
+			if err == nil {
+				return nil, io.ErrNoProgress
+			}
+			parquet.Release(c.page)
+			c.page, c.reader = nil, nil
+		}
+		page, err := c.pages.ReadPage()
+		if errors.Is(err, io.EOF) && page == nil {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		c.page, c.reader = page, page.Values()
+	}
+}
+
+// finish checks that there are no more values.
+func (c *columnReader) finish() (err error) {
+	defer damaged(&err)
+	values, err := c.next(1)
+	if err == nil && len(values) > 0 {
+		err = errShortColumn
+	}
+	return err
 }
