@@ -16,8 +16,12 @@ func FoldName(dst []byte, name string) []byte {
 	if isASCII(name) {
 		return appendPlainName(dst, name)
 	}
+	stripped := stripAccents(name)
+	if isASCII(stripped) {
+		return appendPlainName(dst, stripped)
+	}
 	var z Tokenizer
-	z.Tokens(stripAccents(name), func(_ byte, word []byte) bool {
+	z.Tokens(stripped, func(_ byte, word []byte) bool {
 		dst = appendUnpunctuated(dst, word)
 		return true
 	})
@@ -51,7 +55,7 @@ func MatchName(folded []byte, q NameQuery) bool {
 
 // appendPlainName is FoldName for ASCII: the words are the runs of letters and
 // digits.
-func appendPlainName(dst []byte, name string) []byte {
+func appendPlainName[T string | []byte](dst []byte, name T) []byte {
 	inside := false
 	for i := range len(name) {
 		c := class[name[i]]
@@ -123,7 +127,7 @@ func withoutStroke(r rune) rune {
 	}
 }
 
-func isASCII(s string) bool {
+func isASCII[T string | []byte](s T) bool {
 	for i := range len(s) {
 		if s[i] >= utf8.RuneSelf {
 			return false

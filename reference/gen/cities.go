@@ -18,12 +18,11 @@ type city struct {
 	name            string
 }
 
-// Of all places those are cities here that have this many people. The smaller
-// ones of the United States count too, where most audiences live.
-const (
-	minPopulation   = 5000
-	minPopulationUS = 500
-)
+// minPopulation is how many people make a city. Capitals, of countries and of
+// their regions, and all of the United States, where most audiences live, are
+// cities whatever their size. More would cost each start more time than they
+// are worth.
+const minPopulation = 5000
 
 // doubles are the GeoNames ids of the cities that package reference lists
 // under other ids.
@@ -34,6 +33,9 @@ var doubles = []int{
 	5128581, // New York City
 	5128616, // New York Mills, New York
 }
+
+// capitals are the feature codes of capitals of countries and regions.
+var capitals = []string{"PPLC", "PPLA"}
 
 // deserted are the feature codes of places where nobody lives any more.
 var deserted = []string{"PPLH", "PPLCH", "PPLQ", "PPLW"}
@@ -73,8 +75,9 @@ func readCities(dir string, countries map[string]country, regions []region) ([]c
 		switch {
 		case !ok:
 			return nil, fmt.Errorf("city %d is in unknown country %q", c.id, row[columnCountry])
-		case c.population < minPopulationUS, c.population < minPopulation && of.alpha2 != "US",
-			slices.Contains(deserted, row[columnFeature]), slices.Contains(doubles, c.id):
+		case slices.Contains(doubles, c.id), slices.Contains(deserted, row[columnFeature]):
+			continue
+		case c.population < minPopulation && of.alpha2 != "US" && !slices.Contains(capitals, row[columnFeature]):
 			continue
 		}
 		if c.region = regionIDs[of.alpha2+"."+row[columnAdmin1]]; c.region == 0 {

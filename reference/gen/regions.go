@@ -21,7 +21,7 @@ type region struct {
 
 const (
 	firstState  = 3338  // Alaska; the states follow by their code
-	firstRegion = 10001 // of the other countries, by country id and code
+	firstRegion = 10001 // of the other countries, by their code
 )
 
 func readRegions(dir string, countries map[string]country) ([]region, error) {
@@ -43,7 +43,7 @@ func readRegions(dir string, countries map[string]country) ([]region, error) {
 		regions = append(regions, region{country: of.id, code: a.Code, name: strings.TrimSpace(a.Name)})
 	}
 	slices.SortFunc(regions, func(a, b region) int {
-		return cmp.Or(cmp.Compare(a.country, b.country), cmp.Compare(a.code, b.code))
+		return cmp.Compare(a.code, b.code)
 	})
 	match.assign(regions)
 	if err := numberRegions(regions); err != nil {
