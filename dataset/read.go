@@ -199,6 +199,9 @@ func (r *reader) readFile(ctx context.Context, i int) (err error) {
 		return f.readParquet(ctx, file)
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
+	if f.file.Size == 0 && f.file.Compression != Plain {
+		return f.wrap(errTruncated) // an empty text compresses to something
+	}
 	in, closeIn, err := decompress(&countingReader{file, r.progress}, f.file.Compression)
 	if err != nil {
 		return f.wrap(err)
@@ -217,7 +220,7 @@ func decompress(in io.Reader, c Compression) (io.Reader, func(), error) {
 	switch c {
 	case Gzip:
 		z, err := gzip.NewReader(in)
-		if errors.Is(err, io.EOF) {
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 			err = errTruncated
 		}
 		if err != nil {
@@ -229,24 +232,10 @@ func decompress(in io.Reader, c Compression) (io.Reader, func(), error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		return &zstdReader{z: z}, z.Close, nil
+		return z, z.Close, nil
 	default:
 		return in, func() {}, nil
 	}
-}
-
-// zstdReader refuses an empty file, which the decoder takes for an empty text:
-// an empty text is a frame, too.
-type zstdReader struct {
-	z    *zstd.Decoder
-	some bool
-}
-
-// Read implements io.Reader.
-func (r *zstdReader) Read(p []byte) (int, error) {
-	n, err := r.z.Read(p)
-	r.some = r.some || n > 0
-	return n, err
 }
 
 // countingReader tells how much is read.

@@ -1,0 +1,239 @@
+package dataset
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/parquet-go/parquet-go"
+)
+
+type followRecord struct {
+	Person  string  `parquet:"person,zstd" json:"person"`
+	Extra   int64   `parquet:"extra" json:"extra"`
+	Network string  `parquet:"network,dict,snappy" json:"network"`
+	Account *string `parquet:"account,optional" json:"account"`
+}
+
+// follows makes records, some without an account.
+func follows(n int) []followRecord {
+	records := make([]followRecord, n)
+	for i := range records {
+		records[i] = followRecord{Person: fmt.Sprintf("p\u00e9 %d", i), Extra: int64(i), Network: []string{"twitter", "twitch", "youtube"}[i%3]}
+		if i%7 != 3 {
+			account := fmt.Sprintf("a,\"%d\"", i*i)
+			records[i].Account = &account
+		}
+	}
+	return records
+}
+
+func followsCSV(records []followRecord) []byte {
+	var b bytes.Buffer
+	b.WriteString("person,extra,network,account\n")
+	for _, r := range records {
+		account := ""
+		if r.Account != nil {
+			account = `"` + strings.ReplaceAll(*r.Account, `"`, `""`) + `"`
+		}
+		fmt.Fprintf(&b, "%s,%d,%s,%s\n", r.Person, r.Extra, r.Network, account)
+	}
+	return b.Bytes()
+}
+
+func followsNDJSON(t testing.TB, records []followRecord) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	for _, r := range records {
+		line, err := json.Marshal(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.Write(append(line, '\n'))
+	}
+	return b.Bytes()
+}
+
+func parquetOf[T any](t testing.TB, rows []T, perGroup int64) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := parquet.NewGenericWriter[T](&b, parquet.MaxRowsPerRowGroup(perGroup), parquet.PageBufferSize(4096))
+	if _, err := w.Write(rows); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// withoutPlace cuts file and line off what readAll returns: they differ by
+// format.
+func withoutPlace(rows []string) []string {
+	out := make([]string, len(rows))
+	for i, r := range rows {
+		_, out[i], _ = strings.Cut(r, " ")
+	}
+	return out
+}
+
+// TestFormats reads the same rows from every format and compression.
+func TestFormats(t *testing.T) {
+	records := follows(20_000)
+	var want []string
+	for _, r := range records {
+		account := "-"
+		if r.Account != nil {
+			account = *r.Account
+		}
+		want = append(want, r.Person+"|"+r.Network+"|"+account)
+	}
+	csv, ndjson := followsCSV(records), followsNDJSON(t, records)
+	for name, data := range map[string][]byte{
+		"follows.csv": csv, "follows.csv.gz": gzipped(t, csv), "follows.csv.zst": zstandard(t, csv),
+		"follows.ndjson": ndjson, "follows.ndjson.gz": gzipped(t, ndjson), "follows.ndjson.zst": zstandard(t, ndjson),
+		"follows.parquet": parquetOf(t, records, 6000), "follows/x.parquet": parquetOf(t, records, 1<<20),
+		"follows/x.CSV.GZ": slices.Concat(gzipped(t, csv[:100]), gzipped(t, csv[100:])),
+		"follows/x.csv.zst": slices.Concat(zstandard(t, csv[:100]), zstandard(t, csv[100:])),
+	} {
+		for _, workers := range []int{1, 3} {
+			t.Run(fmt.Sprintf("%s/workers=%d", name, workers), func(t *testing.T) {
+				dir := t.TempDir()
+				write(t, dir, name, data)
+				tab := table(t, dir, Follows)
+				got, err := readAll(t, tab, workers)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(want, withoutPlace(got)); diff != "" {
+					t.Errorf("rows (-want +got):\n%s", diff)
+				}
+				if diff := cmp.Diff([]string{"extra"}, tab.Ignored()); diff != "" {
+					t.Errorf("Ignored (-want +got):\n%s", diff)
+				}
+			})
+		}
+	}
+}
+
+// TestFolder reads a table of many files of several formats in the order of
+// their names.
+func TestFolder(t *testing.T) {
+	records := follows(3000)
+	dir := t.TempDir()
+	write(t, dir, "follows/1.csv", followsCSV(records[:1000]))
+	write(t, dir, "follows/2.parquet", parquetOf(t, records[1000:2000], 300))
+	write(t, dir, "follows/3.ndjson.zst", zstandard(t, followsNDJSON(t, records[2000:])))
+	write(t, dir, "follows/_SUCCESS", nil)
+	tab := table(t, dir, Follows)
+	got, err := readAll(t, tab, 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got) != len(records) {
+		t.Fatalf("%d rows, want %d", len(got), len(records))
+	}
+	for i, r := range withoutPlace(got) {
+		if !strings.HasPrefix(r, records[i].Person+"|") {
+			t.Fatalf("row %d = %s, want %s first", i, r, records[i].Person)
+		}
+	}
+	if want := "1:1 "; !strings.HasPrefix(got[1000], want) {
+		t.Errorf("first row of the second file = %s, want prefix %q", got[1000], want)
+	}
+}
+
+// TestDamaged meets files that cannot be read at all.
+func TestDamaged(t *testing.T) {
+	records := follows(5000)
+	csv := followsCSV(records)
+	gz, zst, pq := gzipped(t, csv), zstandard(t, csv), parquetOf(t, records, 1000)
+	type bare struct {
+		Person string `parquet:"person"`
+	}
+	type nested struct {
+		Person  string   `parquet:"person"`
+		Network []string `parquet:"network"`
+		Account string   `parquet:"account"`
+	}
+	for _, c := range []struct {
+		name string
+		data []byte
+		want string // in the error
+	}{
+		{"follows.csv.gz", gz[:len(gz)/2], "truncated"},
+		{"follows.csv.gz", gz[:5], "truncated"},
+		{"follows.csv.gz", nil, "truncated"},
+		{"follows.csv.gz", csv, "gzip"},
+		{"follows.csv.gz", flip(gz, len(gz)-6), "checksum"},
+		{"follows.csv.zst", zst[:len(zst)/2], "truncated"},
+		{"follows.csv.zst", zst[:5], "truncated"},
+		{"follows.csv.zst", nil, "truncated"},
+		{"follows.csv.zst", csv, "magic"},
+		{"follows.csv.zst", flip(zst, len(zst)-2), "CRC"},
+		{"follows.ndjson.zst", nil, "truncated"},
+		{"follows.parquet", pq[:len(pq)/2], ""},
+		{"follows.parquet", pq[:len(pq)-3], ""},
+		{"follows.parquet", nil, ""},
+		{"follows.parquet", csv, ""},
+		{"follows.parquet", parquetOf(t, []bare{{"a"}}, 10), "required column network is missing"},
+		{"follows.parquet", parquetOf(t, []nested{{"a", nil, "b"}}, 10), "column network is nested"},
+	} {
+		t.Run(fmt.Sprintf("%s of %d bytes", c.name, len(c.data)), func(t *testing.T) {
+			dir := t.TempDir()
+			write(t, dir, c.name, c.data)
+			_, err := readAll(t, table(t, dir, Follows), 2)
+			if err == nil || !strings.HasPrefix(err.Error(), "read "+c.name+": ") || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("Read = %v, want an error of %s with %q", err, c.name, c.want)
+			}
+		})
+	}
+}
+
+func flip(data []byte, i int) []byte {
+	data = slices.Clone(data)
+	data[i] ^= 0x10
+	return data
+}
+
+// TestEmitError ends the read with the error of emit, and with that of the
+// context.
+func TestEmitError(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "follows/1.csv", followsCSV(follows(50_000)))
+	write(t, dir, "follows/2.parquet", parquetOf(t, follows(50_000), 5000))
+	tab := table(t, dir, Follows)
+	want := errors.New("stop")
+	for _, file := range []int{0, 1} {
+		err := tab.Read(t.Context(), 3, nil, func(b *Batch) error {
+			if b.FileIndex == file {
+				return want
+			}
+			return nil
+		})
+		if !errors.Is(err, want) {
+			t.Errorf("Read = %v, want %v", err, want)
+		}
+	}
+}
+
+// TestProgress tells of every byte.
+func TestProgress(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "follows/1.csv.gz", gzipped(t, followsCSV(follows(5000))))
+	write(t, dir, "follows/2.parquet", parquetOf(t, follows(9000), 5000))
+	write(t, dir, "follows/3.parquet", parquetOf(t, follows(0), 5000))
+	tab := table(t, dir, Follows)
+	var got int64
+	if err := tab.Read(t.Context(), 1, func(n int64) { got += n }, func(*Batch) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if got != tab.Size() {
+		t.Errorf("progress = %d bytes, want %d", got, tab.Size())
+	}
+}
