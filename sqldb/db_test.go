@@ -1,20 +1,15 @@
 package sqldb
 
 import (
-	"context"
 	"database/sql"
 	"errors"
-	"fmt"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/stdlib"
+	"throng/internal/pgtest"
 )
 
 // eachDB runs a test on a fresh database of each kind: SQLite always,
@@ -24,7 +19,7 @@ func eachDB(t *testing.T, test func(t *testing.T, db *DB)) {
 		test(t, openTest(t, Config{Dir: t.TempDir()}))
 	})
 	t.Run("postgres", func(t *testing.T) {
-		test(t, openTest(t, Config{URL: postgresSchema(t)}))
+		test(t, openTest(t, Config{URL: pgtest.URL(t)}))
 	})
 }
 
@@ -40,39 +35,6 @@ func openTest(t *testing.T, cfg Config) *DB {
 		}
 	})
 	return db
-}
-
-// postgresSchema makes a schema for this test alone and returns a URL in which
-// it is the only one searched.
-func postgresSchema(t *testing.T) string {
-	t.Helper()
-	raw := os.Getenv("THRONG_TEST_POSTGRES")
-	if raw == "" {
-		t.Skip("THRONG_TEST_POSTGRES is not set")
-	}
-	cfg, err := pgx.ParseConfig(raw)
-	if err != nil {
-		t.Fatal(err)
-	}
-	admin := stdlib.OpenDB(*cfg)
-	schema := fmt.Sprintf("throng_test_%d", time.Now().UnixNano())
-	if _, err := admin.ExecContext(t.Context(), `CREATE SCHEMA `+schema); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if _, err := admin.ExecContext(context.Background(), `DROP SCHEMA `+schema+` CASCADE`); err != nil {
-			t.Error(err)
-		}
-		admin.Close()
-	})
-	u, err := url.Parse(raw)
-	if err != nil {
-		t.Fatal(err)
-	}
-	values := u.Query()
-	values.Set("search_path", schema)
-	u.RawQuery = values.Encode()
-	return u.String()
 }
 
 func TestRebind(t *testing.T) {
@@ -177,7 +139,7 @@ func TestMigrateConcurrently(t *testing.T) {
 		})
 	}
 	f("sqlite", func(t *testing.T) Config { return Config{Dir: t.TempDir()} })
-	f("postgres", func(t *testing.T) Config { return Config{URL: postgresSchema(t)} })
+	f("postgres", func(t *testing.T) Config { return Config{URL: pgtest.URL(t)} })
 }
 
 func TestTx(t *testing.T) {
