@@ -1,0 +1,155 @@
+package bitmap
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+
+	"throng/engine"
+	"throng/engine/bitmap/storage"
+	"throng/identifier"
+	"throng/query"
+)
+
+// core is an open generation, shared by all its holders.
+type core struct {
+	engine *Engine
+	id     string
+	stamp  [32]byte // of the manifest: unlike that of every other generation
+	files  *storage.Files
+	rows   uint64
+	blocks int
+	sizes  sizeCache
+	// columns are those of identifiers, by type; SSID's are the keys.
+	columns map[identifier.Type]*columnView
+
+	catalog func() (*catalog, error) // built when it is first asked for
+
+	refs int // guarded by engine.mu
+}
+
+// openCore maps a generation for one holder.
+func openCore(e *Engine, id string) (*core, error) {
+	dir := filepath.Join(e.dir, id)
+	manifest, err := os.ReadFile(filepath.Join(dir, storage.ManifestName))
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, engine.ErrNoGeneration
+		}
+		return nil, fmt.Errorf("open generation %s: %w", id, err)
+	}
+	files, err := storage.OpenGeneration(dir)
+	if err != nil {
+		if _, gone := os.Stat(dir); errors.Is(gone, fs.ErrNotExist) {
+			return nil, engine.ErrNoGeneration // removed meanwhile
+		}
+		return nil, fmt.Errorf("open generation %s: %w", id, err)
+	}
+	c := &core{
+		engine: e, id: id, files: files, refs: 1,
+		stamp:  sha256.Sum256(manifest),
+		rows:   uint64(files.Manifest.Rows),
+		blocks: (int(files.Manifest.Rows) + storage.BlockRows - 1) / storage.BlockRows,
+	}
+	c.columns = make(map[identifier.Type]*columnView, len(files.IDs))
+	for t, column := range files.IDs {
+		c.columns[t] = newColumnView(column)
+	}
+	c.catalog = sync.OnceValues(c.buildCatalog)
+	if _, err := c.catalog(); err != nil {
+		return nil, errors.Join(err, files.Close())
+	}
+	return c, nil
+}
+
+// release ends one hold; the last one unmaps the files.
+func (g *core) release() error {
+	e := g.engine
+	e.mu.Lock()
+	g.refs--
+	last := g.refs == 0
+	if last && e.cores[g.id] == g {
+		delete(e.cores, g.id)
+	}
+	e.mu.Unlock()
+	if !last {
+		return nil
+	}
+	return g.files.Close()
+}
+
+// number finds a term; ok is false where nobody has it.
+func (g *core) number(f query.Field, value string) (term uint32, ok bool) {
+	return g.files.Dict.Number(f, []byte(value))
+}
+
+// termRange is the number of a field's first term and how many it has.
+func (g *core) termRange(f query.Field) (first, count uint32) { return g.files.Dict.Range(f) }
+
+// people is how many rows have a term.
+func (g *core) people(term uint32) uint64 { return g.files.Dict.People(term) }
+
+// setID gives a number for a row set that no other has.
+func (g *core) setID() uint64 { return g.engine.setIDs.Add(1) }
+
+// generation is one hold of a core.
+type generation struct {
+	*core
+	released atomic.Bool
+}
+
+var _ engine.Generation = (*generation)(nil)
+
+// Info implements engine.Generation.
+func (g *generation) Info() engine.Info {
+	info := g.files.Manifest.Info
+	g.engine.mu.Lock()
+	info.Current = g.engine.current == g.core
+	g.engine.mu.Unlock()
+	return info
+}
+
+// Release implements engine.Generation.
+func (g *generation) Release() {
+	if g.released.CompareAndSwap(false, true) {
+		// Unmapping fails only for addresses that were never mapped, and
+		// there is nobody left whom it could concern.
+		_ = g.release()
+	}
+}
+
+// sizeCache keeps exact sizes of nodes. It is safe for concurrent use.
+type sizeCache struct {
+	mu    sync.Mutex
+	sizes map[[32]byte]uint64
+}
+
+// maxSizes bounds a cache to some 5 MB.
+const maxSizes = 1 << 16
+
+func (c *sizeCache) get(key [32]byte) (uint64, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n, ok := c.sizes[key]
+	return n, ok
+}
+
+func (c *sizeCache) put(key [32]byte, n uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.sizes == nil {
+		c.sizes = map[[32]byte]uint64{}
+	}
+	for old := range c.sizes { // any one: keys are as good as random
+		if len(c.sizes) < maxSizes {
+			break
+		}
+		delete(c.sizes, old)
+	}
+	c.sizes[key] = n
+}
