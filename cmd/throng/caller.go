@@ -1,0 +1,138 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"throng/server"
+)
+
+type callerCmd struct {
+	Add    callerAddCmd    `cmd:"" help:"Make a caller and print its token, once."`
+	List   callerListCmd   `cmd:"" help:"List the callers."`
+	Set    callerSetCmd    `cmd:"" help:"Change what a caller may do."`
+	Revoke callerRevokeCmd `cmd:"" help:"End a caller's access."`
+}
+
+// callerFlags say what a caller may do; what is not given stays as it is.
+type callerFlags struct {
+	CanGenerate      *string `help:"Types of files made for the caller, comma-separated, or all." placeholder:"TYPES"`
+	CanView          *string `help:"Types of files that the caller sees, or all." placeholder:"TYPES"`
+	CanDownload      *string `help:"Types of files that the caller may download, or all." placeholder:"TYPES"`
+	Grant            *string `help:"Any of choose_outputs, age_first, gender_first, location_first, or all." placeholder:"GRANTS"`
+	Builds           *int64  `help:"Credits for builds; -1 is unlimited." placeholder:"N"`
+	Insights         *int64  `help:"Credits for insights; -1 is unlimited." placeholder:"N"`
+	Expansions       *int64  `help:"Credits for expansions; -1 is unlimited." placeholder:"N"`
+	ConcurrentBuilds *int    `help:"Builds that may run at once; 0 is no limit." placeholder:"N"`
+}
+
+func (f callerFlags) spec() server.CallerSpec {
+	return server.CallerSpec{
+		CanGenerate: list(f.CanGenerate), CanView: list(f.CanView), CanDownload: list(f.CanDownload), Grants: list(f.Grant),
+		Builds: f.Builds, Insights: f.Insights, Expansions: f.Expansions, ConcurrentBuilds: f.ConcurrentBuilds,
+	}
+}
+
+// list splits a comma-separated flag; nil where it was not given.
+func list(flag *string) *[]string {
+	if flag == nil {
+		return nil
+	}
+	words := []string{}
+	for w := range strings.SplitSeq(*flag, ",") {
+		if w = strings.TrimSpace(w); w != "" {
+			words = append(words, w)
+		}
+	}
+	return &words
+}
+
+type callerAddCmd struct {
+	Name  string      `arg:"" help:"Its name."`
+	JSON  bool        `name:"json" help:"Print one object with every secret of the caller."`
+	Flags callerFlags `embed:""`
+}
+
+func (c *callerAddCmd) Run(e *env) error {
+	s, err := e.open()
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	secrets, err := s.AddCaller(e.ctx, c.Name, c.Flags.spec())
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return json.NewEncoder(e.out).Encode(secrets)
+	}
+	_, err = fmt.Fprintln(e.out, secrets.Token)
+	return err
+}
+
+type callerListCmd struct {
+	JSON bool `name:"json" help:"Print a JSON array."`
+}
+
+func (c *callerListCmd) Run(e *env) error {
+	s, err := e.open()
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	callers, err := s.Callers(e.ctx)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return json.NewEncoder(e.out).Encode(callers)
+	}
+	tw := tabwriter.NewWriter(e.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, "NAME\tGENERATES\tSEES\tDOWNLOADS\tGRANTS\tBUILDS\tMADE\tSTATE")
+	for _, c := range callers {
+		state := "active"
+		if c.Revoked {
+			state = "revoked"
+		}
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", c.Name, strings.Join(c.CanGenerate, ","), strings.Join(c.CanView, ","),
+			strings.Join(c.CanDownload, ","), strings.Join(c.Grants, ","), credits(c.Builds), c.CreatedAt.UTC().Format(time.DateOnly), state)
+	}
+	return tw.Flush()
+}
+
+func credits(n int64) string {
+	if n < 0 {
+		return "unlimited"
+	}
+	return fmt.Sprint(n)
+}
+
+type callerSetCmd struct {
+	Name  string      `arg:"" help:"Its name."`
+	Flags callerFlags `embed:""`
+}
+
+func (c *callerSetCmd) Run(e *env) error {
+	s, err := e.open()
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	return s.SetCaller(e.ctx, c.Name, c.Flags.spec())
+}
+
+type callerRevokeCmd struct {
+	Name string `arg:"" help:"Its name."`
+}
+
+func (c *callerRevokeCmd) Run(e *env) error {
+	s, err := e.open()
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	return s.RevokeCaller(e.ctx, c.Name)
+}

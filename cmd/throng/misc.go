@@ -1,0 +1,88 @@
+package main
+
+import (
+	"fmt"
+	"runtime"
+	"time"
+
+	"throng/demo"
+	"throng/server"
+)
+
+type serveCmd struct{}
+
+func (c *serveCmd) Run(e *env) error {
+	s, err := e.open()
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	return s.Serve(e.ctx, nil)
+}
+
+type checkCmd struct{}
+
+func (c *checkCmd) Run(e *env) error {
+	s, err := e.open()
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	show := newProgress(e.err)
+	found, err := s.Check(e.ctx, show.update)
+	show.end()
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(e.out, "generation %s: %d people, %.1f MB, everything is as it should be\n", found.ID, found.People, float64(found.Bytes)/1e6)
+	return err
+}
+
+type generateCmd struct {
+	Out    string `arg:"" help:"The folder to write; it must not be there, or be empty."`
+	People int    `help:"How many people." required:"" placeholder:"N"`
+	Seed   uint64 `help:"The same seed gives the same bytes." default:"1" placeholder:"S"`
+}
+
+func (c *generateCmd) Run(e *env) error {
+	if c.People < 1 {
+		return &server.UsageError{Setting: "people", Message: "want at least 1"}
+	}
+	show := newProgress(e.err)
+	start := time.Now()
+	err := demo.Generate(e.ctx, demo.Config{
+		People: c.People, Seed: c.Seed, Dir: c.Out,
+		Progress: func(done, total int64) {
+			show.update(server.Progress{Step: "generating synthetic people", Done: done, Total: total})
+		},
+	})
+	show.end()
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(e.out, "%d synthetic people in %s, made in %v\n", c.People, c.Out, time.Since(start).Round(time.Millisecond))
+	return err
+}
+
+type benchCmd struct{}
+
+func (c *benchCmd) Run(*env) error {
+	return &server.UsageError{Setting: "bench", Message: "the benchmarks for users are not built yet; `go test -bench . ./engine/bitmap` runs the engine's"}
+}
+
+type versionCmd struct{}
+
+func (c *versionCmd) Run(e *env) error {
+	_, err := fmt.Fprintf(e.out, "throng %s %s/%s %s\n", version, runtime.GOOS, runtime.GOARCH, runtime.Version())
+	return err
+}
+
+type helpCmd struct {
+	Command []string `arg:"" optional:"" help:"The command to tell about."`
+}
+
+func (c *helpCmd) Run(e *env) error {
+	trace, err := e.parser.Parse(append(c.Command, "--help"))
+	_ = trace // --help prints and ends the parse
+	return err
+}

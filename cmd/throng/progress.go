@@ -1,0 +1,52 @@
+package main
+
+import (
+	"io"
+	"os"
+
+	"github.com/schollz/progressbar/v3"
+	"golang.org/x/term"
+
+	"throng/server"
+)
+
+// progress shows how far a long operation is: a bar on a terminal, nothing
+// in a pipe.
+type progress struct {
+	w    io.Writer
+	step string
+	bar  *progressbar.ProgressBar // nil where nothing is shown
+}
+
+func newProgress(w io.Writer) *progress {
+	f, ok := w.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return &progress{}
+	}
+	return &progress{w: w}
+}
+
+// update is called from one goroutine at a time.
+func (p *progress) update(now server.Progress) {
+	if p.w == nil {
+		return
+	}
+	if p.bar == nil || p.step != now.Step {
+		p.end()
+		p.step = now.Step
+		p.bar = progressbar.NewOptions64(max(now.Total, 1),
+			progressbar.OptionSetWriter(p.w), progressbar.OptionSetDescription(now.Step),
+			progressbar.OptionSetPredictTime(true), progressbar.OptionClearOnFinish(), progressbar.OptionFullWidth())
+	}
+	if now.Total > 0 {
+		p.bar.ChangeMax64(now.Total)
+		_ = p.bar.Set64(min(now.Done, now.Total)) // a bar that cannot be drawn is no failure of the work
+	}
+}
+
+func (p *progress) end() {
+	if p.bar != nil {
+		_ = p.bar.Finish() // as above
+		p.bar = nil
+	}
+}

@@ -1,0 +1,242 @@
+package e2e
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"throng/client"
+	"throng/demo"
+)
+
+// binary is the path of the throng under test, built once for all tests.
+var binary string
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		dir, err := os.MkdirTemp("", "throng-e2e-")
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "make folder:", err)
+			return 1
+		}
+		defer os.RemoveAll(dir)
+		binary = filepath.Join(dir, "throng")
+		build := exec.Command("go", "build", "-o", binary, "throng/cmd/throng")
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := build.CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "build throng: %v\n%s", err, out)
+			return 1
+		}
+		return m.Run()
+	}())
+}
+
+// throng runs a command to its end and returns what it printed.
+func throng(t testing.TB, args ...string) string {
+	t.Helper()
+	out, err := run(args...)
+	if err != nil {
+		t.Fatalf("throng %s: %v", strings.Join(args, " "), err)
+	}
+	return out
+}
+
+// run is throng without the test's end.
+func run(args ...string) (string, error) {
+	cmd := exec.Command(binary, args...)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		err = fmt.Errorf("%w\n%s", err, stderr.String())
+	}
+	return string(out), err
+}
+
+// process is a running `throng serve`.
+type process struct {
+	cmd  *exec.Cmd
+	URL  string
+	log  *lockedBuffer
+	done chan struct{} // closed when it has ended
+	err  error         // of Wait; read after done
+}
+
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf strings.Builder
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+// start runs throng serve on a free port of the loopback and waits until it
+// listens. It ends with the test.
+func start(t testing.TB, data string, args ...string) *process {
+	t.Helper()
+	p := &process{log: &lockedBuffer{}, done: make(chan struct{})}
+	p.cmd = exec.Command(binary, append([]string{"serve", "--data", data, "--listen", "127.0.0.1:0", "--log-format", "json"}, args...)...)
+	stderr, err := p.cmd.StderrPipe()
+	if err != nil {
+		t.Fatalf("start throng: %v", err)
+	}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatalf("start throng: %v", err)
+	}
+	url := make(chan string, 1)
+	go func() {
+		defer close(p.done)
+		lines := bufio.NewReader(stderr)
+		for {
+			line, err := lines.ReadString('\n')
+			_, _ = p.log.Write([]byte(line))
+			var entry struct{ Msg, URL string }
+			if json.Unmarshal([]byte(line), &entry) == nil && entry.Msg == "serving" {
+				url <- entry.URL
+			}
+			if err != nil {
+				break
+			}
+		}
+		p.err = p.cmd.Wait()
+	}()
+	t.Cleanup(func() {
+		p.kill()
+		if t.Failed() {
+			t.Logf("server's log:\n%s", p.log.String())
+		}
+	})
+	select {
+	case p.URL = <-url:
+	case <-p.done:
+		t.Fatalf("throng serve ended: %v\n%s", p.err, p.log.String())
+	case <-time.After(time.Minute):
+		t.Fatalf("throng serve does not listen after a minute:\n%s", p.log.String())
+	}
+	return p
+}
+
+// kill ends the process at once, as a power cut would, and waits for it.
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill() // it may have ended already
+	<-p.done
+}
+
+// stop asks the process to end and returns its exit status.
+func (p *process) stop(t testing.TB) int {
+	t.Helper()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatalf("stop throng: %v", err)
+	}
+	<-p.done
+	if exit, ok := errors.AsType[*exec.ExitError](p.err); ok {
+		return exit.ExitCode()
+	}
+	return 0
+}
+
+// population is the synthetic dataset that the tests share, made once.
+var population = sync.OnceValues(func() (string, error) {
+	dir := filepath.Join(filepath.Dir(binary), "population")
+	return dir, demo.Generate(context.Background(), demo.Config{People: 100_000, Seed: 1, Dir: dir})
+})
+
+// loaded is a data folder with the shared population, loaded once and copied
+// by hard links for each test that changes it.
+var loaded = sync.OnceValues(func() (string, error) {
+	src, err := population()
+	if err != nil {
+		return "", err
+	}
+	data := filepath.Join(filepath.Dir(binary), "loaded")
+	_, err = run("load", src, "--data", data)
+	return data, err
+})
+
+// newData gives a data folder with the shared population in it, and nothing
+// else: no caller, no audience.
+func newData(t testing.TB) string {
+	t.Helper()
+	from, err := loaded()
+	if err != nil {
+		t.Fatalf("load population: %v", err)
+	}
+	data := filepath.Join(t.TempDir(), "data")
+	// An index is never changed in place, so links are as good as copies.
+	err = filepath.WalkDir(filepath.Join(from, "index"), func(path string, d os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(from, path)
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			return os.MkdirAll(filepath.Join(data, rel), 0o700)
+		}
+		return os.Link(path, filepath.Join(data, rel))
+	})
+	if err != nil {
+		t.Fatalf("copy data folder: %v", err)
+	}
+	return data
+}
+
+// addCaller makes a caller and returns a client of the server with its token.
+func addCaller(t testing.TB, p *process, data, name string, flags ...string) (*client.Client, string) {
+	t.Helper()
+	token := strings.TrimSpace(throng(t, append([]string{"caller", "add", name, "--data", data}, flags...)...))
+	return client.New(p.URL, token), token
+}
+
+// allGrants are the flags of a caller who may do everything.
+func allGrants() []string {
+	return []string{"--can-generate", "all", "--can-view", "all", "--can-download", "all", "--grant", "all"}
+}
+
+// waitDone waits until an audience is no longer running.
+func waitDone(t testing.TB, c *client.Client, id int64) *client.Audience {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	a, err := c.Wait(ctx, id, 10*time.Millisecond)
+	if err != nil {
+		t.Fatalf("wait for audience %d: %v", id, err)
+	}
+	return a
+}
+
+// download reads a whole file of an audience.
+func download(t testing.TB, c *client.Client, id int64, typ, format string) []byte {
+	t.Helper()
+	f, err := c.Output(t.Context(), id, typ, format)
+	if err != nil {
+		t.Fatalf("download %s of audience %d: %v", typ, id, err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(f)
+	if err != nil {
+		t.Fatalf("download %s of audience %d: %v", typ, id, err)
+	}
+	return text
+}

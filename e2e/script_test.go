@@ -1,0 +1,257 @@
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestScripts runs the contracts of the API: every script speaks to a server
+// of its own kind of data with a caller who may do everything.
+//
+// Beside testscript's own commands:
+//
+//	api METHOD PATH [FILE]     send a request; the answer is kept
+//	header NAME VALUE          send this header with the next requests; "" ends it
+//	status CODE                the last answer's HTTP status
+//	like [-more] FILE          the last answer has the shape of FILE: same keys in the same
+//	                           order, same texts; numbers may differ. -more: it may have more keys
+//	json PATH WANT             a value of the last answer, as in response.data.0.id
+//	finish STATUS              wait until the audience just made ends so
+//	people FILE                write the keys of some people
+//	upload TYPE FILE           upload a file; $KEY is its key
+//	replace FILE OLD NEW       replace text in a file
+//	caller NAME [FLAG...]      make a caller and be it from now on
+func TestScripts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the scripts need the whole population")
+	}
+	data := newData(t)
+	server := start(t, data)
+	for _, dir := range []string{"testdata/seed", "testdata/api"} {
+		t.Run(filepath.Base(dir), func(t *testing.T) {
+			testscript.Run(t, testscript.Params{
+				Dir: dir,
+				Setup: func(e *testscript.Env) error {
+					name := "caller of " + strings.ReplaceAll(filepath.Base(e.WorkDir), "script-", "")
+					token, err := run(append([]string{"caller", "add", name, "--data", data}, allGrants()...)...)
+					if err != nil {
+						return err
+					}
+					e.Setenv("URL", server.URL)
+					e.Setenv("DATA", data)
+					e.Setenv("TOKEN", strings.TrimSpace(token))
+					e.Setenv("PATH", filepath.Dir(binary)+string(os.PathListSeparator)+e.Getenv("PATH"))
+					e.Values[answerKey{}] = &answer{header: http.Header{}}
+					return nil
+				},
+				Cmds: map[string]func(*testscript.TestScript, bool, []string){
+					"api": cmdAPI, "header": cmdHeader, "status": cmdStatus, "like": cmdLike, "json": cmdJSON, "finish": cmdFinish,
+					"people": cmdPeople, "upload": cmdUpload, "replace": cmdReplace, "caller": cmdCaller, "saved": cmdSaved,
+				},
+			})
+		})
+	}
+}
+
+// answer is what a script knows of its last request.
+type answer struct {
+	header http.Header // sent with each request
+	status int
+	got    http.Header
+	body   []byte
+}
+
+type answerKey struct{}
+
+func last(ts *testscript.TestScript) *answer { return ts.Value(answerKey{}).(*answer) }
+
+func cmdAPI(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 || len(args) > 3 {
+		ts.Fatalf("usage: api METHOD PATH [FILE]")
+	}
+	var body []byte
+	if len(args) == 3 {
+		body = []byte(ts.ReadFile(args[2]))
+	}
+	send(ts, args[0], args[1], body)
+	ts.Logf("%d\n%s", last(ts).status, last(ts).body)
+}
+
+// send carries out a request and holds it, and the answer, to the document.
+func send(ts *testscript.TestScript, method, path string, body []byte) {
+	a := last(ts)
+	req, err := http.NewRequest(method, ts.Getenv("URL")+path, bytes.NewReader(body))
+	ts.Check(err)
+	req.Header = a.header.Clone()
+	if ts.Getenv("TOKEN") != "" {
+		req.Header.Set("Authorization", "Bearer "+ts.Getenv("TOKEN"))
+	}
+	if body != nil && req.Header.Get("Content-Type") == "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	resp, err := http.DefaultTransport.RoundTrip(req)
+	ts.Check(err)
+	defer resp.Body.Close()
+	a.body, err = io.ReadAll(resp.Body)
+	ts.Check(err)
+	a.status, a.got = resp.StatusCode, resp.Header
+	if err := holdToDocument(req, body, resp, a.body); err != nil {
+		ts.Fatalf("%s %s is not as the OpenAPI document says: %v\n%s", method, path, err, a.body)
+	}
+}
+
+func cmdHeader(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: header NAME VALUE")
+	}
+	if neg {
+		if got := last(ts).got.Get(args[0]); got == args[1] {
+			ts.Fatalf("header %s is %q", args[0], got)
+		}
+		return
+	}
+	if last(ts).header.Set(args[0], args[1]); args[1] == "" {
+		last(ts).header.Del(args[0])
+	}
+}
+
+func cmdStatus(ts *testscript.TestScript, _ bool, args []string) {
+	if want := args[0]; strconv.Itoa(last(ts).status) != want {
+		ts.Fatalf("status %d, want %s\n%s", last(ts).status, want, last(ts).body)
+	}
+}
+
+func cmdLike(ts *testscript.TestScript, _ bool, args []string) {
+	more := args[0] == "-more"
+	want := ts.ReadFile(args[len(args)-1])
+	got, err := parseOrdered(last(ts).body)
+	ts.Check(err)
+	wanted, err := parseOrdered([]byte(want))
+	ts.Check(err)
+	if diff := unlike(wanted, got, more, "$"); diff != "" {
+		ts.Fatalf("%s\n%s", diff, last(ts).body)
+	}
+}
+
+func cmdJSON(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: json PATH WANT")
+	}
+	got, err := lookup(last(ts).body, args[0])
+	if err != nil {
+		ts.Fatalf("%s: %v\n%s", args[0], err, last(ts).body)
+	}
+	if (got == args[1]) == neg {
+		ts.Fatalf("%s is %s, want %s (not: %v)", args[0], got, args[1], neg)
+	}
+}
+
+// lookup gives a value as text: strings bare, everything else as JSON; # is
+// the length of a list.
+func lookup(body []byte, path string) (string, error) {
+	var v any
+	dec := json.NewDecoder(bytes.NewReader(body))
+	dec.UseNumber()
+	if err := dec.Decode(&v); err != nil {
+		return "", err
+	}
+	for key := range strings.SplitSeq(path, ".") {
+		switch x := v.(type) {
+		case map[string]any:
+			next, ok := x[key]
+			if !ok {
+				return "", fmt.Errorf("no key %q", key)
+			}
+			v = next
+		case []any:
+			if key == "#" {
+				return strconv.Itoa(len(x)), nil
+			}
+			i, err := strconv.Atoi(key)
+			if err != nil || i >= len(x) {
+				return "", fmt.Errorf("no element %q of %d", key, len(x))
+			}
+			v = x[i]
+		default:
+			return "", fmt.Errorf("nothing below %q", key)
+		}
+	}
+	if s, ok := v.(string); ok {
+		return s, nil
+	}
+	text, err := json.Marshal(v)
+	return string(text), err
+}
+
+func cmdFinish(ts *testscript.TestScript, _ bool, args []string) {
+	id, err := lookup(last(ts).body, "response.id")
+	ts.Check(err)
+	ts.Setenv("ID", id)
+	deadline := time.Now().Add(time.Minute)
+	for {
+		send(ts, http.MethodGet, "/platform/v0/audiences/"+id, nil)
+		got, err := lookup(last(ts).body, "response.status")
+		ts.Check(err)
+		if got == args[0] {
+			return
+		}
+		if got != "running" || time.Now().After(deadline) {
+			ts.Fatalf("audience %s is %s, want %s\n%s", id, got, args[0], last(ts).body)
+		}
+		time.Sleep(5 * time.Millisecond) // between two polls, as a client would
+	}
+}
+
+func cmdPeople(ts *testscript.TestScript, _ bool, args []string) {
+	send(ts, http.MethodPost, "/platform/v0/audiences", []byte(`{"audience":{"name":"some people"},"outputs":[],"parameters":[{"operation":"OR","affinities":{"affinities":[{"id":"a759"}]}}]}`))
+	cmdFinish(ts, false, []string{"done"})
+	send(ts, http.MethodGet, "/platform/v0/audiences/"+ts.Getenv("ID")+"/outputs/ss_id", nil)
+	lines := strings.SplitAfterN(string(last(ts).body), "\n", 501)
+	text := strings.Join(lines[:min(500, len(lines)-1)], "")
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600))
+}
+
+func cmdUpload(ts *testscript.TestScript, _ bool, args []string) {
+	a := last(ts)
+	old := a.header.Get("Content-Type")
+	a.header.Set("Content-Type", "text/plain")
+	send(ts, http.MethodPost, "/platform/v0/uploads?"+url.Values{"type": {args[0]}}.Encode(), []byte(ts.ReadFile(args[1])))
+	if a.header.Set("Content-Type", old); old == "" {
+		a.header.Del("Content-Type")
+	}
+	cmdStatus(ts, false, []string{"200"})
+	key, err := lookup(a.body, "response.key")
+	ts.Check(err)
+	ts.Setenv("KEY", key)
+}
+
+func cmdReplace(ts *testscript.TestScript, _ bool, args []string) {
+	text := ts.ReadFile(args[0])
+	if !strings.Contains(text, args[1]) {
+		ts.Fatalf("%s does not hold %s", args[0], args[1])
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(strings.ReplaceAll(text, args[1], args[2])), 0o600))
+}
+
+func cmdCaller(ts *testscript.TestScript, _ bool, args []string) {
+	token, err := run(append([]string{"caller", "add", "--data", ts.Getenv("DATA")}, args...)...)
+	ts.Check(err)
+	ts.Setenv("TOKEN", strings.TrimSpace(token))
+}
+
+// cmdSaved writes the last answer's body to a file.
+func cmdSaved(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), last(ts).body, 0o600))
+}

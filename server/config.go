@@ -1,0 +1,132 @@
+package server
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Config is every setting of a server, and of the commands that work beside
+// one. The zero value of a field means its default.
+type Config struct {
+	// Data is the folder that holds everything: index, database, files, keys.
+	// It is made with mode 0700. Defaults to ./throng-data.
+	Data string
+	// Listen is the address of the API and the page. Defaults to
+	// 127.0.0.1:8080.
+	Listen string
+	// AdminListen is the address of metrics and profiles; empty: off.
+	AdminListen string
+	// Database is "" for SQLite in the data folder, or a postgres:// URL.
+	Database string
+	// Blobs is "" for a folder in the data folder.
+	Blobs string
+	// Engine is "embedded", the default.
+	Engine string
+	// AllowPrivateCallbacks lets callbacks go to private and loopback
+	// addresses.
+	AllowPrivateCallbacks bool
+	// PublicURL begins every URL that the server gives out. Defaults to the
+	// listen address.
+	PublicURL string
+	// MinimumSize is the number of people below which a size is not shown
+	// and no files are made; 0 means no limit.
+	MinimumSize uint64
+	// KeepGenerations is how many of the newest generations are kept.
+	// Defaults to 2.
+	KeepGenerations int
+	// SecretKey is 32 bytes in base64, which seal what must be read again.
+	// Defaults to one made at the first start, in a file of the data folder.
+	SecretKey string
+	// Logger defaults to slog.Default().
+	Logger *slog.Logger
+	// Now defaults to time.Now.
+	Now func() time.Time
+}
+
+// UsageError is a setting that cannot be used. The command exits with 2.
+type UsageError struct{ Setting, Message string }
+
+// Error names the setting.
+func (e *UsageError) Error() string { return fmt.Sprintf("--%s: %s", e.Setting, e.Message) }
+
+func usage(setting, format string, args ...any) error {
+	return &UsageError{Setting: setting, Message: fmt.Sprintf(format, args...)}
+}
+
+// withDefaults fills in what is not set and refuses what cannot be.
+func (c Config) withDefaults() (Config, error) {
+	if c.Data == "" {
+		c.Data = "throng-data"
+	}
+	abs, err := filepath.Abs(c.Data)
+	if err != nil {
+		return c, fmt.Errorf("find data folder: %w", err)
+	}
+	c.Data = abs
+	if c.Listen == "" {
+		c.Listen = "127.0.0.1:8080"
+	}
+	if c.KeepGenerations == 0 {
+		c.KeepGenerations = 2
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return c, errors.Join(c.checkEngine(), c.checkStores(), c.checkURL(), c.checkKey())
+}
+
+func (c Config) checkEngine() error {
+	switch {
+	case c.Engine == "", c.Engine == "embedded":
+		return nil
+	case strings.HasPrefix(c.Engine, "clickhouse://"):
+		return usage("engine", "the ClickHouse engine is not built yet; use embedded")
+	}
+	return usage("engine", "want embedded, not %q", c.Engine)
+}
+
+func (c Config) checkStores() error {
+	if c.KeepGenerations < 1 {
+		return usage("keep-generations", "want at least 1")
+	}
+	if strings.HasPrefix(c.Blobs, "s3://") {
+		return usage("blobs", "S3 stores are not built yet; leave it out to keep files in the data folder")
+	}
+	if c.Blobs != "" {
+		return usage("blobs", "leave it out to keep files in the data folder")
+	}
+	if c.Database != "" && !strings.HasPrefix(c.Database, "postgres://") && !strings.HasPrefix(c.Database, "postgresql://") {
+		return usage("database", "want a postgres:// URL, or nothing for SQLite in the data folder")
+	}
+	return nil
+}
+
+func (c Config) checkURL() error {
+	if c.PublicURL == "" {
+		return nil
+	}
+	u, err := url.Parse(c.PublicURL)
+	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || u.RawQuery != "" || u.Fragment != "" {
+		return usage("public-url", "want an http or https URL, as in https://audiences.example.com")
+	}
+	return nil
+}
+
+func (c Config) checkKey() error {
+	if c.SecretKey == "" {
+		return nil
+	}
+	if key, err := base64.StdEncoding.DecodeString(c.SecretKey); err != nil || len(key) != 32 {
+		return usage("secret-key", "want 32 bytes in base64")
+	}
+	return nil
+}

@@ -1,0 +1,253 @@
+// Package server wires everything: it is the one place where the engine, the
+// store of files and the database are chosen. The commands work through it.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"throng"
+	"throng/api/silhouette"
+	"throng/blob/file"
+	"throng/dataset"
+	"throng/engine"
+	"throng/engine/bitmap"
+	"throng/internal/durable"
+	"throng/internal/seal"
+	"throng/job"
+	"throng/service"
+	"throng/sqldb"
+	"throng/webhook"
+)
+
+// Server is everything opened. It serves, or lets a command work beside one
+// that serves. Safe for concurrent use.
+type Server struct {
+	cfg     Config
+	db      *sqldb.DB
+	engine  engine.Engine
+	blobs   *file.Store
+	sender  *webhook.Sender
+	jobs    *job.Runner
+	service *service.Service
+	api     http.Handler
+	metrics *prometheus.Registry
+
+	mu  sync.Mutex
+	url string // guarded by mu; begins every URL given out
+}
+
+// The names of engine's types that the commands need.
+type (
+	// Report tells what a load did with every row.
+	Report = engine.Report
+	// Progress is how far a long operation is.
+	Progress = engine.Progress
+	// Generation describes a loaded dataset.
+	Generation = engine.Info
+)
+
+// Open opens the data folder, the database, the index and the store of files,
+// and makes what is not there yet.
+func Open(ctx context.Context, cfg Config) (_ *Server, err error) {
+	cfg, err = cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{cfg: cfg, metrics: prometheus.NewRegistry(), url: strings.TrimRight(cfg.PublicURL, "/")}
+	if s.url == "" {
+		s.url = "http://" + cfg.Listen
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+	if err := durable.MkdirAll(cfg.Data); err != nil {
+		return nil, fmt.Errorf("make data folder: %w", err)
+	}
+	key, err := s.key()
+	if err != nil {
+		return nil, err
+	}
+	database := cfg.Database
+	if database == "" {
+		database = s.path("throng.db")
+	}
+	if s.db, err = sqldb.Open(ctx, sqldb.Config{URL: database}); err != nil {
+		return nil, err
+	}
+	if s.engine, err = bitmap.Open(s.path("index"), bitmap.Config{}); err != nil {
+		return nil, err
+	}
+	if s.blobs, err = file.Open(s.path("blobs")); err != nil {
+		return nil, err
+	}
+	s.sender = webhook.NewSender(webhook.Config{AllowPrivate: cfg.AllowPrivateCallbacks, Now: cfg.Now})
+	return s, s.wire(key)
+}
+
+// wire makes the service of its parts.
+func (s *Server) wire(key *seal.Key) error {
+	owner, err := s.node()
+	if err != nil {
+		return err
+	}
+	if s.jobs, err = job.New(s.db, job.Config{Owner: owner, Logger: s.cfg.Logger, Now: s.cfg.Now}); err != nil {
+		return err
+	}
+	render := silhouette.Renderer{URL: s.publicURL}
+	s.service, err = service.New(service.Config{
+		DB: s.db, Engine: s.engine, Blobs: s.blobs, Jobs: s.jobs, Sender: s.sender, Secrets: key,
+		Render: render.Audience, Now: s.cfg.Now, MinimumSize: s.cfg.MinimumSize,
+		AllowPrivateCallbacks: s.cfg.AllowPrivateCallbacks, KeepGenerations: s.cfg.KeepGenerations,
+		TempDir: s.path("tmp"), Logger: s.cfg.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	s.api = silhouette.New(s.service, silhouette.Config{URL: s.publicURL, Logger: s.cfg.Logger})
+	return nil
+}
+
+// Close gives back what Open took. A server that serves must have ended.
+func (s *Server) Close() error {
+	var errs []error
+	if s.sender != nil {
+		s.sender.Close()
+	}
+	if s.engine != nil {
+		errs = append(errs, s.engine.Close())
+	}
+	if s.blobs != nil {
+		errs = append(errs, s.blobs.Close())
+	}
+	if s.db != nil {
+		errs = append(errs, s.db.Close())
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Server) path(name string) string { return filepath.Join(s.cfg.Data, name) }
+
+func (s *Server) key() (*seal.Key, error) {
+	if s.cfg.SecretKey != "" {
+		return seal.ParseKey(s.cfg.SecretKey)
+	}
+	key, err := seal.LoadOrCreate(s.path("secret.key"))
+	if err != nil {
+		return nil, fmt.Errorf("open secret key: %w", err)
+	}
+	return key, nil
+}
+
+// node is the name under which the server of this data folder takes jobs; it
+// is the same after a restart, so that what a dead server was doing can be
+// told from what another server does.
+func (s *Server) node() (string, error) {
+	key, err := seal.LoadOrCreate(s.path("node"))
+	if err != nil {
+		return "", fmt.Errorf("open node name: %w", err)
+	}
+	return "node-" + key.ID(), nil
+}
+
+func (s *Server) publicURL() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.url
+}
+
+func (s *Server) setPublicURL(url string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.url = url
+}
+
+func (s *Server) secure() bool { return strings.HasPrefix(s.publicURL(), "https://") }
+
+// LoadOptions are the settings of one load.
+type LoadOptions struct {
+	AllowRejects float64 // share of a table's rows, 0..1
+	Memory       int64   // bytes
+	Progress     func(Progress)
+}
+
+// Load builds a generation from a dataset folder and makes it current; a
+// server on the same data folder uses it within 2 s. The report is there
+// also where too many rows were rejected.
+func (s *Server) Load(ctx context.Context, dir string, opt LoadOptions) (*Report, error) {
+	share := opt.AllowRejects
+	if share == 0 {
+		share = -1 // engine's zero is the default, not none
+	}
+	report, err := s.engine.Load(ctx, dir, engine.LoadOptions{AllowRejects: share, Memory: opt.Memory, Progress: opt.Progress, Now: s.cfg.Now()})
+	if err != nil {
+		return report, err
+	}
+	return report, s.service.SweepGenerations(ctx)
+}
+
+// Check reads everything of the current generation and verifies it.
+func (s *Server) Check(ctx context.Context, progress func(Progress)) (Generation, error) {
+	g, err := s.engine.Acquire(ctx, "")
+	if err != nil {
+		return Generation{}, err
+	}
+	defer g.Release()
+	return g.Info(), s.engine.Check(ctx, g.Info().ID, progress)
+}
+
+// Current describes the current generation; false where there is none.
+func (s *Server) Current(ctx context.Context) (Generation, bool, error) {
+	g, err := s.engine.Acquire(ctx, "")
+	if errors.Is(err, engine.ErrNoGeneration) {
+		return Generation{}, false, nil
+	}
+	if err != nil {
+		return Generation{}, false, err
+	}
+	defer g.Release()
+	return g.Info(), true, nil
+}
+
+// Count counts a definition, JSON as for POST /audiences, with every grant
+// and the uploads and audiences of the caller of that name, or of any for "".
+// It returns the preview's answer as the API gives it.
+func (s *Server) Count(ctx context.Context, body []byte, caller string) ([]byte, error) {
+	if err := throng.ReadJSON(body); err != nil {
+		return nil, err
+	}
+	preview, err := s.service.Count(ctx, caller, silhouette.DecodeDefinition(body))
+	if err != nil {
+		return nil, err
+	}
+	return silhouette.RenderPreview(preview)
+}
+
+// Refusal is what is wrong with a request.
+type Refusal = throng.Error
+
+// RefusalOf finds the refusal in an error.
+func RefusalOf(err error) (*Refusal, bool) { return errors.AsType[*throng.Error](err) }
+
+// IsMalformedDataset tells whether a load failed because of its dataset.json.
+func IsMalformedDataset(err error) bool {
+	_, ok := errors.AsType[*dataset.MetaError](err)
+	return ok
+}
+
+// notReady is what may be told of the reason to everybody.
+func notReady(err error) string {
+	if errors.Is(err, engine.ErrNoGeneration) || throng.CodeOf(err) == throng.Unavailable {
+		return "no generation is loaded; run: throng load SOURCE"
+	}
+	return "not ready; the server's log tells more"
+}
