@@ -2,6 +2,7 @@ package enginetest
 
 import (
 	"strings"
+	"sync"
 
 	"throng/reference"
 )
@@ -54,8 +55,8 @@ func (t *placeTable) resolve(kind, cell string) string {
 	return ""
 }
 
-// builtinPlaces lists the built-in reference.
-func builtinPlaces() []place {
+// builtinTable is the built-in reference, made once: it never changes.
+var builtinTable = sync.OnceValue(func() *placeTable {
 	var all []place
 	table := reference.BuiltIn()
 	for _, kind := range reference.Kinds() {
@@ -63,8 +64,8 @@ func builtinPlaces() []place {
 			all = append(all, place{string(kind), p.ID, p.Name, p.Region, p.Country, p.DMA, p.ISO})
 		}
 	}
-	return all
-}
+	return newPlaceTable(all)
+})
 
 // of gives the places of a row of people: the cells, and what the city and
 // the region say of the cells that are absent.
@@ -113,12 +114,11 @@ func (m *Model) loadPlaces(dir string) error {
 	if err != nil {
 		return err
 	}
-	builtin := newPlaceTable(builtinPlaces())
 	if len(m.report) == before {
-		m.places = builtin
+		m.places = builtinTable()
 		return nil
 	}
 	m.places = newPlaceTable(all)
-	m.places.builtin = builtin
+	m.places.builtin = builtinTable()
 	return nil
 }
