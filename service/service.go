@@ -5,25 +5,36 @@
 package service
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"throng"
 	"throng/blob"
 	"throng/engine"
+	"throng/internal/seal"
+	"throng/job"
 	"throng/sqldb"
+	"throng/webhook"
 )
 
-// Config wires a Service. DB, Engine, Blobs and Secrets are required.
+// Config wires a Service. DB, Jobs, Engine, Blobs and Key are required.
 type Config struct {
-	DB      *sqldb.DB
-	Engine  engine.Engine
-	Blobs   blob.Store
-	Secrets Sealer
+	DB *sqldb.DB
+	// Jobs takes the builds and callbacks. See Service.Register for who runs
+	// them.
+	Jobs   *job.Runner
+	Engine engine.Engine
+	Blobs  blob.Store
+	// Key seals what must be read again.
+	Key *seal.Key
+	// Sender delivers callbacks. Required where jobs are run.
+	Sender *webhook.Sender
 	// Render gives the body of a callback: what the API answers to a question
-	// for the audience, envelope and all. Required where builds are run.
+	// for the audience, envelope and all. Required where jobs are run.
 	Render func(throng.Audience) ([]byte, error)
 	// Now is the clock. Defaults to time.Now.
 	Now func() time.Time
@@ -43,20 +54,16 @@ type Config struct {
 	SortMemory int
 	// TempDir holds these files. Defaults to os.TempDir().
 	TempDir string
+	// BuildWorkers is how many builds run at once in this process. Defaults to 2.
+	BuildWorkers int
 	// Logger takes what nobody is answered. Defaults to slog.Default().
 	Logger *slog.Logger
 }
 
-// Sealer keeps secrets that must be read again.
-type Sealer interface {
-	Seal(plain []byte) (sealed string, err error)
-	Open(sealed string) (plain []byte, err error)
-}
-
 func (c Config) withDefaults() (Config, error) {
 	switch {
-	case c.DB == nil, c.Engine == nil, c.Blobs == nil, c.Secrets == nil:
-		return c, errors.New("service: DB, Engine, Blobs and Secrets are required")
+	case c.DB == nil, c.Jobs == nil, c.Engine == nil, c.Blobs == nil, c.Key == nil:
+		return c, errors.New("service: DB, Jobs, Engine, Blobs and Key are required")
 	case c.KeepGenerations < 0:
 		return c, fmt.Errorf("service: keep %d generations: want at least 1", c.KeepGenerations)
 	}
@@ -72,6 +79,9 @@ func (c Config) withDefaults() (Config, error) {
 	if c.SortMemory == 0 {
 		c.SortMemory = 64 << 20
 	}
+	if c.BuildWorkers == 0 {
+		c.BuildWorkers = 2
+	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
@@ -81,8 +91,9 @@ func (c Config) withDefaults() (Config, error) {
 // Service does what the product does. It is safe for concurrent use; several
 // processes may serve one database, one store and one engine folder.
 type Service struct {
-	cfg Config
-	db  *sqldb.DB
+	cfg   Config
+	db    *sqldb.DB
+	files keyedLock // of files that are made on demand
 }
 
 // New makes a Service of its parts. It owns none of them.
@@ -96,3 +107,37 @@ func New(cfg Config) (*Service, error) {
 
 // now is the clock in UTC, as precise as the database keeps it.
 func (s *Service) now() time.Time { return s.cfg.Now().UTC().Truncate(time.Microsecond) }
+
+// keyedLock is a lock for each key. The zero value is ready.
+type keyedLock struct {
+	mu   sync.Mutex
+	held map[string]chan struct{}
+}
+
+// lock waits for the key until ctx is done; unlock must be called once.
+func (l *keyedLock) lock(ctx context.Context, key string) (unlock func(), err error) {
+	for {
+		l.mu.Lock()
+		busy, taken := l.held[key]
+		if !taken {
+			if l.held == nil {
+				l.held = map[string]chan struct{}{}
+			}
+			done := make(chan struct{})
+			l.held[key] = done
+			l.mu.Unlock()
+			return func() {
+				l.mu.Lock()
+				delete(l.held, key)
+				l.mu.Unlock()
+				close(done)
+			}, nil
+		}
+		l.mu.Unlock()
+		select {
+		case <-busy:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}

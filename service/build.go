@@ -1,0 +1,305 @@
+package service
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"throng"
+	"throng/engine"
+	"throng/identifier"
+	"throng/internal/seal"
+	"throng/job"
+	"throng/sqldb"
+)
+
+// The kinds of jobs.
+const (
+	jobBuild    = "build"
+	jobCallback = "callback"
+)
+
+// What a running build is at.
+const (
+	stepQueued  = "queued"
+	stepMembers = "members"
+	stepFiles   = "files"
+	stepFinish  = "finishing"
+)
+
+const (
+	// buildAttempts is how often a build is tried; what fails so often is no
+	// passing trouble.
+	buildAttempts   = 5
+	callbackWorkers = 4
+	// beatEvery is how often a running build shows that it lives.
+	beatEvery = 5 * time.Second
+	// tellEvery is how often progress is written down at most.
+	tellEvery = time.Second
+)
+
+// Register tells the job runner how to run builds and callbacks. Call it
+// before the runner's Start, in processes that are to run them.
+func (s *Service) Register() error {
+	if s.cfg.Render == nil || s.cfg.Sender == nil {
+		return errors.New("service: Render and Sender are required to run jobs")
+	}
+	return errors.Join(
+		s.cfg.Jobs.Register(job.Kind{Name: jobBuild, Workers: s.cfg.BuildWorkers, Run: s.build, Failed: s.buildFailed}),
+		s.cfg.Jobs.Register(job.Kind{Name: jobCallback, Workers: callbackWorkers, Run: s.deliver, Failed: s.deliveryFailed}),
+	)
+}
+
+// built is what a build found; nothing of it shows until it is stored.
+type built struct {
+	files    string // prefix of the keys
+	counts   engine.Counts
+	warnings []string
+	outputs  []sqldb.Output
+}
+
+// build runs one build from its start. Run again after a death it writes files
+// under other keys and comes to the same members, since the generation is kept
+// in the row. Everything appears in the one transaction at its end.
+func (s *Service) build(ctx context.Context, j job.Job) error {
+	row, err := s.db.Audience(ctx, 0, j.OwnerRef)
+	if errors.Is(err, sqldb.ErrNotFound) || err == nil && row.Status != sqldb.StatusRunning {
+		return nil // deleted or ended
+	}
+	if err != nil {
+		return err
+	}
+	g, err := s.generationOf(ctx, row)
+	if err != nil {
+		return fmt.Errorf("hold generation: %w", err)
+	}
+	defer g.Release()
+	info := g.Info()
+	row.Generation, row.AsOf = info.ID, info.AsOf
+	err = s.db.UpdateAudience(ctx, row.ID, sqldb.AudienceUpdate{
+		IfStatus: sqldb.StatusRunning, Generation: &row.Generation, AsOf: &row.AsOf,
+	})
+	if errors.Is(err, sqldb.ErrConflict) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	b := built{files: audiencePrefix(row.ID) + seal.NewSecret()[:12]}
+	if err = s.find(ctx, g, row, &b); err == nil {
+		err = s.db.Tx(ctx, func(tx *sqldb.Tx) error { return s.finish(ctx, tx, j, row, b) })
+	}
+	cleanup := context.WithoutCancel(ctx)
+	if err != nil {
+		return permanent(errors.Join(err, s.deleteFiles(cleanup, b.files+"/", "")))
+	}
+	// What else lies there is of attempts that died.
+	if err := errors.Join(s.deleteFiles(cleanup, audiencePrefix(row.ID), b.files+"/"), s.sweepGenerations(cleanup)); err != nil {
+		s.cfg.Logger.ErrorContext(ctx, "clean up after build", "audience", row.ID, "err", err)
+	}
+	return nil
+}
+
+// permanent marks the failures that another attempt would only repeat.
+func permanent(err error) error {
+	if errors.Is(err, engine.ErrCorrupt) || throng.CodeOf(err) == throng.Invalid {
+		return job.Permanent(err)
+	}
+	return err
+}
+
+// find does the work of a build: members, then files.
+func (s *Service) find(ctx context.Context, g engine.Generation, row sqldb.Audience, b *built) error {
+	p := s.follow(ctx, row.ID)
+	defer p.stop()
+	p.at(stepMembers, 0.02)
+	params, err := definitionOf(row.Definition)
+	if err != nil {
+		return err
+	}
+	c := &compiler{s: s, g: g, callerID: row.CallerID}
+	d, err := c.compile(ctx, params)
+	if err != nil {
+		return err
+	}
+	if err := refuse(c.problems, nil); err != nil {
+		return err // the dataset has changed since the definition was accepted
+	}
+	p.at(stepMembers, 0.1)
+	rows, counts, err := g.Select(ctx, d)
+	if err != nil {
+		return fmt.Errorf("select members: %w", err)
+	}
+	b.counts, b.warnings = counts, c.warnings
+	if err := s.writeRows(ctx, g, rowsKey(b.files, g.Info().ID), rows); err != nil {
+		return fmt.Errorf("write members: %w", err)
+	}
+	p.at(stepFiles, 0.4)
+	hidden := s.shown(rows.Len()) == nil
+	types := retype[identifier.Type](row.Outputs)
+	if hidden { // members are kept for later generations, and nothing else
+		types = []identifier.Type{identifier.SSID}
+	}
+	outputs, err := s.writeOutputs(ctx, g, rows, b.files, types, func(share float64) { p.at(stepFiles, 0.4+0.55*share) })
+	if err != nil {
+		return fmt.Errorf("write files: %w", err)
+	}
+	if !hidden {
+		b.outputs = outputs
+	}
+	p.at(stepFinish, 0.98)
+	return nil
+}
+
+// finish makes a build's result visible, all of it or nothing.
+func (s *Service) finish(ctx context.Context, tx *sqldb.Tx, j job.Job, row sqldb.Audience, b built) error {
+	if err := s.cfg.Jobs.Complete(ctx, tx, j); err != nil {
+		return err
+	}
+	sizes, err := json.Marshal(b.counts.Steps)
+	if err != nil {
+		return err
+	}
+	more, err := json.Marshal(details{Files: b.files})
+	if err != nil {
+		return err
+	}
+	var (
+		status, step, progress = sqldb.StatusDone, "", 1.0
+		size                   = int64(b.counts.Exclude)
+		sizePtr                = &size
+		sizesRaw, detailsRaw   = json.RawMessage(sizes), json.RawMessage(more)
+		warnings               = slices.Concat(row.Warnings, b.warnings)
+		now                    = s.now()
+	)
+	err = tx.UpdateAudience(ctx, row.ID, sqldb.AudienceUpdate{
+		IfStatus: sqldb.StatusRunning, Status: &status, Step: &step, Progress: &progress, HeartbeatAt: &now,
+		FinishedAt: &now, Size: &sizePtr, ParameterSizes: &sizesRaw, Warnings: &warnings, Details: &detailsRaw,
+	})
+	if err != nil {
+		return err
+	}
+	if err := tx.PutOutputs(ctx, row.ID, b.outputs); err != nil {
+		return err
+	}
+	return s.announce(ctx, tx, row.ID)
+}
+
+// buildFailed ends an audience whose build has failed for good.
+func (s *Service) buildFailed(ctx context.Context, tx *sqldb.Tx, j job.Job, cause error) error {
+	row, err := tx.Audience(ctx, 0, j.OwnerRef)
+	if errors.Is(err, sqldb.ErrNotFound) || err == nil && row.Status != sqldb.StatusRunning {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	s.cfg.Logger.ErrorContext(ctx, "build failed", "audience", row.ID, "err", cause)
+	raw, err := json.Marshal(failureOf(cause))
+	if err != nil {
+		return err
+	}
+	status, step, now, failure := sqldb.StatusFailed, "", s.now(), json.RawMessage(raw)
+	err = tx.UpdateAudience(ctx, row.ID, sqldb.AudienceUpdate{
+		IfStatus: sqldb.StatusRunning, Status: &status, Step: &step, HeartbeatAt: &now, FinishedAt: &now, Error: &failure,
+	})
+	if err != nil {
+		return err
+	}
+	if err := tx.ReturnCredit(ctx, row.CallerID, sqldb.CreditBuilds); err != nil {
+		return err
+	}
+	return s.announce(ctx, tx, row.ID)
+}
+
+// failureOf says to the caller why a build failed.
+func failureOf(cause error) throng.Failure {
+	switch code := throng.CodeOf(cause); {
+	case code == throng.Invalid:
+		return throng.Failure{Code: string(code), Message: throng.MessageOf(cause)}
+	case errors.Is(cause, engine.ErrNoGeneration):
+		return throng.Failure{Code: string(throng.Unavailable), Message: "no dataset is loaded", Retry: true}
+	case errors.Is(cause, engine.ErrCorrupt):
+		return throng.Failure{Code: string(throng.Internal), Message: "a file of the index is damaged; the operator must load the dataset again", Retry: true}
+	default:
+		return throng.Failure{Code: string(throng.Internal), Message: "the build ended with an internal error", Retry: true}
+	}
+}
+
+// progress shows how far a running build is, and that it lives.
+type progress struct {
+	s    *Service
+	id   int64
+	done chan struct{}
+	wg   sync.WaitGroup
+
+	mu    sync.Mutex
+	step  string
+	share float64
+	told  time.Time
+	wake  chan struct{}
+}
+
+// follow starts to write down a build's progress; stop ends it.
+func (s *Service) follow(ctx context.Context, id int64) *progress {
+	p := &progress{s: s, id: id, done: make(chan struct{}), wake: make(chan struct{}, 1)}
+	p.wg.Go(func() {
+		t := time.NewTicker(beatEvery)
+		defer t.Stop()
+		for {
+			select {
+			case <-p.done:
+				return
+			case <-t.C:
+			case <-p.wake:
+			}
+			p.tell(ctx)
+		}
+	})
+	return p
+}
+
+// at is called by the build. It never waits for the database.
+func (p *progress) at(step string, share float64) {
+	p.mu.Lock()
+	tell := step != p.step || time.Since(p.told) >= tellEvery
+	p.step, p.share = step, min(share, 1)
+	if tell {
+		p.told = time.Now()
+	}
+	p.mu.Unlock()
+	if !tell {
+		return
+	}
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (p *progress) tell(ctx context.Context) {
+	p.mu.Lock()
+	step, share := p.step, p.share
+	p.mu.Unlock()
+	now := p.s.now()
+	err := p.s.db.UpdateAudience(ctx, p.id, sqldb.AudienceUpdate{
+		IfStatus: sqldb.StatusRunning, Step: &step, Progress: &share, HeartbeatAt: &now,
+	})
+	if err != nil && ctx.Err() == nil && !errors.Is(err, sqldb.ErrConflict) {
+		p.s.cfg.Logger.WarnContext(ctx, "tell progress", "audience", p.id, "err", err)
+	}
+}
+
+// stop returns when nothing more is written.
+func (p *progress) stop() {
+	close(p.done)
+	p.wg.Wait()
+}
+
+// audiencePrefix begins the keys of all files of an audience.
+func audiencePrefix(id int64) string { return "audiences/" + strconv.FormatInt(id, 10) + "/" }

@@ -1,0 +1,242 @@
+package service
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"slices"
+
+	"throng"
+	"throng/engine"
+	"throng/internal/words"
+	"throng/query"
+	"throng/reference"
+)
+
+// Lengths of lists.
+const (
+	defaultPage = 50
+	maxPage     = 500
+	maxPlaces   = 1000 // without a query
+)
+
+// acquire holds the current generation.
+func (s *Service) acquire(ctx context.Context) (engine.Generation, error) {
+	g, err := s.cfg.Engine.Acquire(ctx, "")
+	return g, loaded(err)
+}
+
+// Dataset describes the current generation. Unavailable where there is none.
+func (s *Service) Dataset(ctx context.Context) (engine.Info, error) {
+	g, err := s.acquire(ctx)
+	if err != nil {
+		return engine.Info{}, err
+	}
+	defer g.Release()
+	return g.Info(), nil
+}
+
+// Affinities shows the part of the taxonomy that the filter asks for. Without
+// a ParentID it is the seven roots in their order, expanded along the paths to
+// what the query finds. NotFound for an unknown parent.
+func (s *Service) Affinities(ctx context.Context, f AffinityFilter) ([]Affinity, error) {
+	g, err := s.acquire(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer g.Release()
+	tree := g.Catalog().Affinities()
+	find := affinityQuery{id: f.Query, name: words.ParseNameQuery(f.Query), all: words.ParseNameQuery(f.Query).MatchesAll(), categories: f.Categories}
+	top := tree.Roots
+	if f.ParentID != "" {
+		parent, ok := tree.Lookup(f.ParentID)
+		if !ok {
+			return nil, throng.Errorf(throng.NotFound, "affinity %q does not exist", f.ParentID)
+		}
+		top = parent.Children
+	}
+	list := []Affinity{}
+	for _, a := range top {
+		n, found := find.expand(a)
+		if found || f.ParentID == "" || find.all && find.shows(a) {
+			list = append(list, n)
+		}
+	}
+	if f.ParentID != "" {
+		for i := range list {
+			list[i].Children = nil
+		}
+	}
+	return list, nil
+}
+
+type affinityQuery struct {
+	id         string
+	name       words.NameQuery
+	all        bool // no query: nothing matches, nothing is expanded
+	categories bool
+}
+
+func (q affinityQuery) shows(a *engine.Affinity) bool {
+	return !q.categories || len(a.Children) > 0 || a.IsRoot()
+}
+
+func (q affinityQuery) matches(a *engine.Affinity) bool {
+	return !q.all && !a.IsRoot() && q.shows(a) &&
+		(a.ID == q.id || words.MatchName(words.FoldName(nil, a.Name), q.name))
+}
+
+// expand shows a node with those below it on a path to a match, and tells
+// whether there is one. It follows the tree to its ends; loads refuse cycles.
+func (q affinityQuery) expand(a *engine.Affinity) (n Affinity, found bool) {
+	n = Affinity{
+		ID: a.ID, Name: a.Name, Category: a.IsRoot() || len(a.Children) > 0, Root: a.IsRoot(),
+		People: a.People, Match: q.matches(a),
+	}
+	found = n.Match
+	if q.all {
+		return n, found
+	}
+	for _, c := range a.Children {
+		if child, ok := q.expand(c); ok {
+			n.Children = append(n.Children, child)
+			found = true
+		}
+	}
+	return n, found
+}
+
+// PersonalityTypes lists the 52 terms in their order.
+func (s *Service) PersonalityTypes() []string { return reference.Personalities() }
+
+// JobTitles searches job titles, most people first.
+func (s *Service) JobTitles(ctx context.Context, q string, p throng.Page) (list []Term, next string, err error) {
+	return s.terms(ctx, query.JobTitle, q, p)
+}
+
+// Employers searches employers, most people first.
+func (s *Service) Employers(ctx context.Context, q string, p throng.Page) (list []Term, next string, err error) {
+	return s.terms(ctx, query.Employer, q, p)
+}
+
+// termCursor tells where a page begins. It is of one generation: on another
+// one the same offset may skip or repeat a term, which a search box bears.
+type termCursor struct {
+	Offset int `json:"o"`
+}
+
+func (s *Service) terms(ctx context.Context, f query.Field, q string, p throng.Page) ([]Term, string, error) {
+	limit, err := pageLimit(p)
+	if err != nil {
+		return nil, "", err
+	}
+	var at termCursor
+	if err := readCursor(p.Next, &at); err != nil || at.Offset < 0 {
+		return nil, "", badCursor()
+	}
+	g, err := s.acquire(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	defer g.Release()
+	found, more, err := g.Catalog().Search(ctx, f, q, at.Offset, limit)
+	if err != nil {
+		return nil, "", err
+	}
+	list := make([]Term, len(found))
+	for i, t := range found {
+		list[i] = Term{ID: t.Value, Name: t.Value, People: t.People}
+	}
+	next := ""
+	if more {
+		next = cursor(termCursor{Offset: at.Offset + len(found)})
+	}
+	return list, next, nil
+}
+
+// Places searches the places of a kind: city, region, dma or country. Without
+// a query it gives the first 1,000.
+func (s *Service) Places(ctx context.Context, kind, q string) ([]Place, error) {
+	k := reference.Kind(kind)
+	if !slices.Contains(reference.Kinds(), k) {
+		return nil, throng.Errorf(throng.NotFound, "there are no places of the kind %q", kind)
+	}
+	g, err := s.acquire(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer g.Release()
+	table := g.Catalog().Places()
+	limit := 0
+	if words.ParseNameQuery(q).MatchesAll() {
+		limit = maxPlaces
+	}
+	found := table.Search(k, q, limit)
+	list := make([]Place, len(found))
+	for i, p := range found {
+		list[i] = Place{ID: p.ID, Name: p.Name, Kind: kind}
+		if k == reference.City {
+			list[i].Region = placeName(table, reference.Region, p.Region)
+			list[i].Country = placeName(table, reference.Country, p.Country)
+		}
+	}
+	return list, nil
+}
+
+func placeName(t *reference.Table, k reference.Kind, id string) string {
+	p, _ := t.Lookup(k, id)
+	return p.Name
+}
+
+func pageLimit(p throng.Page) (int, error) {
+	switch {
+	case p.Limit == 0:
+		return defaultPage, nil
+	case p.Limit < 0 || p.Limit > maxPage:
+		return 0, refuse([]throng.Detail{{Path: "limit", Message: "must be between 1 and 500"}}, nil)
+	default:
+		return p.Limit, nil
+	}
+}
+
+// cursor makes an opaque text of where a page begins.
+func cursor(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // numbers always marshal
+	}
+	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+// readCursor reads what cursor made; "" leaves v as it is.
+func readCursor(text string, v any) error {
+	if text == "" {
+		return nil
+	}
+	b, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(b, v)
+}
+
+func badCursor() error {
+	return refuse([]throng.Detail{{Path: "next", Message: "is not a cursor that was given out"}}, nil)
+}
+
+// idCursor is where a page of a list by id begins.
+type idCursor struct {
+	Before int64 `json:"b"`
+}
+
+// listPage reads the page of a list by id, newest first.
+func listPage(p throng.Page) (limit int, before int64, err error) {
+	if limit, err = pageLimit(p); err != nil {
+		return 0, 0, err
+	}
+	var at idCursor
+	if err := readCursor(p.Next, &at); err != nil || at.Before < 0 {
+		return 0, 0, badCursor()
+	}
+	return limit, at.Before, nil
+}

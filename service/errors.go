@@ -1,0 +1,62 @@
+package service
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"throng"
+	"throng/engine"
+	"throng/sqldb"
+)
+
+// errUnavailable is what is answered while nothing has been loaded.
+func errUnavailable() error {
+	e := throng.Errorf(throng.Unavailable, "no dataset is loaded yet")
+	e.RetryAfter = retryUnloaded
+	return e
+}
+
+// known turns the absence of a row into an answer: what is another caller's is
+// not there.
+func known(err error, format string, args ...any) error {
+	if errors.Is(err, sqldb.ErrNotFound) {
+		return throng.Errorf(throng.NotFound, format, args...)
+	}
+	return err
+}
+
+// refuse makes one error of all problems of a request: 400 where anything is
+// invalid, 403 where all that is wrong is a missing grant, nil without any.
+func refuse(invalid, forbidden []throng.Detail) error {
+	all := append(invalid[:len(invalid):len(invalid)], forbidden...)
+	if len(all) == 0 {
+		return nil
+	}
+	code := throng.Invalid
+	if len(invalid) == 0 {
+		code = throng.Forbidden
+	}
+	parts := make([]string, 0, maxTold)
+	for _, d := range all[:min(len(all), maxTold)] {
+		parts = append(parts, strings.TrimPrefix(d.Path+" "+d.Message, " "))
+	}
+	msg := strings.Join(parts, "; ")
+	if more := len(all) - maxTold; more > 0 {
+		msg += fmt.Sprintf("; and %d more", more)
+	}
+	e := throng.Errorf(code, "%s", msg)
+	e.Details = all
+	return e
+}
+
+// maxTold is how many problems the message repeats; the details hold them all.
+const maxTold = 3
+
+// loaded turns the absence of a generation into an answer.
+func loaded(err error) error {
+	if errors.Is(err, engine.ErrNoGeneration) {
+		return errUnavailable()
+	}
+	return err
+}

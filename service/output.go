@@ -1,0 +1,178 @@
+package service
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+
+	"throng/blob"
+	"throng/engine"
+	"throng/identifier"
+	"throng/query"
+	"throng/sqldb"
+)
+
+// Keys of the files of a build, below its prefix.
+func textKey(files string, t identifier.Type) string    { return files + "/text-" + string(t) }
+func membersKey(files string, t identifier.Type) string { return files + "/members-" + string(t) }
+
+// writeBuffer is a compromise between fourteen open files and few writes.
+const writeBuffer = 128 << 10
+
+// outputFile is one type's text and, beside it, whose each line is: for every
+// line a uvarint, how many members further on than the line before it its
+// member is. With it and the ss_id text, in which line n is member n, the pairs
+// of person and identifier are known without the generation.
+type outputFile struct {
+	typ           identifier.Type
+	text, members blob.Writer
+	textBuf       *bufio.Writer
+	membersBuf    *bufio.Writer // nil for ss_id
+	sum           hash.Hash
+	people, rows  uint64
+	bytes         int64
+	last          uint32
+	scratch       []byte
+}
+
+// writeOutputs streams the identifiers of rows into files below a prefix, all
+// types in one pass. The files are durable when it returns nil; after an error
+// some may be there.
+func (s *Service) writeOutputs(
+	ctx context.Context, g engine.Generation, rows query.RowSet, files string, types []identifier.Type, progress func(share float64),
+) ([]sqldb.Output, error) {
+	open := map[identifier.Type]*outputFile{}
+	defer func() {
+		for _, f := range open {
+			f.abort()
+		}
+	}()
+	for _, t := range types {
+		f, err := s.createOutput(ctx, files, t)
+		if err != nil {
+			return nil, err
+		}
+		open[t] = f
+	}
+	total := float64(max(rows.Len(), 1))
+	err := g.Stream(ctx, rows, types, func(b *engine.Batch) error {
+		f := open[b.Type]
+		if f == nil {
+			return fmt.Errorf("engine streams type %s, which was not asked for", b.Type)
+		}
+		if b.Type == identifier.SSID && len(b.Members) > 0 {
+			progress(float64(b.Members[len(b.Members)-1]) / total)
+		}
+		return f.add(b)
+	})
+	if err != nil {
+		return nil, err
+	}
+	outputs := make([]sqldb.Output, 0, len(types))
+	for _, t := range types {
+		f := open[t]
+		if t == identifier.SSID && f.rows != rows.Len() {
+			return nil, fmt.Errorf("engine streams %d person keys for %d members: %w", f.rows, rows.Len(), engine.ErrCorrupt)
+		}
+		if err := f.commit(); err != nil {
+			return nil, err
+		}
+		outputs = append(outputs, sqldb.Output{
+			Type: string(t), People: int64(f.people), Rows: int64(f.rows), Bytes: f.bytes,
+			SHA256: hex.EncodeToString(f.sum.Sum(nil)), BlobKey: textKey(files, t),
+		})
+	}
+	return outputs, nil
+}
+
+func (s *Service) createOutput(ctx context.Context, files string, t identifier.Type) (*outputFile, error) {
+	text, err := s.cfg.Blobs.Create(ctx, textKey(files, t))
+	if err != nil {
+		return nil, err
+	}
+	f := &outputFile{typ: t, text: text, textBuf: bufio.NewWriterSize(text, writeBuffer), sum: sha256.New()}
+	if t == identifier.SSID {
+		return f, nil
+	}
+	if f.members, err = s.cfg.Blobs.Create(ctx, membersKey(files, t)); err != nil {
+		f.abort()
+		return nil, err
+	}
+	f.membersBuf = bufio.NewWriterSize(f.members, writeBuffer)
+	return f, nil
+}
+
+func (f *outputFile) add(b *engine.Batch) error {
+	if len(b.Ends) != len(b.Members) {
+		return fmt.Errorf("engine streams %d values of %d members: %w", len(b.Ends), len(b.Members), engine.ErrCorrupt)
+	}
+	f.sum.Write(b.Lines)
+	if _, err := f.textBuf.Write(b.Lines); err != nil {
+		return err
+	}
+	f.bytes += int64(len(b.Lines))
+	f.scratch = f.scratch[:0]
+	for _, m := range b.Members {
+		switch {
+		case f.rows == 0 || m > f.last:
+			f.people++
+		case m < f.last:
+			return fmt.Errorf("engine streams members out of order: %w", engine.ErrCorrupt)
+		}
+		if f.members != nil {
+			f.scratch = binary.AppendUvarint(f.scratch, uint64(m-f.last))
+		} else if uint64(m) != f.rows {
+			return fmt.Errorf("engine streams a person key too few or too many: %w", engine.ErrCorrupt)
+		}
+		f.last = m
+		f.rows++
+	}
+	if f.members == nil {
+		return nil
+	}
+	_, err := f.membersBuf.Write(f.scratch)
+	return err
+}
+
+func (f *outputFile) commit() error {
+	if err := f.textBuf.Flush(); err != nil {
+		return err
+	}
+	if err := f.text.Commit(); err != nil {
+		return err
+	}
+	if f.members == nil {
+		return nil
+	}
+	if err := f.membersBuf.Flush(); err != nil {
+		return err
+	}
+	return f.members.Commit()
+}
+
+// abort drops what was not committed.
+func (f *outputFile) abort() {
+	f.text.Abort() //nolint:errcheck // dropping is all that is wanted
+	if f.members != nil {
+		f.members.Abort() //nolint:errcheck // as above
+	}
+}
+
+// deleteFiles removes the blobs below a prefix but those below another.
+func (s *Service) deleteFiles(ctx context.Context, prefix, but string) error {
+	var errs []error
+	for info, err := range s.cfg.Blobs.List(ctx, prefix) {
+		if err != nil {
+			return err
+		}
+		if but == "" || len(info.Key) < len(but) || info.Key[:len(but)] != but {
+			errs = append(errs, s.cfg.Blobs.Delete(ctx, info.Key))
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,126 @@
+package service
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+
+	"throng/blob"
+	"throng/engine"
+	"throng/identifier"
+	"throng/query"
+	"throng/sqldb"
+)
+
+// uploadRows finds who owns any identifier of an upload on a generation. What
+// was found before is kept beside the upload's lines, for the last generation
+// that asked.
+func (s *Service) uploadRows(ctx context.Context, g engine.Generation, u sqldb.Upload) (query.RowSet, error) {
+	return s.rows(ctx, g, u.BlobKey, func() (query.RowSet, error) {
+		rows, _, err := s.matchLines(ctx, g, identifier.Type(u.Type), linesKey(u.BlobKey))
+		return rows, err
+	})
+}
+
+// memberRows finds the members of a finished audience on a generation, and how
+// many of them are gone.
+func (s *Service) memberRows(ctx context.Context, g engine.Generation, a sqldb.Audience) (rows query.RowSet, gone uint64, err error) {
+	d, err := readDetails(a)
+	if err != nil {
+		return nil, 0, err
+	}
+	rows, err = s.rows(ctx, g, d.Files, func() (query.RowSet, error) {
+		rows, _, err := s.matchLines(ctx, g, identifier.SSID, textKey(d.Files, identifier.SSID))
+		return rows, err
+	})
+	if err != nil || a.Size == nil {
+		return nil, 0, err
+	}
+	return rows, uint64(*a.Size) - rows.Len(), nil
+}
+
+func rowsKey(prefix, generation string) string { return prefix + "/rows-" + generation }
+
+// rows reads the set kept under a prefix for a generation, or finds and keeps
+// it. A kept set that cannot be read is found anew.
+func (s *Service) rows(ctx context.Context, g engine.Generation, prefix string, find func() (query.RowSet, error)) (query.RowSet, error) {
+	key := rowsKey(prefix, g.Info().ID)
+	rows, err := s.readRows(ctx, g, key)
+	if err == nil {
+		return rows, nil
+	}
+	if !errors.Is(err, blob.ErrNotFound) {
+		s.cfg.Logger.WarnContext(ctx, "read kept rows", "key", key, "err", err)
+	}
+	if rows, err = find(); err != nil {
+		return nil, err
+	}
+	if err := s.writeRows(ctx, g, key, rows); err != nil {
+		return nil, err
+	}
+	return rows, nil
+}
+
+func (s *Service) readRows(ctx context.Context, g engine.Generation, key string) (query.RowSet, error) {
+	r, err := s.cfg.Blobs.Open(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	return g.ReadRows(r)
+}
+
+func (s *Service) writeRows(ctx context.Context, g engine.Generation, key string, rows query.RowSet) error {
+	w, err := s.cfg.Blobs.Create(ctx, key)
+	if err != nil {
+		return err
+	}
+	defer w.Abort() //nolint:errcheck // of no effect after Commit
+	if err := g.WriteRows(w, rows); err != nil {
+		return err
+	}
+	return w.Commit()
+}
+
+// matchLines matches the lines of a blob, normalised and distinct already.
+func (s *Service) matchLines(ctx context.Context, g engine.Generation, t identifier.Type, key string) (query.RowSet, uint64, error) {
+	r, err := s.cfg.Blobs.Open(ctx, key)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer r.Close()
+	var readErr error
+	rows, matched, err := g.Match(ctx, t, lines(r, &readErr))
+	if err = errors.Join(err, readErr); err != nil {
+		return nil, 0, fmt.Errorf("match lines: %w", err)
+	}
+	return rows, matched, nil
+}
+
+// lines yields the lines of a file without their ends. A line is valid until
+// the next one is asked for. An error ends it and is in *failure.
+func lines(r io.Reader, failure *error) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		b := bufio.NewReaderSize(r, 256<<10)
+		for {
+			line, err := b.ReadSlice('\n')
+			if line = bytes.TrimSuffix(line, []byte{'\n'}); err != nil && len(line) == 0 {
+				if !errors.Is(err, io.EOF) {
+					*failure = err
+				}
+				return
+			}
+			if err != nil && !errors.Is(err, io.EOF) {
+				*failure = err
+				return
+			}
+			if !yield(line) {
+				return
+			}
+		}
+	}
+}

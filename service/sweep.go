@@ -1,0 +1,157 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"throng/engine"
+	"throng/sqldb"
+)
+
+// retryUnloaded is when to ask again where nothing has been loaded.
+const retryUnloaded = 10 * time.Second
+
+// orphanAge is how old a file that belongs to nothing must be: younger ones
+// may belong to an upload that is being read.
+const orphanAge = 24 * time.Hour
+
+// Ready says why requests cannot be served; nil when they can.
+func (s *Service) Ready(ctx context.Context) error {
+	if err := s.db.Ping(ctx); err != nil {
+		return fmt.Errorf("ask database: %w", err)
+	}
+	g, err := s.cfg.Engine.Acquire(ctx, "")
+	if err != nil {
+		return fmt.Errorf("hold generation: %w", err)
+	}
+	g.Release()
+	return nil
+}
+
+// Sweep removes what is no longer needed: generations, answers, sessions and
+// files that belong to nothing. Call it after a load and every hour.
+func (s *Service) Sweep(ctx context.Context) error {
+	now := s.now()
+	_, err := s.db.SweepAnswers(ctx, now.Add(-answerLife))
+	return errors.Join(err, s.db.SweepSessions(ctx, now), s.sweepGenerations(ctx), s.sweepAudiences(ctx), s.sweepUploads(ctx))
+}
+
+// sweepGenerations removes the generations that are neither current, nor used
+// by a running build, nor among the last few.
+func (s *Service) sweepGenerations(ctx context.Context) error {
+	all, err := s.cfg.Engine.Generations(ctx)
+	if err != nil {
+		return fmt.Errorf("list generations: %w", err)
+	}
+	if len(all) <= s.cfg.KeepGenerations {
+		return nil
+	}
+	used, err := s.db.RunningGenerations(ctx)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for i, info := range all { // newest first
+		if i < s.cfg.KeepGenerations || info.Current || slices.Contains(used, info.ID) {
+			continue
+		}
+		if err := s.cfg.Engine.Remove(ctx, info.ID); err != nil && !errors.Is(err, engine.ErrNoGeneration) {
+			errs = append(errs, fmt.Errorf("remove generation: %w", err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// sweepAudiences removes files of deleted audiences and of attempts that died.
+func (s *Service) sweepAudiences(ctx context.Context) error {
+	keep := map[int64]string{} // prefix of what stays; "" is nothing
+	for info, err := range s.cfg.Blobs.List(ctx, "audiences/") {
+		if err != nil {
+			return err
+		}
+		text, _, _ := strings.Cut(strings.TrimPrefix(info.Key, "audiences/"), "/")
+		id, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			continue // nothing of ours
+		}
+		prefix, asked := keep[id]
+		if !asked {
+			if prefix, err = s.filesOf(ctx, id); err != nil {
+				return err
+			}
+			keep[id] = prefix
+		}
+		if prefix != "" && strings.HasPrefix(info.Key, prefix) {
+			continue
+		}
+		if err := s.cfg.Blobs.Delete(ctx, info.Key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// filesOf is the prefix of the files that an audience needs.
+func (s *Service) filesOf(ctx context.Context, id int64) (string, error) {
+	row, err := s.db.Audience(ctx, 0, id)
+	if errors.Is(err, sqldb.ErrNotFound) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	d, err := readDetails(row)
+	if err != nil {
+		return "", err
+	}
+	if row.Status == sqldb.StatusRunning || d.Files == "" && row.Status == sqldb.StatusDone {
+		return audiencePrefix(id), nil // a build may be writing
+	}
+	if d.Files == "" {
+		return "", nil
+	}
+	return d.Files + "/", nil
+}
+
+// sweepUploads removes old files of uploads that were never finished.
+func (s *Service) sweepUploads(ctx context.Context) error {
+	old := s.now().Add(-orphanAge)
+	var candidates []string
+	for info, err := range s.cfg.Blobs.List(ctx, "uploads/") {
+		if err != nil {
+			return err
+		}
+		if info.ModTime.Before(old) {
+			candidates = append(candidates, info.Key)
+		}
+	}
+	if len(candidates) == 0 {
+		return nil
+	}
+	used := map[string]bool{}
+	for before := int64(0); ; {
+		rows, more, err := s.db.ListUploads(ctx, sqldb.UploadFilter{BeforeID: before, Limit: maxPage})
+		if err != nil {
+			return err
+		}
+		for _, u := range rows {
+			used[u.BlobKey] = true
+			before = u.ID
+		}
+		if !more {
+			break
+		}
+	}
+	var errs []error
+	for _, key := range candidates {
+		if prefix := key[:strings.LastIndexByte(key, '/')]; !used[prefix] {
+			errs = append(errs, s.cfg.Blobs.Delete(ctx, key))
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,207 @@
+package service
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"throng"
+	"throng/engine"
+	"throng/identifier"
+	"throng/internal/seal"
+	"throng/sqldb"
+)
+
+// linesKey is the file of an upload's normalised, sorted, distinct lines.
+func linesKey(prefix string) string { return prefix + "/lines" }
+
+// CreateUpload reads a file of identifiers of one type, plain, gzip or zstd,
+// and matches it on the current generation. Only normalised forms are kept.
+// The same bytes twice on one day are one upload. TooLarge beyond the limit,
+// Invalid for an unknown type and for an archive that cannot be read to its
+// end. Where once is given, its BodyHash is filled in.
+func (s *Service) CreateUpload(ctx context.Context, c *throng.Caller, typ, name string, body io.Reader, once *Once) (*throng.Upload, error) {
+	t, err := checkUpload(typ, name)
+	if err != nil {
+		return nil, err
+	}
+	g, err := s.acquire(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer g.Release()
+	now := s.now()
+	u := sqldb.Upload{
+		CallerID: c.ID, Type: typ, Name: name, Status: string(throng.UploadReady), CreatedAt: now,
+		Generation: g.Info().ID, BlobKey: "uploads/" + seal.NewSecret()[:20],
+	}
+	var stored *storedUpload
+	if err = s.readUpload(ctx, g, t, &u, body); err == nil {
+		u.Key = fmt.Sprintf("/uploads/%s/%s.%s", now.Format("2006-01-02"), u.MD5, t.Extension())
+		if once != nil {
+			once.BodyHash = u.MD5 + " " + typ + " " + name
+		}
+		stored, err = s.storeUpload(ctx, c, u, once)
+	}
+	if stored != nil && stored.fresh {
+		return stored.upload, nil
+	}
+	// A failure, or the same bytes were there before: these lines are not needed.
+	if dropErr := s.deleteFiles(context.WithoutCancel(ctx), u.BlobKey+"/", ""); dropErr != nil {
+		s.cfg.Logger.ErrorContext(ctx, "delete lines of upload", "err", dropErr)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return stored.upload, nil
+}
+
+func checkUpload(typ, name string) (identifier.Type, error) {
+	var problems []throng.Detail
+	t := identifier.Type(typ)
+	switch {
+	case typ == "":
+		problems = append(problems, throng.Detail{Path: "type", Message: "is required: one of " + uploadNames()})
+	case !slices.Contains(identifier.Uploads(), t):
+		problems = append(problems, throng.Detail{Path: "type", Message: "must be one of " + uploadNames()})
+	}
+	if utf8.RuneCountInString(name) > throng.MaxName || !utf8.ValidString(name) || strings.ContainsRune(name, 0) {
+		problems = append(problems, throng.Detail{Path: "name", Message: "must be at most 255 characters of UTF-8"})
+	}
+	return t, refuse(problems, nil)
+}
+
+func uploadNames() string { return strings.Join(retype[string](identifier.Uploads()), ", ") }
+
+type storedUpload struct {
+	upload *throng.Upload
+	fresh  bool
+}
+
+// readUpload writes the lines of a body and fills in what it found.
+func (s *Service) readUpload(ctx context.Context, g engine.Generation, t identifier.Type, u *sqldb.Upload, body io.Reader) error {
+	w, err := s.cfg.Blobs.Create(ctx, linesKey(u.BlobKey))
+	if err != nil {
+		return fmt.Errorf("store upload: %w", err)
+	}
+	defer w.Abort() //nolint:errcheck // of no effect after Commit
+	found, err := s.normalizeLines(ctx, t, body, w)
+	if err != nil {
+		return err
+	}
+	if err := w.Commit(); err != nil {
+		return fmt.Errorf("store upload: %w", err)
+	}
+	rows, matched, err := s.matchLines(ctx, g, t, linesKey(u.BlobKey))
+	if err != nil {
+		return err
+	}
+	if err := s.writeRows(ctx, g, rowsKey(u.BlobKey, g.Info().ID), rows); err != nil {
+		return fmt.Errorf("store upload: %w", err)
+	}
+	raw, err := json.Marshal(found.invalidLines)
+	if err != nil {
+		return err
+	}
+	u.MD5, u.InvalidLines = found.md5, raw
+	u.Rows, u.Invalid, u.Duplicate = int64(found.rows), int64(found.invalid), int64(found.rows-found.invalid-found.distinct)
+	u.Matched, u.Unmatched = int64(matched), int64(found.distinct-matched)
+	return nil
+}
+
+// storeUpload makes an upload visible, or finds the one of the same key.
+func (s *Service) storeUpload(ctx context.Context, c *throng.Caller, u sqldb.Upload, once *Once) (*storedUpload, error) {
+	var out storedUpload
+	err := s.db.Tx(ctx, func(tx *sqldb.Tx) error {
+		row, fresh, err := tx.InsertUpload(ctx, u)
+		if err != nil {
+			return err
+		}
+		if out.upload, err = fromUpload(row); err != nil {
+			return err
+		}
+		out.fresh = fresh
+		return s.keep(ctx, tx, c, once, out.upload)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &out, nil
+}
+
+// Uploads lists a caller's uploads, newest first; next is "" at the end.
+func (s *Service) Uploads(ctx context.Context, c *throng.Caller, p throng.Page) ([]throng.Upload, string, error) {
+	limit, before, err := listPage(p)
+	if err != nil {
+		return nil, "", err
+	}
+	rows, more, err := s.db.ListUploads(ctx, sqldb.UploadFilter{CallerID: c.ID, BeforeID: before, Limit: limit})
+	if err != nil {
+		return nil, "", err
+	}
+	list := make([]throng.Upload, len(rows))
+	for i, row := range rows {
+		u, err := fromUpload(row)
+		if err != nil {
+			return nil, "", err
+		}
+		list[i] = *u
+	}
+	next := ""
+	if more {
+		next = cursor(idCursor{Before: rows[len(rows)-1].ID})
+	}
+	return list, next, nil
+}
+
+// Upload finds a caller's upload by its key.
+func (s *Service) Upload(ctx context.Context, c *throng.Caller, key string) (*throng.Upload, error) {
+	row, err := s.db.UploadByKey(ctx, c.ID, key)
+	if err != nil {
+		return nil, known(err, "upload %s does not exist", key)
+	}
+	return fromUpload(row)
+}
+
+// DeleteUpload removes an upload. Conflict while a running build uses it.
+func (s *Service) DeleteUpload(ctx context.Context, c *throng.Caller, key string) error {
+	var row sqldb.Upload
+	err := s.db.Tx(ctx, func(tx *sqldb.Tx) error {
+		var err error
+		if row, err = tx.UploadByKey(ctx, c.ID, key); err != nil {
+			return known(err, "upload %s does not exist", key)
+		}
+		used, err := tx.UsedByRunning(ctx, sqldb.UseUpload, row.ID)
+		if err != nil {
+			return err
+		}
+		if used {
+			return throng.Errorf(throng.Conflict, "upload %s is used by a running build", key)
+		}
+		return tx.DeleteUpload(ctx, row.ID)
+	})
+	if err != nil {
+		return err
+	}
+	if err := s.deleteFiles(context.WithoutCancel(ctx), row.BlobKey+"/", ""); err != nil {
+		s.cfg.Logger.ErrorContext(ctx, "delete lines of upload", "err", err)
+	}
+	return nil
+}
+
+func fromUpload(row sqldb.Upload) (*throng.Upload, error) {
+	u := &throng.Upload{
+		Key: row.Key, Type: identifier.Type(row.Type), Name: row.Name, Status: throng.UploadStatus(row.Status),
+		CreatedAt: row.CreatedAt, Rows: uint64(row.Rows), Matched: uint64(row.Matched), Unmatched: uint64(row.Unmatched),
+		Duplicate: uint64(row.Duplicate), Invalid: uint64(row.Invalid),
+	}
+	if err := unmarshalAll(pair{row.InvalidLines, &u.InvalidLines}); err != nil {
+		return nil, errors.Join(errors.New("read upload"), err)
+	}
+	return u, nil
+}
