@@ -13,6 +13,7 @@ const (
 	classMidNumLet   // between letters, and between digits
 	firstClassInside = classLetter
 	lastClassInside  = classLow
+	lastClassASCII   = classMidNumLet
 )
 
 // class and lower are indexed by byte. Bytes outside ASCII are classOther.

@@ -100,10 +100,12 @@ func stripAccents(name string) []byte {
 	for i := 0; i < len(decomposed); {
 		r, size := utf8.DecodeRune(decomposed[i:])
 		i += size
-		if r == utf8.RuneError && size == 1 || unicode.Is(unicode.Mn, r) {
-			continue
+		switch {
+		case r == utf8.RuneError && size == 1:
+			stripped = append(stripped, ' ') // not text, so it separates
+		case !unicode.Is(unicode.Mn, r):
+			stripped = utf8.AppendRune(stripped, withoutStroke(r))
 		}
-		stripped = utf8.AppendRune(stripped, withoutStroke(r))
 	}
 	return stripped
 }

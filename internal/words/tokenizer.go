@@ -73,7 +73,7 @@ func (z *Tokenizer) Tokens(text []byte, yield func(sign byte, word []byte) bool)
 func (z *Tokenizer) Stream(dst, text []byte) []byte {
 	// No word reaches over a control character or a space, and neither
 	// normalising nor folding looks across one. So the text is taken piece by
-	// piece, and only pieces with other than ASCII pay for Unicode.
+	// piece, and only pieces that need all of Unicode's rules pay for them.
 	for i := 0; i < len(text); {
 		if class[text[i]] == classSpace {
 			i++
@@ -86,7 +86,10 @@ func (z *Tokenizer) Stream(dst, text []byte) []byte {
 		}
 		if high < utf8.RuneSelf {
 			dst = appendASCII(dst, text[start:i])
-		} else {
+			continue
+		}
+		var ok bool
+		if dst, ok = appendSimple(dst, text[start:i]); !ok {
 			dst = z.appendUnicode(dst, text[start:i])
 		}
 	}
