@@ -43,12 +43,8 @@ const (
 	tellEvery = time.Second
 )
 
-// Register tells the job runner how to run builds and callbacks. Call it
-// before the runner's Start, in processes that are to run them.
-func (s *Service) Register() error {
-	if s.cfg.Render == nil || s.cfg.Sender == nil {
-		return errors.New("service: Render and Sender are required to run jobs")
-	}
+// register tells the job runner how to run builds and callbacks.
+func (s *Service) register() error {
 	return errors.Join(
 		s.cfg.Jobs.Register(job.Kind{Name: jobBuild, Workers: s.cfg.BuildWorkers, Run: s.build, Failed: s.buildFailed}),
 		s.cfg.Jobs.Register(job.Kind{Name: jobCallback, Workers: callbackWorkers, Run: s.deliver, Failed: s.deliveryFailed}),
@@ -99,7 +95,7 @@ func (s *Service) build(ctx context.Context, j job.Job) error {
 		return permanent(errors.Join(err, s.deleteFiles(cleanup, b.files+"/", "")))
 	}
 	// What else lies there is of attempts that died.
-	if err := errors.Join(s.deleteFiles(cleanup, audiencePrefix(row.ID), b.files+"/"), s.sweepGenerations(cleanup)); err != nil {
+	if err := errors.Join(s.deleteFiles(cleanup, audiencePrefix(row.ID), b.files+"/"), s.SweepGenerations(cleanup)); err != nil {
 		s.cfg.Logger.ErrorContext(ctx, "clean up after build", "audience", row.ID, "err", err)
 	}
 	return nil

@@ -67,7 +67,7 @@ func (s *Service) deliver(ctx context.Context, j job.Job) error {
 	if err != nil {
 		return err
 	}
-	key, err := s.cfg.Key.Open(caller.WebhookSecretSealed, webhookBinding(caller.Name))
+	key, err := s.cfg.Secrets.Open(caller.WebhookSecretSealed, webhookBinding(caller.Name))
 	if err != nil {
 		return fmt.Errorf("open webhook secret: %w", err)
 	}

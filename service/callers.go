@@ -30,8 +30,8 @@ func (s *Service) AddCaller(ctx context.Context, name string, set CallerSettings
 	all := identifier.Outputs()
 	_, err := s.db.CreateCaller(ctx, sqldb.Caller{
 		Name: name, TokenHash: seal.HashToken(out.Token), TokenID: seal.TokenID(out.Token), AccessKey: out.AccessKey,
-		APIKeySealed:        s.cfg.Key.Seal(out.APIKey, apiKeyBinding(name)),
-		WebhookSecretSealed: s.cfg.Key.Seal(out.WebhookSecret, webhookBinding(name)),
+		APIKeySealed:        s.cfg.Secrets.Seal(out.APIKey, apiKeyBinding(name)),
+		WebhookSecretSealed: s.cfg.Secrets.Seal(out.WebhookSecret, webhookBinding(name)),
 		CanGenerate:         texts(set.CanGenerate, all), CanView: texts(set.CanView, all), CanDownload: texts(set.CanDownload, all),
 		Grants: grants(set.Grants),
 		Builds: or(set.Builds, sqldb.Unlimited), Insights: or(set.Insights, sqldb.Unlimited),

@@ -15,22 +15,22 @@ import (
 	"throng"
 	"throng/blob"
 	"throng/engine"
+	"throng/internal/durable"
 	"throng/internal/seal"
 	"throng/job"
 	"throng/sqldb"
 	"throng/webhook"
 )
 
-// Config wires a Service. DB, Jobs, Engine, Blobs and Key are required.
+// Config wires a Service. DB, Jobs, Engine, Blobs and Secrets are required.
 type Config struct {
 	DB *sqldb.DB
-	// Jobs takes the builds and callbacks. See Service.Register for who runs
-	// them.
+	// Jobs takes the builds and callbacks. It must not have been started.
 	Jobs   *job.Runner
 	Engine engine.Engine
 	Blobs  blob.Store
-	// Key seals what must be read again.
-	Key *seal.Key
+	// Secrets seals what must be read again.
+	Secrets *seal.Key
 	// Sender delivers callbacks. Required where jobs are run.
 	Sender *webhook.Sender
 	// Render gives the body of a callback: what the API answers to a question
@@ -62,8 +62,8 @@ type Config struct {
 
 func (c Config) withDefaults() (Config, error) {
 	switch {
-	case c.DB == nil, c.Jobs == nil, c.Engine == nil, c.Blobs == nil, c.Key == nil:
-		return c, errors.New("service: DB, Jobs, Engine, Blobs and Key are required")
+	case c.DB == nil, c.Jobs == nil, c.Engine == nil, c.Blobs == nil, c.Secrets == nil:
+		return c, errors.New("service: DB, Jobs, Engine, Blobs and Secrets are required")
 	case c.KeepGenerations < 0:
 		return c, fmt.Errorf("service: keep %d generations: want at least 1", c.KeepGenerations)
 	}
@@ -96,13 +96,24 @@ type Service struct {
 	files keyedLock // of files that are made on demand
 }
 
-// New makes a Service of its parts. It owns none of them.
+// New makes a Service of its parts. It owns none of them. With Render and
+// Sender it tells Jobs how to run builds and callbacks; they are run once that
+// is started.
 func New(cfg Config) (*Service, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
 		return nil, err
 	}
-	return &Service{cfg: cfg, db: cfg.DB}, nil
+	if cfg.TempDir != "" {
+		if err := durable.MkdirAll(cfg.TempDir); err != nil {
+			return nil, fmt.Errorf("make folder for temporary files: %w", err)
+		}
+	}
+	s := &Service{cfg: cfg, db: cfg.DB}
+	if cfg.Render == nil || cfg.Sender == nil {
+		return s, nil
+	}
+	return s, s.register()
 }
 
 // now is the clock in UTC, as precise as the database keeps it.

@@ -38,12 +38,12 @@ func (s *Service) Ready(ctx context.Context) error {
 func (s *Service) Sweep(ctx context.Context) error {
 	now := s.now()
 	_, err := s.db.SweepAnswers(ctx, now.Add(-answerLife))
-	return errors.Join(err, s.db.SweepSessions(ctx, now), s.sweepGenerations(ctx), s.sweepAudiences(ctx), s.sweepUploads(ctx))
+	return errors.Join(err, s.db.SweepSessions(ctx, now), s.SweepGenerations(ctx), s.sweepAudiences(ctx), s.sweepUploads(ctx))
 }
 
-// sweepGenerations removes the generations that are neither current, nor used
+// SweepGenerations removes the generations that are neither current, nor used
 // by a running build, nor among the last few.
-func (s *Service) sweepGenerations(ctx context.Context) error {
+func (s *Service) SweepGenerations(ctx context.Context) error {
 	all, err := s.cfg.Engine.Generations(ctx)
 	if err != nil {
 		return fmt.Errorf("list generations: %w", err)
