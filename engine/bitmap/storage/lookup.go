@@ -143,8 +143,8 @@ type LookupWriter struct {
 	row     uint32
 }
 
-// NewLookupWriter creates the file of a lookup of n pairs under dir. It keeps
-// half a byte to a byte a pair in memory.
+// NewLookupWriter creates the file of a lookup of at most n pairs under dir. It
+// keeps half a byte to a byte a pair in memory.
 func NewLookupWriter(dir, name string, n uint64) (*LookupWriter, error) {
 	if n > math.MaxUint32 {
 		return nil, errors.New("write lookup: more than 2^32 keys of one type")
@@ -181,10 +181,6 @@ func (lw *LookupWriter) Add(hash uint64, row uint32) error {
 
 // Close ends the lookup and makes it durable.
 func (lw *LookupWriter) Close() (FileSum, error) {
-	if lw.n != lw.want {
-		lw.w.abort()
-		return FileSum{}, errors.New("write lookup: fewer keys than announced")
-	}
 	for i := 1; i < len(lw.buckets); i++ {
 		lw.buckets[i] += lw.buckets[i-1]
 	}

@@ -1,0 +1,270 @@
+package load
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/cespare/xxhash/v2"
+	"golang.org/x/sync/errgroup"
+
+	"throng/query"
+)
+
+const (
+	dictShards = 64
+	arenaBytes = 1 << 16
+	noTerm     = ^uint32(0)
+)
+
+// dictionary gives every distinct term a temporary number, in the order in
+// which they happen to be met; final numbers come from sorting when all rows
+// are read. Terms lie in arenas without a heap object each.
+//
+// Its memory is what the distinct terms take, some 40 bytes each beside their
+// own, whatever the number of rows. Where that outgrows its share of the
+// load's memory, the load ends with an error that names the setting: a
+// vocabulary is not spilt.
+type dictionary struct {
+	limit  int64
+	size   atomic.Int64
+	shards [dictShards]dictShard
+	// declared is the bound of the numbers that may be of terms without a
+	// row; used has a bit for each of them that has one.
+	declared uint32
+	used     []atomic.Uint64
+}
+
+type dictShard struct {
+	mu    sync.Mutex
+	slots []uint64 // high half of the hash | index + 1; 0 where free
+	pos   []uint64 // of each term: arena << 32 | offset
+	arena [][]byte
+	_     [40]byte // neighbours' locks are on other cache lines
+}
+
+func termHash(field uint8, value []byte) uint64 {
+	return (xxhash.Sum64(value) ^ uint64(field)) * 0x9e3779b97f4a7c15
+}
+
+// intern gives the number of a term.
+func (d *dictionary) intern(hash uint64, field uint8, value []byte) (uint32, error) {
+	i := hash >> 58
+	s := &d.shards[i]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if 2*len(s.pos) >= len(s.slots) {
+		if err := d.grow(s); err != nil {
+			return 0, err
+		}
+	}
+	mask := uint64(len(s.slots) - 1)
+	for at := hash & mask; ; at = (at + 1) & mask {
+		slot := s.slots[at]
+		if slot == 0 {
+			if err := d.insert(s, at, hash, field, value); err != nil {
+				return 0, err
+			}
+			return uint32(len(s.pos)-1)*dictShards + uint32(i), nil
+		}
+		if slot>>32 != hash<<6>>32 {
+			continue
+		}
+		index := uint32(slot) - 1
+		if f, v := s.term(index); f == field && bytes.Equal(v, value) {
+			return index*dictShards + uint32(i), nil
+		}
+	}
+}
+
+func (d *dictionary) insert(s *dictShard, at, hash uint64, field uint8, value []byte) error {
+	if len(s.pos) >= 1<<32/dictShards-2 {
+		return fmt.Errorf("number terms: more than 2^32 distinct values")
+	}
+	need := 1 + binary.MaxVarintLen32 + len(value)
+	last := len(s.arena) - 1
+	if last < 0 || cap(s.arena[last])-len(s.arena[last]) < need {
+		size := max(need, min(arenaBytes, max(1<<9, 64*len(s.pos))))
+		if err := d.charge(int64(size)); err != nil {
+			return err
+		}
+		s.arena = append(s.arena, make([]byte, 0, size))
+		last++
+	}
+	a := s.arena[last]
+	s.pos = append(s.pos, uint64(last)<<32|uint64(len(a)))
+	a = append(a, field)
+	a = binary.AppendUvarint(a, uint64(len(value)))
+	s.arena[last] = append(a, value...)
+	s.slots[at] = hash<<6>>32<<32 | uint64(len(s.pos))
+	return nil
+}
+
+func (d *dictionary) grow(s *dictShard) error {
+	n := max(64, 2*len(s.slots))
+	// Beside the slots, an entry of pos for every second of them, and later
+	// its final number and the entry that is sorted.
+	if err := d.charge(int64(n-len(s.slots)) * (8 + 4 + 12)); err != nil {
+		return err
+	}
+	slots := make([]uint64, n)
+	for i := range s.pos {
+		f, v := s.term(uint32(i))
+		h := termHash(f, v)
+		at := h & uint64(n-1)
+		for slots[at] != 0 {
+			at = (at + 1) & uint64(n-1)
+		}
+		slots[at] = h<<6>>32<<32 | uint64(i+1)
+	}
+	s.slots = slots
+	return nil
+}
+
+func (d *dictionary) charge(n int64) error {
+	if d.size.Add(n) > d.limit {
+		return fmt.Errorf("number terms: distinct values exceed their share of memory, %d MiB: raise the memory of the load", d.limit>>20)
+	}
+	return nil
+}
+
+// term gives a term by its index in the shard.
+func (s *dictShard) term(index uint32) (field uint8, value []byte) {
+	p := s.pos[index]
+	b := s.arena[p>>32][uint32(p):]
+	n, k := binary.Uvarint(b[1:])
+	return b[0], b[1+k:][:n]
+}
+
+// term gives a term by its temporary number. It is for when no other goroutine
+// interns, or for whoever interned the term himself.
+func (d *dictionary) term(t uint32) (field uint8, value []byte) {
+	return d.shards[t%dictShards].term(t / dictShards)
+}
+
+// bound is above every number given so far.
+func (d *dictionary) bound() uint32 {
+	n := 0
+	for i := range d.shards {
+		n = max(n, len(d.shards[i].pos))
+	}
+	return uint32(n) * dictShards
+}
+
+// declare ends the numbers of terms that may turn out to have no row. Those
+// of use afterwards have one.
+func (d *dictionary) declare() {
+	d.declared = d.bound()
+	d.used = make([]atomic.Uint64, (d.declared+63)/64)
+}
+
+// use notes that a row has the term.
+func (d *dictionary) use(t uint32) {
+	if t >= d.declared {
+		return
+	}
+	if bit := uint64(1) << (t & 63); d.used[t>>6].Load()&bit == 0 {
+		d.used[t>>6].Or(bit)
+	}
+}
+
+func (d *dictionary) isUsed(t uint32) bool {
+	return t >= d.declared || d.used[t>>6].Load()>>(t&63)&1 != 0
+}
+
+type sortedTerm struct {
+	prefix uint64
+	term   uint32
+}
+
+// number sorts the terms that rows have: order lists their temporary numbers
+// field by field, by value; final gives the position in order by temporary
+// number, noTerm for the others.
+func (d *dictionary) number(workers int) (order, final []uint32) {
+	fields := len(query.TermFields()) + len(query.TextFields())
+	byField := make([][]sortedTerm, fields)
+	for i := range d.shards {
+		s := &d.shards[i]
+		s.slots = nil
+		for j := range s.pos {
+			t := uint32(j)*dictShards + uint32(i)
+			if d.isUsed(t) {
+				f, v := s.term(uint32(j))
+				var b [8]byte
+				copy(b[:], v)
+				byField[f] = append(byField[f], sortedTerm{binary.BigEndian.Uint64(b[:]), t})
+			}
+		}
+	}
+	var g errgroup.Group
+	g.SetLimit(max(workers, 1))
+	for _, terms := range byField {
+		g.Go(func() error {
+			slices.SortFunc(terms, func(a, b sortedTerm) int {
+				if c := cmp.Compare(a.prefix, b.prefix); c != 0 {
+					return c
+				}
+				_, v := d.term(a.term)
+				_, w := d.term(b.term)
+				return bytes.Compare(v, w)
+			})
+			return nil
+		})
+	}
+	g.Wait() //nolint:errcheck // none returns one
+	final = make([]uint32, d.bound())
+	for i := range final {
+		final[i] = noTerm
+	}
+	for _, terms := range byField {
+		for _, t := range terms {
+			final[t.term] = uint32(len(order))
+			order = append(order, t.term)
+		}
+	}
+	return order, final
+}
+
+// terms is one goroutine's way to the dictionary: it remembers the terms met
+// most recently, which saves most of the locking.
+type terms struct {
+	d     *dictionary
+	cache []cachedTerm
+}
+
+type cachedTerm struct {
+	hash  uint64
+	value []byte // in the arena
+	term  uint32
+	field uint8
+	set   bool
+}
+
+const cachedTerms = 1 << 13
+
+func (d *dictionary) newTerms() *terms {
+	return &terms{d: d, cache: make([]cachedTerm, cachedTerms)}
+}
+
+// intern gives the number of a term.
+func (t *terms) intern(field uint8, value []byte) (uint32, error) {
+	hash := termHash(field, value)
+	c := &t.cache[hash&(cachedTerms-1)]
+	if c.hash == hash && c.set && c.field == field && bytes.Equal(c.value, value) {
+		return c.term, nil
+	}
+	n, err := t.d.intern(hash, field, value)
+	if err != nil {
+		return 0, err
+	}
+	s := &t.d.shards[n%dictShards]
+	s.mu.Lock()
+	_, v := s.term(n / dictShards)
+	s.mu.Unlock()
+	*c = cachedTerm{hash: hash, value: v, term: n, field: field, set: true}
+	return n, nil
+}

@@ -1,0 +1,197 @@
+package load
+
+import (
+	"context"
+	"math/bits"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	"throng/engine/bitmap/storage"
+)
+
+// blockTerms is the pairs of one block, inverted: terms ascending, and the rows
+// of terms[i] at rows[ends[i-1]:ends[i]], ascending and distinct.
+type blockTerms struct {
+	terms []uint32
+	ends  []uint32
+	rows  []uint16
+}
+
+// inverter turns the pairs of a block around. It keeps its memory from block
+// to block and is for one goroutine.
+type inverter struct {
+	keys, swap []uint64
+	seen       [storage.BlockWords]uint64
+}
+
+// invert sorts the pairs by their final terms. The sort is stable, by the
+// bits of the term alone: since most tables come in the order of people, most
+// lists then are in order already, and only the others are sorted.
+func (v *inverter) invert(pieces [][]byte, final []uint32, terms int) (*blockTerms, error) {
+	v.keys = v.keys[:0]
+	for _, piece := range pieces {
+		if err := eachPair(piece, func(row uint16, term uint32) {
+			v.keys = append(v.keys, uint64(final[term])<<16|uint64(row))
+		}); err != nil {
+			return nil, err
+		}
+	}
+	v.sort(bits.Len(uint(max(terms-1, 1))))
+	out := &blockTerms{rows: make([]uint16, 0, len(v.keys))}
+	for from := 0; from < len(v.keys); {
+		term := v.keys[from] >> 16
+		to := from + 1
+		ordered := true
+		for to < len(v.keys) && v.keys[to]>>16 == term {
+			ordered = ordered && v.keys[to-1] <= v.keys[to]
+			to++
+		}
+		start := len(out.rows)
+		for _, k := range v.keys[from:to] {
+			out.rows = append(out.rows, uint16(k))
+		}
+		if !ordered {
+			v.order(out.rows[start:])
+		}
+		out.rows = out.rows[:start+len(slices.Compact(out.rows[start:]))]
+		out.terms = append(out.terms, uint32(term))
+		out.ends = append(out.ends, uint32(len(out.rows)))
+		from = to
+	}
+	return out, nil
+}
+
+// radixBits are sorted by in one pass: 2,048 counters stay in the first cache.
+const radixBits = 11
+
+// sort sorts the keys by so many bits above the row, stably.
+func (v *inverter) sort(width int) {
+	if cap(v.swap) < len(v.keys) {
+		v.swap = make([]uint64, cap(v.keys))
+	}
+	v.swap = v.swap[:len(v.keys)]
+	passes := (width + radixBits - 1) / radixBits
+	step := (width + passes - 1) / passes
+	for pass := range passes {
+		shift := 16 + pass*step
+		mask := uint64(1)<<step - 1
+		var count [1 << radixBits]uint32
+		for _, k := range v.keys {
+			count[k>>shift&mask]++
+		}
+		at := uint32(0)
+		for i, n := range count[:mask+1] {
+			count[i] = at
+			at += n
+		}
+		for _, k := range v.keys {
+			d := k >> shift & mask
+			v.swap[count[d]] = k
+			count[d]++
+		}
+		v.keys, v.swap = v.swap, v.keys
+	}
+}
+
+// order sorts rows, which may be there more than once.
+func (v *inverter) order(rows []uint16) {
+	if len(rows) < 256 {
+		slices.Sort(rows)
+		return
+	}
+	for _, r := range rows {
+		v.seen[r>>6] |= 1 << (r & 63)
+	}
+	n := 0
+	for i, w := range v.seen {
+		for ; w != 0; w &= w - 1 {
+			rows[n] = uint16(i<<6 | bits.TrailingZeros64(w))
+			n++
+		}
+		v.seen[i] = 0
+	}
+	// Duplicates leave places at the end; Compact drops repeats of the last.
+	for i := n; i < len(rows); i++ {
+		rows[i] = rows[n-1]
+	}
+}
+
+// invertAll writes the parts. People counts of the final terms are returned.
+func (l *loader) invertAll(ctx context.Context, pairs *store, final []uint32, terms int) ([]uint32, error) {
+	people := make([]uint32, terms)
+	inverters := make(chan *inverter, l.workers)
+	for range l.workers {
+		inverters <- new(inverter)
+	}
+	blocks := (int(l.rows) + storage.BlockRows - 1) / storage.BlockRows
+	for part := 0; part*storage.PartBlocks < blocks; part++ {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		var inverted [storage.PartBlocks]*blockTerms
+		var g errgroup.Group
+		g.SetLimit(l.workers)
+		for b := part * storage.PartBlocks; b < min(blocks, (part+1)*storage.PartBlocks); b++ {
+			g.Go(func() error {
+				v := <-inverters
+				defer func() { inverters <- v }()
+				pieces, err := pairs.read(b)
+				if err != nil {
+					return err
+				}
+				inverted[b%storage.PartBlocks], err = v.invert(pieces, final, terms)
+				pairs.release(b)
+				return err
+			})
+		}
+		if err := g.Wait(); err != nil {
+			return nil, err
+		}
+		if err := l.writePart(part, &inverted, people); err != nil {
+			return nil, err
+		}
+		l.progress.step(int64(part+1), int64((blocks+storage.PartBlocks-1)/storage.PartBlocks))
+	}
+	return people, nil
+}
+
+// writePart merges the blocks of a part term by term.
+func (l *loader) writePart(part int, blocks *[storage.PartBlocks]*blockTerms, people []uint32) error {
+	first := part * storage.PartRows
+	pw, err := storage.NewPartWriter(l.tmp, storage.PartName(part), uint32(first), min(storage.PartRows, int(l.rows)-first))
+	if err != nil {
+		return err
+	}
+	defer pw.Abort()
+	var at [storage.PartBlocks]int
+	var lists [storage.PartBlocks][]uint16
+	for {
+		next, any := ^uint32(0), false
+		for b, bt := range blocks {
+			if bt != nil && at[b] < len(bt.terms) {
+				next, any = min(next, bt.terms[at[b]]), true
+			}
+		}
+		if !any {
+			break
+		}
+		for b, bt := range blocks {
+			lists[b] = nil
+			if bt == nil || at[b] == len(bt.terms) || bt.terms[at[b]] != next {
+				continue
+			}
+			from := uint32(0)
+			if at[b] > 0 {
+				from = bt.ends[at[b]-1]
+			}
+			lists[b] = bt.rows[from:bt.ends[at[b]]]
+			people[next] += uint32(len(lists[b]))
+			at[b]++
+		}
+		if err := pw.Add(next, &lists); err != nil {
+			return err
+		}
+	}
+	return l.file(pw.Close())
+}

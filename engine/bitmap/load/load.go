@@ -1,0 +1,480 @@
+// Package load turns a dataset folder into a generation of the embedded
+// engine.
+//
+// Tables are read once, by all workers, in whatever order their batches come.
+// People come first, since they decide the numbers of rows. Everything else
+// becomes pairs of row and term, which are kept by block of 65,536 rows and
+// turned around block by block in the cache, never sorted as a whole; and
+// identifiers and texts, which are kept by block, too, and become columns.
+// What does not fit the memory set goes to files in the work folder, written
+// and read sequentially. Nothing of the result depends on the order in which
+// batches came: two loads of one dataset as of one instant give the same bytes.
+//
+// A generation is built in <id>.tmp, synced, renamed and then named by CURRENT;
+// a load that dies at any moment leaves what was current as it was, and what
+// is left of it is removed by the next.
+package load
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"throng/dataset"
+	"throng/engine"
+	"throng/engine/bitmap/storage"
+	"throng/internal/durable"
+	"throng/query"
+	"throng/reference"
+)
+
+const (
+	currentName   = "CURRENT"
+	lockName      = "load.lock"
+	tmpSuffix     = ".tmp"
+	refusedName   = "refused.csv"
+	workName      = "work" // in the folder being built; gone at the end
+	idDigits      = 8
+	defaultMemory = 1 << 30
+	minMemory     = 1 << 20
+	defaultAllow  = 0.05
+	maxRows       = math.MaxUint32 - storage.PartRows
+)
+
+var errTooManyPeople = errors.New("load people: more than 2^32 rows")
+
+// window is a term of query.Active and the first instant that counts, in
+// microseconds since 1970.
+type window struct {
+	value string
+	since int64
+}
+
+// loader is one load.
+type loader struct {
+	opt      engine.LoadOptions
+	workers  int
+	allow    float64
+	dir      string // of the index
+	tmp      string // where the generation is built
+	work     string // where rows are spilt
+	source   *dataset.Source
+	env      dataset.Env
+	rejects  *dataset.Rejects
+	progress *progress
+	mem      *memory
+	dict     *dictionary
+	fields   map[query.Field]uint8 // positions in storage.Fields
+	windows  []window
+
+	personalities []string
+
+	taxonomy *taxonomy
+	brings   map[uint32][]uint32 // by account's term
+	rows     uint32
+	known    *known
+	pairs    *store
+	ids      *identifiers
+	texts    map[query.Field]*store
+	files    []storage.FileSum
+}
+
+// Load builds a generation in the index folder from a dataset folder and makes
+// it current, as engine.Engine says. The report is nil where the dataset could
+// not be read.
+func Load(ctx context.Context, indexDir, dir string, opt engine.LoadOptions) (_ *engine.Report, err error) {
+	start := time.Now()
+	l := newLoader(indexDir, opt)
+	if err := durable.MkdirAll(indexDir); err != nil {
+		return nil, fmt.Errorf("load dataset: %w", err)
+	}
+	unlock, err := durable.Lock(filepath.Join(indexDir, lockName))
+	if errors.Is(err, durable.ErrLocked) {
+		return nil, engine.ErrBusy
+	}
+	if err != nil {
+		return nil, fmt.Errorf("load dataset: %w", err)
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+	id, err := l.prepare()
+	if err != nil {
+		return nil, fmt.Errorf("load dataset: %w", err)
+	}
+	defer func() { err = errors.Join(err, l.clean()) }()
+	if l.source, err = dataset.Open(dir); err != nil {
+		return nil, err
+	}
+	l.interpret()
+	if err := l.build(ctx); err != nil {
+		if errors.Is(err, engine.ErrTooManyRejects) {
+			return l.refuse(start, err)
+		}
+		return nil, fmt.Errorf("load dataset: %w", err)
+	}
+	report, err := l.commit(id, start)
+	if err != nil {
+		return nil, fmt.Errorf("load dataset: %w", err)
+	}
+	return report, nil
+}
+
+func newLoader(indexDir string, opt engine.LoadOptions) *loader {
+	l := &loader{opt: opt, dir: indexDir, allow: opt.AllowRejects, workers: opt.Workers}
+	if l.opt.Memory <= 0 {
+		l.opt.Memory = defaultMemory
+	}
+	l.opt.Memory = max(l.opt.Memory, minMemory)
+	if l.workers <= 0 {
+		l.workers = runtime.GOMAXPROCS(0)
+	}
+	switch {
+	case l.allow == 0:
+		l.allow = defaultAllow
+	case l.allow < 0:
+		l.allow = 0
+	}
+	if l.opt.Now.IsZero() {
+		l.opt.Now = time.Now()
+	}
+	l.rejects = dataset.NewRejects()
+	l.progress = &progress{tell: opt.Progress}
+	// Half of the memory holds rows, a quarter the distinct terms; the rest is
+	// for batches under way and the block at hand.
+	l.mem = newMemory(l.opt.Memory / 2)
+	l.dict = &dictionary{limit: l.opt.Memory / 4}
+	l.fields = map[query.Field]uint8{}
+	for i, f := range storage.Fields() {
+		l.fields[f] = uint8(i)
+	}
+	l.personalities = reference.Personalities()
+	return l
+}
+
+// prepare removes what loads that died have left, and makes the folder of the
+// next generation. The lock is held.
+func (l *loader) prepare() (id string, err error) {
+	current := ""
+	b, err := os.ReadFile(filepath.Join(l.dir, currentName))
+	if err == nil {
+		current = strings.TrimSpace(string(b))
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	entries, err := os.ReadDir(l.dir)
+	if err != nil {
+		return "", err
+	}
+	last := number(current)
+	for _, e := range entries {
+		name := e.Name()
+		temp, _ := filepath.Match(durable.TempPattern, name)
+		// A generation newer than the current one was built and not switched to.
+		// Where it is not known which one is current, none is removed.
+		orphan := e.IsDir() && number(current) > 0 && number(name) > number(current)
+		if temp || orphan || strings.HasSuffix(name, tmpSuffix) || name == refusedName {
+			if err := os.RemoveAll(filepath.Join(l.dir, name)); err != nil {
+				return "", err
+			}
+			continue
+		}
+		last = max(last, number(name))
+	}
+	id = fmt.Sprintf("%0*d", idDigits, last+1)
+	l.tmp = filepath.Join(l.dir, id+tmpSuffix)
+	l.work = filepath.Join(l.tmp, workName)
+	for _, d := range []string{l.tmp, l.work, filepath.Join(l.tmp, "parts")} {
+		if err := os.Mkdir(d, 0o700); err != nil {
+			return "", err
+		}
+	}
+	return id, nil
+}
+
+// number is what the id of a generation counts, 0 where it is none.
+func number(id string) uint64 {
+	n, err := strconv.ParseUint(id, 10, 63)
+	if err != nil || len(id) < idDigits {
+		return 0
+	}
+	return n
+}
+
+// interpret takes over what dataset.json says.
+func (l *loader) interpret() {
+	asOf := l.source.Meta.AsOf
+	if asOf.IsZero() {
+		asOf = l.opt.Now
+	}
+	l.env.AsOf = asOf.UTC().Truncate(time.Microsecond)
+	for _, days := range []int{1, 7, 30, 60, 90, 180, 365} {
+		since := l.env.AsOf.Add(-time.Duration(days) * 24 * time.Hour)
+		l.windows = append(l.windows, window{strconv.Itoa(days), since.UnixMicro()})
+	}
+}
+
+// build writes everything but the report and the manifest.
+func (l *loader) build(ctx context.Context) (err error) {
+	if err := l.readPlaces(ctx); err != nil {
+		return err
+	}
+	if l.taxonomy, err = l.readTaxonomy(ctx); err != nil {
+		return err
+	}
+	if l.brings, err = l.readAffinityAccounts(ctx); err != nil {
+		return err
+	}
+	if err := l.accountNames(ctx); err != nil {
+		return err
+	}
+	p, err := l.readPeople(ctx)
+	if err = errors.Join(err, p.close()); err != nil {
+		return err
+	}
+	if l.known, err = l.openKnown(); err != nil {
+		return err
+	}
+	if l.source.Tables[dataset.Identifiers] != nil {
+		l.ids = l.newIdentifiers()
+	}
+	l.texts = map[query.Field]*store{}
+	for _, f := range query.TextFields() {
+		if l.source.Tables[dataset.Bios] != nil && f != query.Tweet || l.source.Tables[dataset.Tweets] != nil && f == query.Tweet {
+			l.texts[f] = l.mem.newStore(l.scratch("text-"+string(f)), l.blocks(), l.workers, l.opt.Memory/64)
+		}
+	}
+	if err := l.readRows(ctx); err != nil {
+		return err
+	}
+	if err := l.checkRejects(); err != nil {
+		return err
+	}
+	return l.writeIndex(ctx)
+}
+
+// makePairs makes the store of the pairs, once the number of rows is known.
+// What was interned so far may have no row.
+func (l *loader) makePairs() {
+	l.dict.declare()
+	l.pairs = l.mem.newStore(l.scratch("pairs"), l.blocks(), l.workers+1, l.opt.Memory/8)
+}
+
+// writeIndex turns what was kept into the files of the generation.
+func (l *loader) writeIndex(ctx context.Context) error {
+	if l.ids != nil {
+		l.progress.begin("write lookups of identifiers", 0)
+		if err := l.ids.writeLookups(ctx); err != nil {
+			return err
+		}
+		l.progress.begin("write identifiers", int64(l.blocks()))
+		if err := l.ids.writeColumns(ctx); err != nil {
+			return err
+		}
+	}
+	for _, f := range query.TextFields() {
+		if s := l.texts[f]; s != nil {
+			l.progress.begin("write texts", int64(l.blocks()))
+			if err := l.writeTexts(ctx, f, s); err != nil {
+				return err
+			}
+		}
+	}
+	l.progress.begin("number terms", 0)
+	order, final := l.dict.number(l.workers)
+	l.progress.begin("write postings", 0)
+	people, err := l.invertAll(ctx, l.pairs, final, len(order))
+	if err != nil {
+		return err
+	}
+	l.progress.begin("write terms", 0)
+	if err := l.writeTerms(order, people); err != nil {
+		return err
+	}
+	catalog := &storage.Catalog{Affinities: l.taxonomy.catalog()}
+	if l.source.Tables[dataset.Locations] == nil {
+		catalog.BuiltInPlaces = true
+	} else {
+		for _, k := range reference.Kinds() {
+			for _, p := range l.env.Places.All(k) {
+				catalog.Places = append(catalog.Places, storage.CatalogPlace{
+					Kind: string(p.Kind), ID: p.ID, Name: p.Name, Region: p.Region, Country: p.Country, DMA: p.DMA,
+				})
+			}
+		}
+	}
+	return l.file(storage.WriteCatalog(l.tmp, catalog))
+}
+
+func (l *loader) writeTerms(order, people []uint32) error {
+	w, err := storage.NewDictWriter(l.tmp, storage.DictName)
+	if err != nil {
+		return err
+	}
+	defer w.Abort()
+	fields := storage.Fields()
+	for n, t := range order {
+		f, v := l.dict.term(t)
+		if err := w.Add(fields[f], v, people[n]); err != nil {
+			return err
+		}
+	}
+	return l.file(w.Close())
+}
+
+func (l *loader) blocks() int { return (int(l.rows) + storage.BlockRows - 1) / storage.BlockRows }
+
+func (l *loader) scratch(name string) string { return filepath.Join(l.work, name) }
+
+func (l *loader) built(name string) string { return filepath.Join(l.tmp, name) }
+
+// file notes a file of the generation.
+func (l *loader) file(f storage.FileSum, err error) error {
+	if err != nil {
+		return err
+	}
+	l.files = append(l.files, f)
+	return nil
+}
+
+// clean removes what is not part of a generation. After a commit the folder is
+// gone from its place, and nothing is removed.
+func (l *loader) clean() error {
+	err := l.release()
+	l.mem.close()
+	return errors.Join(err, os.RemoveAll(l.tmp))
+}
+
+// release closes and removes what rows were spilt to. A second call does
+// nothing.
+func (l *loader) release() error {
+	var errs []error
+	if l.known != nil {
+		errs = append(errs, l.known.close())
+		l.known = nil
+	}
+	if l.ids != nil {
+		errs = append(errs, l.ids.close()...)
+		l.ids = nil
+	}
+	for _, s := range l.texts {
+		errs = append(errs, s.close())
+	}
+	l.texts = nil
+	if l.pairs != nil {
+		errs = append(errs, l.pairs.close())
+		l.pairs = nil
+	}
+	return errors.Join(errs...)
+}
+
+func (p *people) close() error {
+	return errors.Join(p.log.close(), p.hashes.close(), p.sorted.close())
+}
+
+// report tells what became of every row.
+func (l *loader) report() *engine.Report {
+	r := &engine.Report{Dataset: l.source.Meta.Name, AsOf: l.env.AsOf, People: uint64(l.rows)}
+	for _, name := range dataset.Names() {
+		t := l.source.Tables[name]
+		if t == nil {
+			continue
+		}
+		c := l.rejects.Counts(name)
+		r.Tables = append(r.Tables, engine.TableReport{
+			Table: name, Files: len(t.Files), Rows: c.Rows, Loaded: c.Loaded,
+			Rejected: c.Rejected, Skipped: c.Skipped, Dropped: c.Dropped, Ignored: t.Ignored(),
+		})
+	}
+	for _, name := range l.source.Unknown {
+		r.Warnings = append(r.Warnings, fmt.Sprintf("%s is no table and was ignored", name))
+	}
+	return r
+}
+
+// refuse reports a load with too many rejects. The rejected rows are listed in
+// a file beside the generations until the next load.
+func (l *loader) refuse(start time.Time, cause error) (*engine.Report, error) {
+	r := l.report()
+	path := filepath.Join(l.dir, refusedName)
+	w, err := durable.Create(path)
+	if err != nil {
+		return r, errors.Join(cause, err)
+	}
+	defer w.Abort() //nolint:errcheck // nothing is left to abort after Commit
+	if err := errors.Join(l.rejects.WriteCSV(w), w.Commit()); err != nil {
+		return r, errors.Join(cause, err)
+	}
+	r.Rejects, r.Elapsed = path, time.Since(start)
+	return r, cause
+}
+
+// commit writes what is about the load itself, and makes the generation
+// current.
+func (l *loader) commit(id string, start time.Time) (*engine.Report, error) {
+	l.progress.begin("make current", 0)
+	final := filepath.Join(l.dir, id)
+	r := l.report()
+	r.Generation = id
+	if l.rejects.Any() {
+		if err := l.writeRejects(); err != nil {
+			return nil, err
+		}
+		r.Rejects = filepath.Join(final, storage.RejectsName)
+	}
+	for _, f := range l.files {
+		r.Bytes += f.Size
+	}
+	r.Elapsed = time.Since(start)
+	b, err := json.MarshalIndent(r, "", "\t")
+	if err != nil {
+		return nil, err
+	}
+	if err := durable.WriteFile(l.built(storage.ReportName), append(b, '\n')); err != nil {
+		return nil, err
+	}
+	if err := l.file(storage.Sum(l.tmp, storage.ReportName)); err != nil {
+		return nil, err
+	}
+	slices.SortFunc(l.files, func(a, b storage.FileSum) int { return strings.Compare(a.Name, b.Name) })
+	m := &storage.Manifest{Format: storage.ManifestFormat, Rows: l.rows, Files: l.files}
+	m.Parts = (int(l.rows) + storage.PartRows - 1) / storage.PartRows
+	meta := l.source.Meta
+	m.Info = engine.Info{
+		ID: id, Name: meta.Name, AsOf: l.env.AsOf, LoadedAt: l.opt.Now.UTC(), People: uint64(l.rows),
+		Source: meta.Source, License: meta.License, PersonalityThreshold: meta.PersonalityThreshold, Bytes: r.Bytes,
+	}
+	if err := l.release(); err != nil {
+		return nil, err
+	}
+	if err := errors.Join(os.RemoveAll(l.work), durable.SyncDir(l.built("parts"))); err != nil {
+		return nil, err
+	}
+	if err := storage.WriteManifest(l.tmp, m); err != nil {
+		return nil, err
+	}
+	if err := durable.Rename(l.tmp, final); err != nil {
+		return nil, err
+	}
+	return r, durable.WriteFile(filepath.Join(l.dir, currentName), []byte(id+"\n"))
+}
+
+func (l *loader) writeRejects() error {
+	w, err := durable.Create(l.built(storage.RejectsName))
+	if err != nil {
+		return err
+	}
+	defer w.Abort() //nolint:errcheck // nothing is left to abort after Commit
+	if err := errors.Join(l.rejects.WriteCSV(w), w.Commit()); err != nil {
+		return err
+	}
+	return l.file(storage.Sum(l.tmp, storage.RejectsName))
+}

@@ -1,0 +1,448 @@
+package load
+
+import (
+	"cmp"
+	"context"
+	"encoding/binary"
+	"slices"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"throng/dataset"
+	"throng/engine/bitmap/storage"
+	"throng/query"
+)
+
+// The people decide the numbers of rows: their order is that of files and
+// lines. The table is read once, by all workers; each batch becomes a blob
+//
+//	records u32; offset of each record in the blob u32; records
+//	record: line uvarint; minor or not u8; key length u8, key; terms u8, each u32
+//
+// and for each record an entry of its hash, its batch and its place there, in
+// a store parted by hash. When all batches are known they are put in order,
+// which gives each record its ordinal. Each part of the hashes is then sorted
+// alone, which finds who is there twice; then the batches are walked in order,
+// which gives rows; at last the sorted hashes become the lookup. No step keeps
+// more than a few bits a person in memory.
+const (
+	keyParts  = 256
+	keyEntry  = 16
+	entryHash = 8
+)
+
+type peopleBatch struct {
+	fileIndex, seq int
+	file           string
+	blob           int
+	records        uint32
+	base           uint32 // ordinal of the first record
+}
+
+type people struct {
+	l       *loader
+	log     *blobs
+	hashes  *store
+	sorted  *blobs
+	writers []*writer
+
+	mu      sync.Mutex
+	batches []*peopleBatch
+	minors  uint32
+	total   uint64
+
+	ordered []int // positions in batches by the order of the dataset
+	dup     []uint64
+	kept    []uint64 // bits by ordinal
+	minor   []uint64
+}
+
+// peopleWorker is one goroutine's state.
+type peopleWorker struct {
+	row     dataset.PersonRow
+	terms   *terms
+	hashes  *writer
+	blob    []byte
+	offsets []uint32
+}
+
+func (l *loader) readPeople(ctx context.Context) (*people, error) {
+	p := &people{
+		l:      l,
+		log:    newBlobs(l.scratch("people"), l.opt.Memory/8),
+		hashes: l.mem.newStore(l.scratch("people-hashes"), keyParts, l.workers, l.opt.Memory/16),
+		sorted: newBlobs(l.scratch("people-sorted"), l.opt.Memory/16),
+	}
+	free := make(chan *peopleWorker, l.workers)
+	var all []*peopleWorker
+	for range l.workers {
+		w := &peopleWorker{terms: l.dict.newTerms(), hashes: p.hashes.writer()}
+		all = append(all, w)
+		free <- w
+	}
+	err := l.read(ctx, dataset.People, func(b *dataset.Batch) error {
+		w := <-free
+		defer func() { free <- w }()
+		return p.batch(w, b)
+	})
+	if err != nil {
+		return p, err
+	}
+	for _, w := range all {
+		w.hashes.flush()
+	}
+	return p, p.assign(ctx)
+}
+
+// batch turns a batch into a blob and the entries of its hashes.
+func (p *people) batch(w *peopleWorker, b *dataset.Batch) error {
+	rejects := p.l.rejects
+	w.blob, w.offsets = w.blob[:0], w.offsets[:0]
+	minors := uint32(0)
+	for row := range b.Rows() {
+		out := w.row.Decode(b, row, p.l.env)
+		if out.Reject != "" {
+			rejects.Reject(b, row, out.Reject)
+			continue
+		}
+		rejects.Drop(b.Table, w.row.Dropped...)
+		w.offsets = append(w.offsets, uint32(len(w.blob)))
+		w.blob = binary.AppendUvarint(w.blob, uint64(b.Lines[row]))
+		minor := byte(0)
+		if out.Skip != "" {
+			minor = 1
+			minors++
+		}
+		w.blob = append(w.blob, minor, byte(len(w.row.Key)))
+		w.blob = append(w.blob, w.row.Key...)
+		if err := p.appendTerms(w, minor == 1); err != nil {
+			return err
+		}
+	}
+	head := 4 + 4*len(w.offsets)
+	blob := make([]byte, 0, head+len(w.blob))
+	blob = binary.LittleEndian.AppendUint32(blob, uint32(len(w.offsets)))
+	for _, o := range w.offsets {
+		blob = binary.LittleEndian.AppendUint32(blob, o+uint32(head))
+	}
+	blob = append(blob, w.blob...)
+	id, err := p.log.add(blob)
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	n := len(p.batches)
+	p.batches = append(p.batches, &peopleBatch{
+		fileIndex: b.FileIndex, seq: b.Seq, file: b.File, blob: id, records: uint32(len(w.offsets)),
+	})
+	p.minors += minors
+	p.total += uint64(len(w.offsets))
+	p.mu.Unlock()
+	for i := range w.offsets {
+		r := readRecord(blob, i)
+		h := storage.Hash(r.key)
+		part := int(h >> 56)
+		c, _, err := w.hashes.room(part, keyEntry)
+		if err != nil {
+			return err
+		}
+		c = binary.LittleEndian.AppendUint64(c, h)
+		c = binary.LittleEndian.AppendUint32(c, uint32(n))
+		w.hashes.put(part, binary.LittleEndian.AppendUint32(c, uint32(i)))
+	}
+	return nil
+}
+
+// appendTerms ends the record with the terms of the person.
+func (p *people) appendTerms(w *peopleWorker, minor bool) error {
+	at := len(w.blob)
+	w.blob = append(w.blob, 0)
+	if minor {
+		return nil
+	}
+	r := &w.row
+	for _, t := range [...]struct {
+		field query.Field
+		value string
+	}{
+		{query.Age, r.Age},
+		{query.Gender, r.Gender},
+		{query.Ethnicity, r.Ethnicity},
+		{query.City, r.City},
+		{query.Region, r.Region},
+		{query.DMA, r.DMA},
+		{query.Country, r.Country},
+	} {
+		if t.value == "" {
+			continue
+		}
+		if err := p.appendTerm(w, at, t.field, t.value); err != nil {
+			return err
+		}
+	}
+	if !r.Tweeted {
+		return nil
+	}
+	for _, window := range p.l.windows {
+		if r.LastTweeted >= window.since {
+			if err := p.appendTerm(w, at, query.Active, window.value); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (p *people) appendTerm(w *peopleWorker, at int, f query.Field, value string) error {
+	t, err := w.terms.intern(p.l.fields[f], []byte(value))
+	if err != nil {
+		return err
+	}
+	w.blob = binary.LittleEndian.AppendUint32(w.blob, t)
+	w.blob[at]++
+	return nil
+}
+
+type record struct {
+	line  uint64
+	minor bool
+	key   []byte
+	terms []byte // u32 each
+}
+
+func readRecord(blob []byte, i int) record {
+	b := blob[binary.LittleEndian.Uint32(blob[4+4*i:]):]
+	line, n := binary.Uvarint(b)
+	minor, size := b[n] != 0, int(b[n+1])
+	b = b[n+2:]
+	return record{line: line, minor: minor, key: b[:size], terms: b[size+1:][:4*int(b[size])]}
+}
+
+// assign gives every record its ordinal, finds the duplicates, gives rows, and
+// writes keys and lookup.
+func (p *people) assign(ctx context.Context) error {
+	if err := p.log.seal(); err != nil {
+		return err
+	}
+	if p.total > maxRows {
+		return errTooManyPeople
+	}
+	p.ordered = make([]int, len(p.batches))
+	for i := range p.ordered {
+		p.ordered[i] = i
+	}
+	slices.SortFunc(p.ordered, func(a, b int) int {
+		x, y := p.batches[a], p.batches[b]
+		return cmp.Or(cmp.Compare(x.fileIndex, y.fileIndex), cmp.Compare(x.seq, y.seq))
+	})
+	base := uint32(0)
+	for _, i := range p.ordered {
+		p.batches[i].base = base
+		base += p.batches[i].records
+	}
+	words := (p.total + 63) / 64
+	p.dup, p.kept, p.minor = make([]uint64, words), make([]uint64, words), make([]uint64, words)
+	parts, err := p.sortHashes(ctx)
+	if err != nil {
+		return err
+	}
+	if err := p.walk(ctx); err != nil {
+		return err
+	}
+	if err := p.sorted.seal(); err != nil {
+		return err
+	}
+	return p.writeLookups(parts)
+}
+
+type hashed struct {
+	hash    uint64
+	ordinal uint32
+	batch   uint32
+	index   uint32
+}
+
+// sortHashes sorts each part and marks the duplicates. It returns the blobs of
+// the sorted parts.
+func (p *people) sortHashes(ctx context.Context) ([]int, error) {
+	ids := make([]int, keyParts)
+	var g errgroup.Group
+	g.SetLimit(p.l.workers)
+	for part := range keyParts {
+		g.Go(func() error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			pieces, err := p.hashes.read(part)
+			if err != nil {
+				return err
+			}
+			list := make([]hashed, 0, p.hashes.bytes(part)/keyEntry)
+			le := binary.LittleEndian
+			for _, b := range pieces {
+				for ; len(b) >= keyEntry; b = b[keyEntry:] {
+					h := hashed{hash: le.Uint64(b), batch: le.Uint32(b[entryHash:]), index: le.Uint32(b[12:])}
+					h.ordinal = p.batches[h.batch].base + h.index
+					list = append(list, h)
+				}
+			}
+			p.hashes.release(part)
+			slices.SortFunc(list, func(a, b hashed) int {
+				return cmp.Or(cmp.Compare(a.hash, b.hash), cmp.Compare(a.ordinal, b.ordinal))
+			})
+			p.markDuplicates(list)
+			out := make([]byte, 0, len(list)*12)
+			for _, h := range list {
+				out = le.AppendUint64(out, h.hash)
+				out = le.AppendUint32(out, h.ordinal)
+			}
+			ids[part], err = p.sorted.add(out)
+			return err
+		})
+	}
+	return ids, g.Wait()
+}
+
+// markDuplicates finds records with the key of an earlier one.
+func (p *people) markDuplicates(list []hashed) {
+	key := func(h hashed) string {
+		return string(readRecord(p.log.get(p.batches[h.batch].blob), int(h.index)).key)
+	}
+	for from := 0; from < len(list); {
+		to := from + 1
+		for to < len(list) && list[to].hash == list[from].hash {
+			to++
+		}
+		if to-from > 1 {
+			seen := make(map[string]bool, 1)
+			for _, h := range list[from:to] {
+				k := key(h)
+				if seen[k] {
+					p.mu.Lock()
+					p.dup[h.ordinal>>6] |= 1 << (h.ordinal & 63)
+					p.mu.Unlock()
+				}
+				seen[k] = true
+			}
+		}
+		from = to
+	}
+}
+
+func bit(set []uint64, i uint32) bool { return set[i>>6]>>(i&63)&1 != 0 }
+
+// walk goes through all records in order: those who stay get a row, their key
+// and their terms.
+func (p *people) walk(ctx context.Context) error {
+	l := p.l
+	kept := uint32(p.total)
+	for _, w := range p.dup {
+		kept -= uint32(popcount(w))
+	}
+	rows := uint32(0)
+	for _, i := range p.ordered {
+		b := p.batches[i]
+		blob := p.log.get(b.blob)
+		for k := range int(b.records) {
+			o := b.base + uint32(k)
+			switch r := readRecord(blob, k); {
+			case bit(p.dup, o):
+				l.rejects.RejectAt(dataset.People, b.file, b.fileIndex, int(r.line), "duplicate person")
+			case r.minor:
+				p.minor[o>>6] |= 1 << (o & 63)
+			default:
+				p.kept[o>>6] |= 1 << (o & 63)
+				rows++
+			}
+		}
+	}
+	minors := kept - rows
+	l.rows = rows
+	l.rejects.Load(dataset.People, uint64(rows))
+	if minors > 0 {
+		l.rejects.Skip(dataset.People, dataset.SkipUnder18, uint64(minors))
+	}
+	l.makePairs()
+	keys, err := storage.NewColumnWriter(l.tmp, storage.KeysName, rows)
+	if err != nil {
+		return err
+	}
+	defer keys.Abort()
+	young, err := storage.NewColumnWriter(l.work, "minors.col", max(minors, 1))
+	if err != nil {
+		return err
+	}
+	defer young.Abort()
+	pairs := newPairWriter(l.pairs, l.dict)
+	row, small := uint32(0), uint32(0)
+	for _, i := range p.ordered {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		b := p.batches[i]
+		blob := p.log.get(b.blob)
+		for k := range int(b.records) {
+			o := b.base + uint32(k)
+			switch r := readRecord(blob, k); {
+			case bit(p.kept, o):
+				if err := keys.Add(row, r.key, false); err != nil {
+					return err
+				}
+				for t := r.terms; len(t) > 0; t = t[4:] {
+					if err := pairs.add(row, binary.LittleEndian.Uint32(t)); err != nil {
+						return err
+					}
+				}
+				row++
+			case bit(p.minor, o):
+				if err := young.Add(small, r.key, false); err != nil {
+					return err
+				}
+				small++
+			}
+		}
+		p.log.drop(b.blob)
+	}
+	pairs.w.flush()
+	if _, err := young.Close(); err != nil {
+		return err
+	}
+	return l.file(keys.Close())
+}
+
+// writeLookups turns the sorted hashes into the lookups of rows and minors.
+func (p *people) writeLookups(parts []int) error {
+	l := p.l
+	rows, minors := newRanks(p.kept), newRanks(p.minor)
+	keys, err := storage.NewLookupWriter(l.tmp, storage.KeyLookupName, uint64(rows.total))
+	if err != nil {
+		return err
+	}
+	defer keys.Abort()
+	young, err := storage.NewLookupWriter(l.work, "minors.idx", uint64(minors.total))
+	if err != nil {
+		return err
+	}
+	defer young.Abort()
+	le := binary.LittleEndian
+	for _, id := range parts {
+		for b := p.sorted.get(id); len(b) > 0; b = b[12:] {
+			h, o := le.Uint64(b), le.Uint32(b[8:])
+			var err error
+			if bit(p.kept, o) {
+				err = keys.Add(h, rows.of(o))
+			} else if bit(p.minor, o) {
+				err = young.Add(h, minors.of(o))
+			}
+			if err != nil {
+				return err
+			}
+		}
+		p.sorted.drop(id)
+	}
+	if _, err := young.Close(); err != nil {
+		return err
+	}
+	return l.file(keys.Close())
+}

@@ -1,0 +1,216 @@
+package load
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+)
+
+// store keeps records partition by partition, in no order, in memory or in
+// one file that is written sequentially. Records are written by any number of
+// writers and read when all of these are flushed.
+type store struct {
+	mem   *memory
+	path  string
+	chunk int
+	full  atomic.Int64 // bytes in full chunks in memory
+	// sealed says that reading has begun: what is in memory stays there.
+	sealed atomic.Bool
+
+	mu     sync.Mutex
+	parts  []partition
+	file   *os.File
+	size   int64
+	mapped []byte
+	err    error
+}
+
+// partition is the records of one partition.
+type partition struct {
+	chunks [][]byte
+	spilt  []extent
+	bytes  int64
+}
+
+type extent struct{ off, n int64 }
+
+// newStore makes a store of so many partitions, into which so many writers
+// write at once. open is how many bytes their open chunks may take together.
+func (m *memory) newStore(path string, partitions, writers int, open int64) *store {
+	chunk := int64(maxChunk)
+	for chunk > minChunk && chunk*int64(partitions)*int64(writers) > open {
+		chunk /= 2
+	}
+	s := &store{mem: m, path: path, chunk: int(chunk), parts: make([]partition, partitions)}
+	m.mu.Lock()
+	m.stores = append(m.stores, s)
+	m.mu.Unlock()
+	return s
+}
+
+// add takes over a chunk of whole records.
+func (s *store) add(p int, chunk []byte) {
+	s.mu.Lock()
+	s.parts[p].chunks = append(s.parts[p].chunks, chunk)
+	s.parts[p].bytes += int64(len(chunk))
+	s.mu.Unlock()
+	s.full.Add(int64(cap(chunk)))
+}
+
+// spill writes what is in memory to the file, partition by partition.
+func (s *store) spill() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil || s.sealed.Load() {
+		return s.err
+	}
+	if s.file == nil {
+		if s.file, s.err = os.OpenFile(s.path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600); s.err != nil {
+			return fmt.Errorf("spill rows: %w", s.err)
+		}
+	}
+	buf := make([]byte, 0, slabBytes)
+	flush := func() {
+		if s.err == nil && len(buf) > 0 {
+			_, s.err = s.file.Write(buf)
+		}
+		buf = buf[:0]
+	}
+	for i := range s.parts {
+		p := &s.parts[i]
+		start := s.size
+		for _, c := range p.chunks {
+			if len(buf)+len(c) > cap(buf) {
+				flush()
+			}
+			buf = append(buf, c...)
+			s.size += int64(len(c))
+			s.full.Add(-int64(cap(c)))
+		}
+		if s.size > start {
+			p.spilt = append(p.spilt, extent{start, s.size - start})
+		}
+		s.mem.give(p.chunks)
+		p.chunks = nil
+	}
+	flush()
+	if s.err != nil {
+		return fmt.Errorf("spill rows: %w", s.err)
+	}
+	return nil
+}
+
+// read gives the records of a partition, as pieces of whole records. They are
+// valid until release.
+func (s *store) read(p int) ([][]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sealed.Store(true)
+	part := &s.parts[p]
+	pieces := part.chunks
+	if len(part.spilt) == 0 {
+		return pieces, nil
+	}
+	if s.mapped == nil {
+		var err error
+		s.mapped, err = unix.Mmap(int(s.file.Fd()), 0, int(s.size), unix.PROT_READ, unix.MAP_SHARED)
+		if err != nil {
+			return nil, fmt.Errorf("map spilt rows: %w", err)
+		}
+	}
+	pieces = append([][]byte(nil), pieces...)
+	for _, e := range part.spilt {
+		pieces = append(pieces, s.mapped[e.off:e.off+e.n])
+	}
+	return pieces, nil
+}
+
+// bytes is the size of a partition.
+func (s *store) bytes(p int) int64 { return s.parts[p].bytes }
+
+// release gives the memory of a partition back; its records are gone.
+func (s *store) release(p int) {
+	s.mu.Lock()
+	part := &s.parts[p]
+	chunks, spilt := part.chunks, part.spilt
+	part.chunks, part.spilt = nil, nil
+	for _, c := range chunks {
+		s.full.Add(-int64(cap(c)))
+	}
+	s.mu.Unlock()
+	s.mem.give(chunks)
+	page := int64(os.Getpagesize())
+	for _, e := range spilt {
+		from, to := (e.off+page-1)/page*page, (e.off+e.n)/page*page
+		if from < to {
+			unix.Madvise(s.mapped[from:to], unix.MADV_DONTNEED) //nolint:errcheck // only advice
+		}
+	}
+}
+
+// close removes the file and gives back what is left.
+func (s *store) close() error {
+	for p := range s.parts {
+		s.release(p)
+	}
+	var err error
+	if s.mapped != nil {
+		err = unix.Munmap(s.mapped)
+		s.mapped = nil
+	}
+	if s.file != nil {
+		err = errors.Join(err, s.file.Close(), os.Remove(s.path))
+		s.file = nil
+	}
+	if err != nil {
+		return fmt.Errorf("remove spilt rows: %w", err)
+	}
+	return nil
+}
+
+// writer fills chunks of a store. It is for one goroutine.
+type writer struct {
+	s    *store
+	open [][]byte
+}
+
+func (s *store) writer() *writer { return &writer{s: s, open: make([][]byte, len(s.parts))} }
+
+// room gives the open chunk of a partition with room for n more bytes. What
+// is appended to it is kept by put. fresh says that the chunk is empty.
+func (w *writer) room(p, n int) (chunk []byte, fresh bool, err error) {
+	c := w.open[p]
+	if cap(c)-len(c) >= n {
+		return c, len(c) == 0, nil
+	}
+	if len(c) > 0 {
+		w.s.add(p, c)
+	} else if cap(c) > 0 {
+		w.s.mem.give([][]byte{c})
+	}
+	w.open[p] = nil
+	if n > w.s.chunk {
+		w.open[p] = make([]byte, 0, n)
+		return w.open[p], true, nil
+	}
+	w.open[p], err = w.s.mem.take(w.s.chunk)
+	return w.open[p], true, err
+}
+
+func (w *writer) put(p int, chunk []byte) { w.open[p] = chunk }
+
+// flush hands all open chunks over.
+func (w *writer) flush() {
+	for p, c := range w.open {
+		if len(c) > 0 {
+			w.s.add(p, c)
+		} else if cap(c) > 0 {
+			w.s.mem.give([][]byte{c})
+		}
+		w.open[p] = nil
+	}
+}

@@ -1,0 +1,384 @@
+package load
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"throng/dataset"
+	"throng/engine"
+	"throng/internal/words"
+	"throng/query"
+	"throng/reference"
+)
+
+const (
+	rejectUnknownPerson = "unknown person"
+	maxFileIndex        = 1 << 24
+	maxSeq              = 1 << 20
+	maxBatchRows        = 1 << 20
+)
+
+var errTooLarge = errors.New("read table: more files, or larger ones, than can be put in order: at most 2^24 files of 2^20 batches")
+
+// orderOf numbers the rows of a table in the order of files and lines.
+func orderOf(b *dataset.Batch, row int) (uint64, error) {
+	if b.FileIndex >= maxFileIndex || b.Seq >= maxSeq || row >= maxBatchRows {
+		return 0, errTooLarge
+	}
+	return uint64(b.FileIndex)<<40 | uint64(b.Seq)<<20 | uint64(row), nil
+}
+
+// read reads a table, if it is there, and counts its rows.
+func (l *loader) read(ctx context.Context, table string, emit func(*dataset.Batch) error) error {
+	t := l.source.Tables[table]
+	if t == nil {
+		return nil
+	}
+	l.progress.begin("read "+table, t.Size())
+	return t.Read(ctx, l.workers, l.progress.bytes, func(b *dataset.Batch) error {
+		l.rejects.Batch(b)
+		l.progress.rows(int64(b.Rows() + len(b.Bad)))
+		return emit(b)
+	})
+}
+
+// rowWorker is one goroutine's state while the tables about people are read.
+type rowWorker struct {
+	l     *loader
+	find  *finder
+	terms *terms
+	pairs *pairWriter
+	ids   *idWriter // nil where there are no identifiers
+	texts map[query.Field]*writer
+
+	follow   dataset.FollowRow
+	interest dataset.InterestRow
+	job      dataset.JobRow
+	score    dataset.ScoreRow
+	bio      dataset.BioRow
+	tweet    dataset.TweetRow
+	cutter   words.Tokenizer
+	stream   []byte
+}
+
+// rowReader says how the rows of a table about people are read.
+type rowReader struct {
+	table string
+	// decode reads a row and gives its key.
+	decode func(w *rowWorker, b *dataset.Batch, row int) (dataset.Outcome, []byte)
+	// use takes in a row whose person is known. A reason rejects it.
+	use func(w *rowWorker, b *dataset.Batch, i int, row uint32) (reason string, err error)
+	// dropped names the cells that were dropped; nil where none can be.
+	dropped func(w *rowWorker) []string
+}
+
+// readRows reads every table that is about people already known.
+func (l *loader) readRows(ctx context.Context) error {
+	var all []*rowWorker
+	free := make(chan *rowWorker, l.workers)
+	for range l.workers {
+		w := &rowWorker{
+			l: l, find: l.known.finder(), terms: l.dict.newTerms(),
+			pairs: newPairWriter(l.pairs, l.dict), texts: map[query.Field]*writer{},
+		}
+		if l.ids != nil {
+			w.ids = l.ids.writer()
+		}
+		for f, s := range l.texts {
+			w.texts[f] = s.writer()
+		}
+		all = append(all, w)
+		free <- w
+	}
+	for _, r := range rowReaders() {
+		err := l.read(ctx, r.table, func(b *dataset.Batch) error {
+			w := <-free
+			defer func() { free <- w }()
+			return w.batch(r, b)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	for _, w := range all {
+		w.pairs.w.flush()
+		if w.ids != nil {
+			w.ids.flush()
+		}
+		for _, t := range w.texts {
+			t.flush()
+		}
+	}
+	return nil
+}
+
+// batch reads the rows of a batch.
+func (w *rowWorker) batch(r rowReader, b *dataset.Batch) error {
+	var loaded, minors, old uint64
+	rejects := w.l.rejects
+	for i := range b.Rows() {
+		out, key := r.decode(w, b, i)
+		if out.Skip != "" {
+			old++
+			continue
+		}
+		reason, row, who := out.Reject, uint32(0), unknown
+		if len(key) > 0 {
+			var err error
+			if row, who, err = w.find.find(key); err != nil {
+				return err
+			}
+		}
+		switch {
+		case who == aMinor:
+			minors++
+			continue
+		case reason == "" && who == unknown:
+			reason = rejectUnknownPerson
+		case reason == "":
+			var err error
+			if reason, err = r.use(w, b, i, row); err != nil {
+				return err
+			}
+		}
+		if reason != "" {
+			rejects.Reject(b, i, reason)
+			continue
+		}
+		loaded++
+		if r.dropped != nil {
+			rejects.Drop(b.Table, r.dropped(w)...)
+		}
+	}
+	rejects.Load(b.Table, loaded)
+	if minors > 0 {
+		rejects.Skip(b.Table, dataset.SkipUnder18, minors)
+	}
+	if old > 0 {
+		rejects.Skip(b.Table, dataset.SkipOld, old)
+	}
+	return nil
+}
+
+func rowReaders() []rowReader {
+	return []rowReader{
+		{
+			table: dataset.Identifiers,
+			decode: func(w *rowWorker, b *dataset.Batch, row int) (dataset.Outcome, []byte) {
+				return w.ids.row.Decode(b, row), w.ids.row.Key
+			},
+			use: useIdentifier,
+		},
+		{
+			table: dataset.Follows,
+			decode: func(w *rowWorker, b *dataset.Batch, row int) (dataset.Outcome, []byte) {
+				return w.follow.Decode(b, row), w.follow.Key
+			},
+			use: useFollow,
+		},
+		{
+			table: dataset.Interests,
+			decode: func(w *rowWorker, b *dataset.Batch, row int) (dataset.Outcome, []byte) {
+				return w.interest.Decode(b, row), w.interest.Key
+			},
+			use: useInterest,
+		},
+		{
+			table: dataset.Jobs,
+			decode: func(w *rowWorker, b *dataset.Batch, row int) (dataset.Outcome, []byte) {
+				return w.job.Decode(b, row), w.job.Key
+			},
+			use:     useJob,
+			dropped: func(w *rowWorker) []string { return w.job.Dropped },
+		},
+		{
+			table: dataset.Personality,
+			decode: func(w *rowWorker, b *dataset.Batch, row int) (dataset.Outcome, []byte) {
+				return w.score.Decode(b, row), w.score.Key
+			},
+			use: useScore,
+		},
+		{
+			table: dataset.Bios,
+			decode: func(w *rowWorker, b *dataset.Batch, row int) (dataset.Outcome, []byte) {
+				return w.bio.Decode(b, row), w.bio.Key
+			},
+			use: func(w *rowWorker, b *dataset.Batch, i int, row uint32) (string, error) {
+				return "", w.text(b, i, row, w.bio.Field, w.bio.Text)
+			},
+		},
+		{
+			table: dataset.Tweets,
+			decode: func(w *rowWorker, b *dataset.Batch, row int) (dataset.Outcome, []byte) {
+				return w.tweet.Decode(b, row, w.l.env.AsOf), w.tweet.Key
+			},
+			use: func(w *rowWorker, b *dataset.Batch, i int, row uint32) (string, error) {
+				return "", w.text(b, i, row, query.Tweet, w.tweet.Text)
+			},
+		},
+	}
+}
+
+// pair notes that a row has a term, and returns the term's number.
+func (w *rowWorker) pair(row uint32, f query.Field, value []byte) (uint32, error) {
+	t, err := w.terms.intern(w.l.fields[f], value)
+	if err != nil {
+		return 0, err
+	}
+	return t, w.pairs.add(row, t)
+}
+
+func useIdentifier(w *rowWorker, b *dataset.Batch, i int, row uint32) (string, error) {
+	order, err := orderOf(b, i)
+	if err != nil {
+		return "", err
+	}
+	return "", w.ids.add(row, order)
+}
+
+// useFollow also gives the row the affinities that the account brings.
+func useFollow(w *rowWorker, _ *dataset.Batch, _ int, row uint32) (string, error) {
+	t, err := w.pair(row, w.follow.Network, w.follow.Account)
+	if err != nil || t >= w.l.dict.declared {
+		return "", err
+	}
+	for _, a := range w.l.brings[t] {
+		if err := w.pairs.add(row, a); err != nil {
+			return "", err
+		}
+	}
+	return "", nil
+}
+
+func useInterest(w *rowWorker, _ *dataset.Batch, _ int, row uint32) (string, error) {
+	a, reason := w.l.taxonomy.find(w.interest.Affinity)
+	if reason != "" {
+		return reason, nil
+	}
+	for _, t := range a.terms {
+		if err := w.pairs.add(row, t); err != nil {
+			return "", err
+		}
+	}
+	return "", nil
+}
+
+func useJob(w *rowWorker, _ *dataset.Batch, _ int, row uint32) (string, error) {
+	if len(w.job.Title) > 0 {
+		if _, err := w.pair(row, query.JobTitle, w.job.Title); err != nil {
+			return "", err
+		}
+	}
+	if len(w.job.Employer) > 0 {
+		_, err := w.pair(row, query.Employer, w.job.Employer)
+		return "", err
+	}
+	return "", nil
+}
+
+func useScore(w *rowWorker, _ *dataset.Batch, _ int, row uint32) (string, error) {
+	if _, err := w.pair(row, query.Scored, []byte("any")); err != nil {
+		return "", err
+	}
+	if w.score.Score >= w.l.source.Meta.PersonalityThreshold {
+		_, err := w.pair(row, query.Personality, []byte(w.l.personalities[w.score.Term]))
+		return "", err
+	}
+	return "", nil
+}
+
+// text takes in a bio or tweet: its words as terms, and all of it to look for
+// phrases in.
+func (w *rowWorker) text(b *dataset.Batch, i int, row uint32, f query.Field, text []byte) error {
+	order, err := orderOf(b, i)
+	if err != nil {
+		return err
+	}
+	w.stream = w.cutter.Stream(w.stream[:0], text)
+	words.StreamTerms(w.stream, func(term []byte) {
+		if err == nil {
+			_, err = w.pair(row, f, term)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	return putText(w.texts[f], row, order, w.stream)
+}
+
+// readPlaces reads the dataset's own places; where it has none, the built-in
+// ones are used.
+func (l *loader) readPlaces(ctx context.Context) error {
+	if l.source.Tables[dataset.Locations] == nil {
+		l.env.Places = reference.BuiltIn()
+		return nil
+	}
+	type located struct {
+		reference.Place
+		at place
+	}
+	var mu sync.Mutex
+	var list []located
+	err := l.read(ctx, dataset.Locations, func(b *dataset.Batch) error {
+		var r dataset.LocationRow
+		for row := range b.Rows() {
+			out := r.Decode(b, row)
+			if !out.OK() {
+				l.rejects.Reject(b, row, out.Reject)
+				continue
+			}
+			l.rejects.Drop(b.Table, r.Dropped...)
+			at, err := placeOf(b, row)
+			if err != nil {
+				return err
+			}
+			p := located{reference.Place{
+				Kind: reference.Kind(r.Kind), ID: string(r.ID), Name: string(r.Name),
+				Region: string(r.Region), Country: string(r.Country), DMA: string(r.DMA),
+			}, at}
+			mu.Lock()
+			list = append(list, p)
+			mu.Unlock()
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	sortByOrder(list, func(p located) uint64 { return p.at.order })
+	places := make([]reference.Place, len(list))
+	for i, p := range list {
+		places[i] = p.Place
+	}
+	table, problems := reference.New(places)
+	left := uint64(len(list))
+	for _, p := range problems {
+		switch p.Reason {
+		case reference.UnknownRegion:
+			l.rejects.Drop(dataset.Locations, "region")
+		case reference.UnknownCountry:
+			l.rejects.Drop(dataset.Locations, "country")
+		case reference.UnknownDMA:
+			l.rejects.Drop(dataset.Locations, "dma")
+		default:
+			l.rejectAt(dataset.Locations, list[p.Index].at, p.Reason)
+			left--
+		}
+	}
+	l.rejects.Load(dataset.Locations, left)
+	l.env.Places = table
+	return nil
+}
+
+// checkRejects refuses a load of which too many rows cannot be used.
+func (l *loader) checkRejects() error {
+	for _, name := range dataset.Names() {
+		c := l.rejects.Counts(name)
+		if n := c.Total(); float64(n) > l.allow*float64(c.Rows) {
+			return fmt.Errorf("%w: %d of %d rows of table %s", engine.ErrTooManyRejects, n, c.Rows, name)
+		}
+	}
+	return nil
+}
