@@ -98,7 +98,7 @@ func TestFormats(t *testing.T) {
 		"follows.csv": csv, "follows.csv.gz": gzipped(t, csv), "follows.csv.zst": zstandard(t, csv),
 		"follows.ndjson": ndjson, "follows.ndjson.gz": gzipped(t, ndjson), "follows.ndjson.zst": zstandard(t, ndjson),
 		"follows.parquet": parquetOf(t, records, 6000), "follows/x.parquet": parquetOf(t, records, 1<<20),
-		"follows/x.CSV.GZ": slices.Concat(gzipped(t, csv[:100]), gzipped(t, csv[100:])),
+		"follows/x.CSV.GZ":  slices.Concat(gzipped(t, csv[:100]), gzipped(t, csv[100:])),
 		"follows/x.csv.zst": slices.Concat(zstandard(t, csv[:100]), zstandard(t, csv[100:])),
 	} {
 		for _, workers := range []int{1, 3} {
