@@ -79,6 +79,7 @@ func decodeCountries() *countries {
 		t.byCode[c.alpha3] = i
 		t.byName[nameKey(c.name)] = i
 	}
+	// Not an index, and so not that of any country either.
 	const several = -1
 	further := map[string]int{}
 	for i, c := range t.list {

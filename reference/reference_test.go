@@ -282,6 +282,7 @@ func TestResolveOwn(t *testing.T) {
 		Place{Kind: Country, ID: "ca-1", Name: "CANADA"},
 		Place{Kind: Country, ID: "cz-1", Name: "Czech Republic"},
 		Place{Kind: Country, ID: "US", Name: "Utopia Sands"},
+		Place{Kind: Country, ID: "cg-1", Name: "Congo"},
 		Place{Kind: Region, ID: "ga-geo", Name: "Georgia", Country: "ca-1"},
 		Place{Kind: Region, ID: "ga-us", Name: "georgia", Country: "usa-1"},
 		Place{Kind: Region, ID: "on", Name: "Ontario"},
@@ -293,7 +294,7 @@ func TestResolveOwn(t *testing.T) {
 		{Country, "US", "US"}, // an id counts before a code
 		{Country, "USA", "usa-1"}, {Country, "united states of america", "usa-1"}, {Country, "ca", "ca-1"},
 		{Country, "CZ", "cz-1"}, {Country, "Czechia", "cz-1"}, {Country, "utopia sands", "US"},
-		{Country, "231", ""}, {Country, "FR", ""},
+		{Country, "231", ""}, {Country, "FR", ""}, {Country, "congo", "cg-1"}, {Country, "CD", ""}, {Country, "CG", ""},
 		{Region, "US-GA", "ga-us"}, {Region, "CA-ON", "on"}, {Region, "US-NY", ""}, {Region, "Georgia", ""},
 	} {
 		if id, ok := table.Resolve(test.kind, test.cell); id != test.id || ok != (test.id != "") {
@@ -369,6 +370,33 @@ func TestTerms(t *testing.T) {
 	if got := strings.Join(ids, " "); got != want {
 		t.Errorf("AffinityRoots() = %q, want %q", got, want)
 	}
+}
+
+func FuzzResolve(f *testing.F) {
+	for _, s := range []string{"231", "us", "US-NY", " Turkey ", "St. Lucia", "Congo", "\xff", "-", "the", "İ-", "    !"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, cell string) {
+		table, problems := New([]Place{{Kind: Country, ID: "x", Name: cell}, {Kind: Region, ID: "y", Name: cell, Country: "x"}})
+		for _, k := range Kinds() {
+			if id, ok := BuiltIn().Resolve(k, cell); ok {
+				if _, ok := BuiltIn().Lookup(k, id); !ok {
+					t.Fatalf("Resolve(%s, %q) = %q, which does not exist", k, cell, id)
+				}
+			}
+		}
+		if len(problems) > 0 {
+			return
+		}
+		if id, ok := table.Resolve(Country, cell); !ok {
+			t.Fatalf("Resolve(country, %q) = %q, none by its own name", cell, id)
+		}
+		for _, p := range table.Search(Region, cell, 0) {
+			if p.ID != "y" || p.Country != "x" {
+				t.Fatalf("Search(region, %q) finds %+v", cell, p)
+			}
+		}
+	})
 }
 
 func BenchmarkDecode(b *testing.B) {

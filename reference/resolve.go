@@ -50,7 +50,11 @@ func (t *Table) resolveCountry(cell string) (id string, ok bool) {
 	}
 	if ok {
 		for _, name := range known.list[i].names() {
-			if n, ok := countries.byName()[nameKey(name)]; ok {
+			key := nameKey(name)
+			if known.byName[key] != i {
+				continue // goes by a name that is another's, or several's
+			}
+			if n, ok := countries.byName()[key]; ok {
 				return countries.list[n].ID, true
 			}
 		}
@@ -119,7 +123,7 @@ func nameKey(name string) string {
 		key = append(append(key, word...), ' ')
 	}
 	if len(key) == 0 {
-		return name
+		return strings.TrimSpace(name)
 	}
 	return string(key)
 }
