@@ -3,6 +3,7 @@ package bitmap
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"throng/engine"
 	"throng/engine/bitmap/kernel"
@@ -321,8 +322,7 @@ func (c *checker) textBlock(f query.Field, column *storage.Column, block int, pe
 		return err
 	}
 	first, _ := c.gen.termRange(f)
-	part := c.gen.files.Parts[block/storage.PartBlocks]
-	rows := map[uint32]*kernel.Block{} // of the terms met
+	var pairs []uint64 // term and row, as often as the word occurs
 	bad := false
 	limit := min(storage.BlockRows, int(c.gen.rows)-block*storage.BlockRows)
 	for row := range limit {
@@ -330,33 +330,34 @@ func (c *checker) textBlock(f query.Field, column *storage.Column, block int, pe
 		for v := from; v < to; v++ {
 			words.StreamTerms(texts.Value(v), func(term []byte) {
 				t, ok := c.gen.files.Dict.Number(f, term)
-				if !ok {
-					bad = true
-					return
-				}
-				b := rows[t]
-				if b == nil {
-					b = new(kernel.Block)
-					rows[t] = b
-				}
-				b[row/64] |= 1 << (row % 64)
+				bad = bad || !ok
+				pairs = append(pairs, uint64(t)<<16|uint64(row))
 			})
 		}
 		if bad {
 			return c.corrupt(storage.TextName(string(f)), "holds a word that is not in the dictionary")
 		}
 	}
-	for t, b := range rows {
-		ps, err := part.Postings(t)
+	slices.Sort(pairs)
+	pairs = slices.Compact(pairs)
+	part := c.gen.files.Parts[block/storage.PartBlocks]
+	for len(pairs) > 0 {
+		term := uint32(pairs[0] >> 16)
+		var want, have kernel.Block
+		n := 0
+		for ; n < len(pairs) && uint32(pairs[n]>>16) == term; n++ {
+			row := uint16(pairs[n])
+			want[row/64] |= 1 << (row % 64)
+		}
+		pairs = pairs[n:]
+		ps, err := part.Postings(term)
 		if err != nil {
 			return err
 		}
-		var have kernel.Block
-		orContainer(&have, ps.Container(block%storage.PartBlocks))
-		if have != *b {
+		if orContainer(&have, ps.Container(block%storage.PartBlocks)); have != want {
 			return c.corrupt(storage.PartName(block/storage.PartBlocks), "rows of a word are not those of its texts")
 		}
-		people[t-first] += uint64(kernel.Count(b))
+		people[term-first] += uint64(n)
 	}
 	return nil
 }

@@ -71,6 +71,8 @@ type Engine struct {
 	cores   map[string]*core // what is open, by id
 }
 
+var _ engine.Engine = (*Engine)(nil)
+
 // Open opens the engine over the folder that holds, or will hold, the
 // generations. The folder is made if need be. It is no error if nothing has
 // been loaded.
