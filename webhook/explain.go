@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"syscall"
 
@@ -47,7 +48,7 @@ func (s *Sender) cause(err error) string {
 		return "the host is unreachable"
 	case errors.As(err, &certificate):
 		return "the receiver's certificate is not valid"
-	case errors.As(err, &record), errors.As(err, &alert):
+	case errors.Is(err, http.ErrSchemeMismatch), errors.As(err, &record), errors.As(err, &alert):
 		return "no TLS connection could be made"
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return "the connection was closed without an answer"
