@@ -14,8 +14,8 @@
 // every example has members: see plant.go. In particular 50 people of 100,000
 // are made to satisfy the long example with its sixteen parameters, which
 // chance alone would leave empty. At 100,000 people there are 14 of the title
-// "Analyst, Senior Programmer", 85 of "PROGRAMMER", 125 at StatSocial and one at
-// its past life. Smaller populations have proportionally fewer, larger ones no
+// "Analyst, Senior Programmer", some 85 of "PROGRAMMER", 125 at StatSocial and
+// one at its past life. Smaller populations have proportionally fewer, larger ones no
 // more.
 //
 // # Randomness

@@ -66,13 +66,15 @@ type ethnicMix [len(ethnicities)]float64
 var usMix = ethnicMix{60.70, 18.01, 12.70, 5.52, 0.85}
 
 // marketMix has the market areas, by id, whose mix is known (Census 2019 by
-// Nielsen market area) and whose cities the built-in reference knows.
+// Nielsen market area).
 var marketMix = [...]struct {
 	id  string
 	mix ethnicMix
 }{
 	{"501", ethnicMix{47.8, 23.9, 16.7, 10.6, 0.4}}, // New York
+	{"602", ethnicMix{53.4, 21.8, 16.5, 6.5, 0.3}},  // Chicago
 	{"622", ethnicMix{56.9, 7.5, 30.9, 2.3, 0.5}},   // New Orleans
+	{"803", ethnicMix{31.0, 46.4, 6.6, 13.4, 0.5}},  // Los Angeles
 }
 
 // facetFigures are differences between women and men in standard deviations,

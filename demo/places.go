@@ -38,6 +38,11 @@ func newPlaces(locals map[string]int) *places {
 		{Kind: reference.DMA, ID: seedPlace, Name: "Market area 123 (synthetic)"},
 		{Kind: reference.City, ID: seedPlace, Name: "City 123 (synthetic)", Region: seedPlace, Country: unitedStates, DMA: seedPlace, Population: 40_000},
 	}
+	for _, m := range markets() {
+		if _, ok := builtIn.Lookup(reference.DMA, m.id); !ok {
+			added = append(added, reference.Place{Kind: reference.DMA, ID: m.id, Name: m.name})
+		}
+	}
 	for _, kind := range []reference.Kind{reference.Country, reference.Region, reference.DMA, reference.City} {
 		p.table = append(p.table, builtIn.All(kind)...)
 		for _, a := range added {
@@ -46,6 +51,7 @@ func newPlaces(locals map[string]int) *places {
 			}
 		}
 	}
+	p.joinMarkets()
 	p.seed = []reference.Place{added[2]}
 	for _, id := range []string{"82107", "1001500394", "82396", "1001500400", "82397", "81132", "81905"} {
 		if c, ok := builtIn.Lookup(reference.City, id); ok {
@@ -55,6 +61,29 @@ func newPlaces(locals map[string]int) *places {
 	p.islesHome = reference.Place{Country: outlyingIsles}
 	p.settle(locals)
 	return p
+}
+
+// joinMarkets puts the main cities of market areas into them, where the
+// built-in reference does not. It changes the copy in the table only.
+func (p *places) joinMarkets() {
+	regions := map[string]string{} // ISO codes
+	for _, place := range p.table {
+		if place.Kind == reference.Region {
+			regions[place.ID] = place.ISO
+		}
+	}
+	area := map[string]string{} // by ISO code of the region and name of the city
+	for _, m := range markets() {
+		for _, city := range m.cities {
+			area[city] = m.id
+		}
+	}
+	for i := range p.table {
+		place := &p.table[i]
+		if place.Kind == reference.City && place.Country == unitedStates && place.DMA == "" {
+			place.DMA = area[regions[place.Region]+" "+place.Name]
+		}
+	}
 }
 
 // settle groups the cities by country, in the order of the table.

@@ -19,9 +19,9 @@ func plantedJobs() []struct {
 		job          job
 	}{
 		{11, 7143, job{title: "Analyst, Senior Programmer"}}, // 14
-		{23, 1190, job{title: "PROGRAMMER"}},                 // 85
-		{37, 800, job{employer: "StatSocial"}},               // 125
-		{41, 500, job{employer: "Google"}},                   // 200, and those who drew it
+		{23, 1190, job{title: "PROGRAMMER"}},                 // 85, less who is the above
+		{37, 800, job{employer: "StatSocial"}},               // 125, likewise
+		{41, 500, job{employer: "Google"}},                   // 200, and many who drew it
 		{43, 1250, job{employer: "Google Play"}},             // 80, likewise
 		{47, plantedPeople, job{employer: "StatSocial Past Life: Founder of RateMyTeachers/RateMyProfessors, PeekYou"}}, // 1
 	}
@@ -32,6 +32,7 @@ const (
 	// percent of the people.
 	placeFirst, placeEvery = 61, 250
 	islesFirst, islesEvery = 67, 2500
+	kuwaitFirst            = 73 // the example's country 123
 	// exampleEvery makes 50 people of 100,000 members of the audience of the
 	// long published example: they satisfy each of its filters, one of its
 	// includes at least, and none of its exclusions. Chance alone would leave
@@ -48,6 +49,7 @@ func (w *world) plant(r *rand.Rand, p *person) {
 	for _, j := range plantedJobs() {
 		if planted(p.index, j.first, j.every) {
 			p.jobs[0], p.jobCount = j.job, max(p.jobCount, 1)
+			break // the rarer come first, so that none of them is lost
 		}
 	}
 	switch {
@@ -55,6 +57,9 @@ func (w *world) plant(r *rand.Rand, p *person) {
 		w.settleIn(p, p.index/placeEvery%len(w.places.seed))
 	case planted(p.index, islesFirst, islesEvery):
 		p.home, p.country, p.detail = &w.places.islesHome, w.country(outlyingIsles), detailCountry
+	case planted(p.index, kuwaitFirst, islesEvery):
+		p.country = w.country(seedPlace)
+		p.home, p.detail = &p.country.cities[0], detailCountry
 	case planted(p.index, exampleFirst, exampleEvery):
 		w.settleIn(p, 0)
 		p.planted = true

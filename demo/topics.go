@@ -105,3 +105,24 @@ func homes() []home {
 
 // elsewhere is the mix of all other countries.
 func elsewhere() ethnicMix { return ethnicMix{25, 15, 25, 34, 1} }
+
+// market is a market area and its main cities, each behind the ISO 3166-2 code
+// of its state.
+type market struct {
+	id, name string
+	cities   []string
+}
+
+// markets are those of the published examples that the built-in reference has
+// no cities for, and two more whose ethnic mix is known.
+func markets() []market {
+	return []market{
+		{"521", "", []string{"US-RI Providence", "US-RI Warwick", "US-RI Cranston", "US-RI Pawtucket", "US-MA New Bedford", "US-MA Fall River"}},
+		{"533", "", []string{"US-CT Hartford", "US-CT New Haven", "US-CT Waterbury", "US-CT New Britain", "US-CT Meriden"}},
+		{"544", "", []string{"US-VA Norfolk", "US-VA Portsmouth", "US-VA Newport News", "US-VA Virginia Beach", "US-VA Chesapeake", "US-VA Hampton"}},
+		{"545", "", []string{"US-NC Greenville", "US-NC New Bern", "US-NC Washington", "US-NC Jacksonville", "US-NC Kinston"}},
+		{"602", "Chicago", []string{"US-IL Chicago", "US-IL Aurora", "US-IL Joliet", "US-IL Naperville", "US-IL Elgin", "US-IN Gary"}},
+		{"622", "", []string{"US-LA New Orleans", "US-LA Metairie", "US-LA Kenner", "US-LA Slidell"}},
+		{"803", "Los Angeles", []string{"US-CA Los Angeles", "US-CA Long Beach", "US-CA Anaheim", "US-CA Santa Ana", "US-CA Riverside", "US-CA Glendale"}},
+	}
+}
