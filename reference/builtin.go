@@ -104,9 +104,8 @@ func decodeTable() *Table {
 	t := newTable()
 	t.builtIn = true
 	countries, regions := t.kinds[Country], t.kinds[Region]
-	countries.byISO, regions.byISO = map[string]int32{}, map[string]int32{}
+	regions.byISO = map[string]int32{}
 	for _, c := range countryTable().list {
-		countries.byISO[c.alpha2] = int32(len(countries.list))
 		countries.add(Place{Kind: Country, ID: c.id, Name: c.name, ISO: c.alpha2})
 	}
 	for row := range rows(regionsTSV, 5) {

@@ -77,10 +77,10 @@ type places struct {
 	byID map[string]int32
 	// index is made at the first search.
 	index func() *searchIndex
-	// byName finds a country or region by nameKey of its name, and a region
-	// by that under the country's id too; made at the first use.
+	// byName finds a country by nameKey and a region by regionKey; made at the
+	// first use.
 	byName func() map[string]int32
-	// byISO finds a built-in country or region by its upper-case code.
+	// byISO finds a built-in region by its upper-case code.
 	byISO map[string]int32
 }
 

@@ -104,7 +104,7 @@ func TestBuiltInIsWhole(t *testing.T) {
 		if n := len(all); n < want[k][0] || n > want[k][1] {
 			t.Errorf("%d places of kind %s, want %v", n, k, want[k])
 		}
-		seen := map[string]bool{}
+		seen, codes := map[string]bool{}, map[string]bool{}
 		for _, p := range all {
 			if _, err := strconv.ParseUint(p.ID, 10, 32); err != nil || seen[p.ID] || p.Name == "" || p.Kind != k {
 				t.Errorf("bad or second place %+v", p)
@@ -118,6 +118,10 @@ func TestBuiltInIsWhole(t *testing.T) {
 					t.Errorf("%+v has an unknown %s", p, parent.kind)
 				}
 			}
+			if of, _ := table.Lookup(Country, p.Country); k == Region && p.ISO != "" && (!strings.HasPrefix(p.ISO, of.ISO+"-") || codes[p.ISO]) {
+				t.Errorf("%+v has the code of another", p)
+			}
+			codes[p.ISO] = true
 			if p.Country == "" && (k == City || k == Region) {
 				t.Errorf("%+v has no country", p)
 			}

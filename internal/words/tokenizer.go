@@ -38,12 +38,6 @@ const (
 	TextEnd = 0x1E
 )
 
-// Token is one word of a text.
-type Token struct {
-	Word []byte // normalised and folded, without a sign
-	Sign byte   // '#', '@' or '$' directly before the word, or 0
-}
-
 // Tokens calls yield with each word of text, in order, until it returns false.
 // sign is '#', '@', '$' or 0. word is valid during the call only.
 // To cut many texts, use one [Tokenizer].
