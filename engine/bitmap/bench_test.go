@@ -1,0 +1,167 @@
+package bitmap
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"strconv"
+	"testing"
+
+	"throng/engine"
+	"throng/identifier"
+	"throng/query"
+)
+
+// sample picks each row with probability p.
+func sample(rng *rand.Rand, rows int, p float64) []uint32 {
+	out := make([]uint32, 0, int(float64(rows)*p*1.1)+16)
+	scale := 1 / math.Log1p(-p)
+	for r := int(math.Log(1-rng.Float64()) * scale); r < rows; r += 1 + int(math.Log(1-rng.Float64())*scale) {
+		out = append(out, uint32(r))
+	}
+	return out
+}
+
+// benchFixture has the terms of the definition of sixteen parameters, as dense
+// as they are among people.
+func benchFixture(rows int) *fixture {
+	rng := rand.New(rand.NewPCG(1, uint64(rows)))
+	f := newFixture(rows)
+	for i, p := range []float64{0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.3, 0.1, 0.001, 0.0001} {
+		f.addTerm(query.Affinity, strconv.Itoa(i), sample(rng, rows, p))
+	}
+	f.addTerm(query.Country, "0", sample(rng, rows, 0.3))
+	f.addTerm(query.Country, "1", sample(rng, rows, 0.2))
+	f.addTerm(query.Gender, "female", sample(rng, rows, 0.49))
+	f.addTerm(query.Active, "180", sample(rng, rows, 0.6))
+	f.addTerm(query.Employer, "uploaded", sample(rng, rows, 0.003))
+	for i := range 50 {
+		f.addTerm(query.Twitter, strconv.Itoa(i), sample(rng, rows, 0.1/float64(i+1)))
+	}
+	return f
+}
+
+// benchGeneration opens the generation of benchFixture.
+func benchGeneration(b *testing.B, rows int) *generation {
+	b.Helper()
+	dir := b.TempDir()
+	benchFixture(rows).write(b, dir, "00000001")
+	e, err := Open(dir, Config{})
+	must(b, err)
+	b.Cleanup(func() { must(b, e.Close()) })
+	g, err := e.Acquire(b.Context(), "")
+	must(b, err)
+	b.Cleanup(g.Release)
+	return g.(*generation)
+}
+
+func names(from, to int) (out []string) {
+	for i := from; i < to; i++ {
+		out = append(out, strconv.Itoa(i))
+	}
+	return out
+}
+
+func sixteen(uploaded query.RowSet) query.Definition {
+	return query.Definition{Steps: []query.Step{
+		{Op: query.Include, Node: query.In{Field: query.Affinity, Values: names(0, 5)}},
+		{Op: query.Filter, Node: query.In{Field: query.Country, Values: names(0, 2)}},
+		{Op: query.Filter, Node: query.In{Field: query.Gender, Values: []string{"female"}}},
+		{Op: query.Filter, Node: query.AtLeast{K: 2, Field: query.Twitter, Values: names(0, 5)}},
+		{Op: query.Filter, Node: query.In{Field: query.Active, Values: []string{"180"}}},
+		{Op: query.Exclude, Node: query.In{Field: query.Affinity, Values: names(5, 6)}},
+		{Op: query.Exclude, Node: query.Rows{Set: uploaded}},
+	}}
+}
+
+func one(n query.Node) query.Definition {
+	return query.Definition{Steps: []query.Step{{Node: n}}}
+}
+
+func BenchmarkCount(b *testing.B) {
+	for _, rows := range []int{1e6, 1e7} {
+		b.Run(fmt.Sprintf("rows=%.0e", float64(rows)), func(b *testing.B) {
+			if testing.Short() && rows > 1e6 {
+				b.Skip("short")
+			}
+			g := benchGeneration(b, rows)
+			uploaded, _, err := g.Select(b.Context(), one(query.In{Field: query.Employer, Values: []string{"uploaded"}}))
+			must(b, err)
+			for _, test := range []struct {
+				name string
+				d    query.Definition
+			}{
+				{"sixteen", sixteen(uploaded)},
+				{"union10", one(query.In{Field: query.Affinity, Values: names(0, 10)})},
+				{"2of50", one(query.AtLeast{K: 2, Field: query.Twitter, Values: names(0, 50)})},
+				{"5of50", one(query.AtLeast{K: 5, Field: query.Twitter, Values: names(0, 50)})},
+				{"and", one(query.And{Nodes: []query.Node{
+					query.In{Field: query.Country, Values: names(0, 1)}, query.In{Field: query.Country, Values: names(1, 2)},
+				}})},
+			} {
+				b.Run(test.name, func(b *testing.B) {
+					b.ReportAllocs()
+					for b.Loop() {
+						clear(g.sizes.sizes) // else it costs nothing
+						_, err := g.Count(b.Context(), test.d)
+						must(b, err)
+					}
+				})
+			}
+			b.Run("select", func(b *testing.B) {
+				for b.Loop() {
+					_, _, err := g.Select(b.Context(), sixteen(uploaded))
+					must(b, err)
+				}
+			})
+		})
+	}
+}
+
+func BenchmarkIdentifiers(b *testing.B) {
+	const rows = 300_000
+	rng := rand.New(rand.NewPCG(1, 2))
+	f := newFixture(rows)
+	for r := range rows {
+		f.addID(identifier.MD5, r, fmt.Sprintf("%016x%016x", rng.Uint64(), rng.Uint64()))
+	}
+	dir := b.TempDir()
+	f.write(b, dir, "00000001")
+	e, err := Open(dir, Config{})
+	must(b, err)
+	b.Cleanup(func() { must(b, e.Close()) })
+	h, err := e.Acquire(b.Context(), "")
+	must(b, err)
+	b.Cleanup(h.Release)
+	var values [][]byte
+	for r := range rows {
+		values = append(values, []byte(f.ids[identifier.MD5][r][0]))
+	}
+	perValue := func(b *testing.B) {
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/rows, "ns/value")
+	}
+	b.Run("match", func(b *testing.B) {
+		for b.Loop() {
+			_, n, err := h.Match(b.Context(), identifier.MD5, func(yield func([]byte) bool) {
+				for _, v := range values {
+					if !yield(v) {
+						return
+					}
+				}
+			})
+			must(b, err)
+			if n != rows {
+				b.Fatalf("%d matched, want %d", n, rows)
+			}
+		}
+		perValue(b)
+	})
+	set, _, err := h.Select(b.Context(), everyone())
+	must(b, err)
+	b.Run("stream", func(b *testing.B) {
+		for b.Loop() {
+			must(b, h.Stream(b.Context(), set, []identifier.Type{identifier.MD5}, func(*engine.Batch) error { return nil }))
+		}
+		perValue(b)
+	})
+}
