@@ -46,11 +46,11 @@ func panicError(v any) error {
 	return fmt.Errorf("handler panicked with a %T", v)
 }
 
-// record writes the outcome, trying until it is written or the lease ends: from
-// then on another worker decides.
+// record writes the outcome, trying again for as long as a lease: an outcome
+// that cannot be written then is dropped, and the job run again.
 func (r *Runner) record(kind Kind, e *execution, err error) {
 	pause := 50 * time.Millisecond
-	for {
+	for start := time.Now(); ; pause = min(2*pause, time.Second) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(e.ctx), r.cfg.Lease/2)
 		recordErr := r.db.Tx(ctx, func(tx *sqldb.Tx) error { return r.conclude(ctx, tx, kind, e, err) })
 		cancel()
@@ -59,14 +59,12 @@ func (r *Runner) record(kind Kind, e *execution, err error) {
 		}
 		r.cfg.Logger.ErrorContext(e.ctx, "record job", "kind", kind.Name, "job", e.job.ID, "err", recordErr)
 		r.mu.Lock()
-		expired := !r.cfg.Now().Before(e.lease)
-		stop := r.stopping
+		stopping := r.stopping
 		r.mu.Unlock()
-		if expired || stop {
+		if stopping || time.Since(start) > r.cfg.Lease {
 			return
 		}
 		time.Sleep(pause)
-		pause = min(2*pause, time.Second)
 	}
 }
 

@@ -70,7 +70,7 @@ type DB struct {
 // Open connects and brings the schema up to date. Where several processes open
 // one database, one of them does so and the others wait.
 func Open(ctx context.Context, cfg Config) (*DB, error) {
-	db, err := connect(cfg)
+	db, err := connect(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
@@ -81,8 +81,11 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	return db, nil
 }
 
-func connect(cfg Config) (*DB, error) {
+func connect(ctx context.Context, cfg Config) (*DB, error) {
 	file := cfg.file()
+	if strings.Contains(file, "://") { // and keep a password in it out of the error
+		return nil, errors.New("database url: want postgres:// or the path of a file")
+	}
 	if file == "" {
 		pool, err := openPostgres(cfg.URL)
 		if err != nil {
@@ -93,7 +96,7 @@ func connect(cfg Config) (*DB, error) {
 	if err := durable.MkdirAll(filepath.Dir(file)); err != nil {
 		return nil, err
 	}
-	writer, reader, err := openSQLite(file)
+	writer, reader, err := openSQLite(ctx, file)
 	if err != nil {
 		return nil, err
 	}

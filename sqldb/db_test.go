@@ -83,6 +83,25 @@ func TestOpenIsPrivateAndRepeatable(t *testing.T) {
 	}
 }
 
+func TestOpenBadURL(t *testing.T) {
+	t.Chdir(t.TempDir()) // where a path in the wrong place would show
+	for _, bad := range []string{"mysql://user:hunter2@127.0.0.1/x", "postgres://user:hunter2@127.0.0.1:port/x", "postgres://user:hunter2@127.0.0.1:1/x?connect_timeout=1"} {
+		db, err := Open(t.Context(), Config{URL: bad})
+		if err == nil {
+			db.Close()
+			t.Errorf("Open(%s) = nil, want an error", bad)
+			continue
+		}
+		if strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("the error holds the password: %v", err)
+		}
+	}
+	entries, err := os.ReadDir(".")
+	if err != nil || len(entries) != 0 {
+		t.Errorf("Open left %v, %v", entries, err)
+	}
+}
+
 func TestSQLitePragmas(t *testing.T) {
 	db := openTest(t, Config{Dir: t.TempDir()})
 	f := func(pool *sql.DB, pragma, want string) {

@@ -3,16 +3,19 @@ package sqldb
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
-	_ "modernc.org/sqlite" // the driver named "sqlite"
+	driver "modernc.org/sqlite" // registers itself as "sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 
 	"throng/internal/durable"
 )
@@ -73,7 +76,7 @@ const readerConns = 8
 // openSQLite opens two pools on one file: one connection that writes, since
 // SQLite knows one writer only and waiting in Go is fair, and several that read
 // beside it. synchronous(FULL): what was accepted survives a power cut.
-func openSQLite(file string) (writer, reader *sql.DB, err error) {
+func openSQLite(ctx context.Context, file string) (writer, reader *sql.DB, err error) {
 	if err := createPrivate(file); err != nil {
 		return nil, nil, err
 	}
@@ -82,7 +85,7 @@ func openSQLite(file string) (writer, reader *sql.DB, err error) {
 		return nil, nil, err
 	}
 	dsn := func(txlock string, pragmas ...string) string {
-		pragmas = append([]string{"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)"}, pragmas...)
+		pragmas = append([]string{fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds()), "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)"}, pragmas...)
 		values := url.Values{"_txlock": {txlock}, "_pragma": pragmas}
 		return "file:" + (&url.URL{Path: filepath.ToSlash(abs)}).EscapedPath() + "?" + values.Encode()
 	}
@@ -90,6 +93,10 @@ func openSQLite(file string) (writer, reader *sql.DB, err error) {
 		return nil, nil, err
 	}
 	writer.SetMaxOpenConns(1)
+	if err := firstContact(ctx, writer); err != nil {
+		writer.Close()
+		return nil, nil, err
+	}
 	if reader, err = sql.Open("sqlite", dsn("deferred", "query_only(1)")); err != nil {
 		writer.Close()
 		return nil, nil, err
@@ -97,6 +104,26 @@ func openSQLite(file string) (writer, reader *sql.DB, err error) {
 	reader.SetMaxOpenConns(readerConns)
 	reader.SetMaxIdleConns(readerConns)
 	return writer, reader, nil
+}
+
+// busyTimeout is how long a process waits for another that writes.
+const busyTimeout = 10 * time.Second
+
+// firstContact makes the first connection. Where another process turns the new
+// file into a WAL one at the same moment, SQLite does not wait by itself.
+func firstContact(ctx context.Context, pool *sql.DB) error {
+	for start := time.Now(); ; {
+		err := pool.PingContext(ctx)
+		var busy *driver.Error
+		if !errors.As(err, &busy) || busy.Code()&0xff != sqlite3.SQLITE_BUSY || time.Since(start) > busyTimeout {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
 }
 
 // createPrivate makes the file 0600 if it is not there; SQLite gives the files
