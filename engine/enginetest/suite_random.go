@@ -1,0 +1,249 @@
+package enginetest
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"throng/engine"
+	"throng/identifier"
+	"throng/query"
+)
+
+// testRandom asks random questions of random datasets.
+func testRandom(t *testing.T, open func(t *testing.T) engine.Engine) {
+	if s := os.Getenv("THRONG_TEST_SEED"); s != "" {
+		seed, err := strconv.ParseUint(s, 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		randomRound(t, open(t), seed)
+		return
+	}
+	rounds := 6
+	if s := os.Getenv("THRONG_TEST_ROUNDS"); s != "" {
+		n, err := strconv.Atoi(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rounds = n
+	}
+	for range rounds {
+		seed := rand.Uint64()
+		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) { randomRound(t, open(t), seed) })
+	}
+}
+
+func randomRound(t *testing.T, e engine.Engine, seed uint64) {
+	rng := newRand(seed)
+	dir := t.TempDir()
+	if err := RandomDataset(rng, dir, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	m, err := LoadModel(dir, suiteNow())
+	if err != nil {
+		t.Fatalf("LoadModel: %v", err)
+	}
+	g, report := loadDir(t, e, dir)
+	compareReport(t, m, report)
+	if diff := cmp.Diff(m.People(), keysFor(t, g, everyone())); diff != "" {
+		t.Fatalf("people differ (-want +got):\n%s", diff)
+	}
+	for range 60 {
+		n := RandomNode(rng, m)
+		compareNode(t, rng, m, g, n)
+	}
+	ext := External{Uploads: map[string]UploadedFile{}, Audiences: map[int64][]string{}}
+	for i := range 5 {
+		typ, content := RandomUpload(rng, m)
+		ext.Uploads[fmt.Sprintf("k%d", i)] = UploadedFile{typ, content}
+		ext.Audiences[int64(i)] = m.someKeys(rng)
+		compareUpload(t, m, g, typ, content)
+	}
+	for range 60 {
+		def := RandomDefinitionWith(rng, m, ext)
+		if diff := definitionDiff(t, m, g, def, ext); diff != "" {
+			small := Reduce(def, func(d json.RawMessage) bool { return definitionDiff(t, m, g, d, ext) != "" })
+			t.Errorf("%s differs (-want +got):\n%s", small, definitionDiff(t, m, g, small, ext))
+		}
+	}
+	for range 5 {
+		compareStream(t, m, g, m.someKeys(rng))
+	}
+	compareStream(t, m, g, m.People())
+	compareTerms(t, m, g)
+	if err := e.Check(t.Context(), "", nil); err != nil {
+		t.Errorf("Check = %v, want nil", err)
+	}
+}
+
+// someKeys gives a random part of the people.
+func (m *Model) someKeys(rng *rand.Rand) []string {
+	var keys []string
+	share := rng.IntN(10) + 1
+	for _, p := range m.people {
+		if rng.IntN(10) < share {
+			keys = append(keys, p.key)
+		}
+	}
+	return keys
+}
+
+func compareReport(t *testing.T, m *Model, report *engine.Report) {
+	t.Helper()
+	want, got := map[string]TableCount{}, map[string]TableCount{}
+	for _, c := range m.Report() {
+		want[c.Table] = c
+	}
+	for _, r := range report.Tables {
+		c := TableCount{Table: r.Table, Rows: int(r.Rows), Loaded: int(r.Loaded)}
+		for _, n := range r.Rejected {
+			c.Rejected += int(n)
+		}
+		for _, n := range r.Skipped {
+			c.Skipped += int(n)
+		}
+		got[r.Table] = c
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("Report differs (-want +got):\n%s", diff)
+	}
+}
+
+func compareNode(t *testing.T, rng *rand.Rand, m *Model, g engine.Generation, n query.Node) {
+	t.Helper()
+	set := m.EvalNode(n)
+	var want []string
+	for _, k := range m.People() {
+		if set[k] {
+			want = append(want, k)
+		}
+	}
+	rows, counts, err := g.Select(t.Context(), include(n))
+	if err != nil {
+		t.Fatalf("Select(%s): %v", show(n), err)
+	}
+	if diff := cmp.Diff(want, keysOf(t, g, rows), cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("%s differs (-want +got):\n%s", show(n), diff)
+	}
+	if counts.Exclude != uint64(len(want)) || counts.Steps[0] != counts.Exclude || rows.Len() != counts.Exclude {
+		t.Errorf("Select(%s) = %d rows and %+v, want %d", show(n), rows.Len(), counts, len(want))
+	}
+	// The rows as a node of their own mean the same.
+	other := RandomNode(rng, m)
+	op := pick(rng, query.Filter, query.Exclude)
+	plain := query.Definition{Steps: []query.Step{{Op: query.Include, Node: other}, {Op: op, Node: n}}}
+	ready := query.Definition{Steps: []query.Step{{Op: query.Include, Node: other}, {Op: op, Node: query.Rows{Set: rows}}}}
+	a, errA := g.Count(t.Context(), plain)
+	b, errB := g.Count(t.Context(), ready)
+	if diff := cmp.Diff(a, b); errA != nil || errB != nil || diff != "" {
+		t.Errorf("Count: %v, %v; rows differ from their node %s (-node +rows):\n%s", errA, errB, show(n), diff)
+	}
+}
+
+// definitionDiff compares a definition; it is "" for one that is not valid.
+func definitionDiff(t *testing.T, m *Model, g engine.Generation, def json.RawMessage, ext External) string {
+	want, err := m.Eval(def, ext)
+	if err != nil {
+		return ""
+	}
+	d, err := (&compiler{t.Context(), g, ext}).definition(def)
+	if err != nil {
+		return err.Error()
+	}
+	rows, counts, err := g.Select(t.Context(), d)
+	if err != nil {
+		return err.Error()
+	}
+	got := Result{
+		Members: keysOf(t, g, rows), Include: int(counts.Include), Filter: int(counts.Filter), Exclude: int(counts.Exclude),
+	}
+	for _, n := range counts.Steps {
+		got.Parameters = append(got.Parameters, int(n))
+	}
+	return cmp.Diff(want, got, cmpopts.EquateEmpty())
+}
+
+func compareUpload(t *testing.T, m *Model, g engine.Generation, typ string, content []byte) {
+	t.Helper()
+	want, people := m.Upload(typ, content)
+	seen := map[string]bool{}
+	for _, line := range uploadLines(content) {
+		if _, folded, ok := parseIdentifier(typ, line); ok {
+			seen[folded] = true
+		}
+	}
+	rows, matched, err := g.Match(t.Context(), identifier.Type(typ), eachOf(sortedKeys(seen)))
+	if err != nil {
+		t.Fatalf("Match(%s): %v", typ, err)
+	}
+	if int(matched) != want.Matched {
+		t.Errorf("Match(%s) matched %d, want %d", typ, matched, want.Matched)
+	}
+	if diff := cmp.Diff(people, keysOf(t, g, rows), cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("Match(%s) differs (-want +got):\n%s", typ, diff)
+	}
+}
+
+// compareStream compares all output files of some people. One person's lines
+// may come in any order.
+func compareStream(t *testing.T, m *Model, g engine.Generation, keys []string) {
+	t.Helper()
+	got := streamAll(t, g, matchKeys(t, g, keys...), identifier.Types()...)
+	owners := got[identifier.SSID].values
+	for _, typ := range append(slices.Clone(identifierTypes), "ss_id") {
+		lines, ownersWant, _, _ := m.Output(keys, typ)
+		s := got[identifier.Type(typ)]
+		if len(s.values) != len(lines) {
+			t.Errorf("Stream(%s) has %d lines, want %d", typ, len(s.values), len(lines))
+			continue
+		}
+		want, have := map[string][]string{}, map[string][]string{}
+		for i, line := range lines {
+			want[ownersWant[i]] = append(want[ownersWant[i]], line)
+			owner := owners[s.members[i]]
+			have[owner] = append(have[owner], s.values[i])
+		}
+		for owner := range want {
+			slices.Sort(want[owner])
+			slices.Sort(have[owner])
+		}
+		if diff := cmp.Diff(want, have); diff != "" {
+			t.Errorf("Stream(%s) differs (-want +got):\n%s", typ, diff)
+		}
+	}
+}
+
+// compareTerms compares how many people have each term.
+func compareTerms(t *testing.T, m *Model, g engine.Generation) {
+	t.Helper()
+	for _, f := range query.TermFields() {
+		counts := map[string]uint64{}
+		for _, p := range m.people {
+			for _, v := range m.terms(p, f) {
+				counts[v]++
+			}
+		}
+		for v, want := range counts {
+			if got, ok := g.Catalog().Term(f, v); !ok || got.People != want || got.Value != v {
+				t.Errorf("Term(%s, %q) = %+v, %v, want %d people", f, v, got, ok, want)
+			}
+		}
+		if _, ok := g.Catalog().Term(f, "unheard of"); ok {
+			t.Errorf("Term(%s, unheard of) is known", f)
+		}
+	}
+	for id := range m.nodes {
+		a, ok := g.Catalog().Affinities().Lookup(id)
+		if !ok || a.Name != m.nodes[id].name || a.Parent.ID != m.nodes[id].parent {
+			t.Errorf("Affinities().Lookup(%s) = %+v, %v, want %+v", id, a, ok, m.nodes[id])
+		}
+	}
+}
