@@ -128,7 +128,7 @@ func makeAccount(r *rand.Rand, network, index, topic int, list []topic) account 
 func beyondInt64(x uint64) uint64 { return 9_300_000_000_000_000_000 + x%600_000_000_000_000_000 }
 
 func newCatalogue(accounts []account, topicCount int) catalogue {
-	weights := zipf(len(accounts), popularity)
+	weights := mandelbrot(len(accounts), popularity, popularityShift)
 	c := catalogue{
 		accounts: accounts, all: newSampler(weights),
 		topics: make([]topicAccounts, topicCount), byID: make(map[string]uint32, len(accounts)),

@@ -210,8 +210,11 @@ next:
 	}
 }
 
+// personalityShare is how many people have personality scores: all terms or none.
+const personalityShare = 0.23
+
 func (w *worker) personality(t *table[personalityRow], r *rand.Rand, p *person) {
-	if !chance(r, 0.28) && !p.planted {
+	if !chance(r, personalityShare) && !p.planted {
 		return
 	}
 	var scores [terms]int16

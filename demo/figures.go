@@ -28,8 +28,11 @@ const (
 	// popularity is the exponent s of the weight r^-s of the account of rank
 	// r: between the listeners of artists (HetRec 2011 last.fm, alpha 1.83,
 	// s = 1.20) and the largest 1,000 accounts of four networks in 2022
-	// (alpha 2.13 to 3.16, s = 0.88 and less).
-	popularity = 1.1
+	// (alpha 2.13 to 3.16, s = 0.88 and less), where the curve is flatter: the
+	// ranks are shifted by popularityShift, our choice, which leaves the first
+	// with some tenth of the people.
+	popularity      = 1.1
+	popularityShift = 12
 
 	// employerExponent follows the headcounts of the Fortune 1000 (Hill 1.98).
 	employerExponent = 1.02
@@ -77,13 +80,15 @@ var marketMix = [...]struct {
 	{"803", ethnicMix{31.0, 46.4, 6.6, 13.4, 0.5}},  // Los Angeles
 }
 
+type facetFigure struct {
+	term     string
+	sex, age float64
+}
+
 // facetFigures are differences between women and men in standard deviations,
 // and correlations with age (IPIP-NEO, n = 300 and n = 337), in the order of
 // the rows of facet_correlation.csv.
-var facetFigures = [...]struct {
-	term     string
-	sex, age float64
-}{
+var facetFigures = [...]facetFigure{
 	{"achievement striving", -0.12, 0.21},
 	{"activity level", 0.05, 0.14},
 	{"adventurousness", -0.29, 0.02},

@@ -115,8 +115,8 @@ func TestFacets(t *testing.T) {
 			}
 		}
 		n := float64(len(columns[name]))
-		if n < 5_000 {
-			t.Fatalf("%s: %v scores, want 28 %% of 20,000", name, n)
+		if math.Abs(n/20_000-personalityShare) > 0.02 {
+			t.Fatalf("%s: %v scores, want %v of 20,000", name, n, personalityShare)
 		}
 		near(t, "mean of "+name, sum/n, 0.5, 0.02)
 		near(t, "share at 0.75 of "+name, high/n, 0.25, 0.03)

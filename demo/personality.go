@@ -134,13 +134,7 @@ func compose(r [facets][facets]float64, names []string, noise float64) (parts []
 		if name[0] == '-' {
 			w, name = -1, name[1:]
 		}
-		i := slices.IndexFunc(facetFigures[:], func(f struct {
-			term     string
-			sex, age float64
-		},
-		) bool {
-			return f.term == name
-		})
+		i := slices.IndexFunc(facetFigures[:], func(f facetFigure) bool { return f.term == name })
 		parts = append(parts, facetWeight{i, w})
 	}
 	var variance float64

@@ -98,11 +98,14 @@ func (s sampler) draw(r *rand.Rand) int {
 
 func (s sampler) empty() bool { return len(s.keep) == 0 }
 
-// zipf returns the weights (r+1)^-s of n ranks.
-func zipf(n int, s float64) []float64 {
+// zipf returns the weights r^-s of n ranks from 1.
+func zipf(n int, s float64) []float64 { return mandelbrot(n, s, 0) }
+
+// mandelbrot returns the weights (r+shift)^-s of n ranks from 1.
+func mandelbrot(n int, s, shift float64) []float64 {
 	w := make([]float64, n)
 	for i := range w {
-		w[i] = math.Pow(float64(i+1), -s)
+		w[i] = math.Pow(float64(i+1)+shift, -s)
 	}
 	return w
 }

@@ -1,11 +1,13 @@
 package demo
 
 import (
+	"bytes"
 	"slices"
 	"testing"
 	"time"
 
 	"throng/dataset"
+	"throng/identifier"
 	"throng/query"
 	"throng/reference"
 )
@@ -180,11 +182,19 @@ func TestRows(t *testing.T) {
 			t.Errorf("interests: unknown affinity %s", interest.Affinity)
 		}
 	})
-	types := map[string]int{}
+	types, owners, shared := map[string]int{}, map[string]int{}, 0
 	var id dataset.IdentifierRow
 	rows["identifiers"] = each(t, src, dataset.Identifiers, id.Decode, func() {
 		known("identifiers", id.Key)
 		types[string(id.Type)]++
+		if id.Type == identifier.EmailRaw {
+			if owners[string(id.Norm)]++; owners[string(id.Norm)] == 2 {
+				shared++
+			}
+			if domain := string(id.Norm[bytes.IndexByte(id.Norm, '@'):]); !slices.Contains(emailDomains[:], domain) {
+				t.Fatalf("an address at %s, which is not reserved", domain)
+			}
+		}
 	})
 	for _, want := range []string{
 		"email_raw", "md5", "twitter_id", "twitter_user", "ma_id", "cint_id", "ramp_id",
@@ -193,6 +203,9 @@ func TestRows(t *testing.T) {
 		if types[want] == 0 {
 			t.Errorf("no identifier of type %s", want)
 		}
+	}
+	if shared == 0 {
+		t.Error("no two people share an address, want households")
 	}
 	rows["jobs"] = eachJob(t, src, func(j *dataset.JobRow) { known("jobs", j.Key) })
 	rows["personality"] = eachScore(t, src, func(s *dataset.ScoreRow) { known("personality", s.Key) })

@@ -69,7 +69,7 @@ func (w *worker) tweets(t *table[tweetRow], r *rand.Rand, p *person) {
 
 // compose fills the slots of a template.
 func (w *worker) compose(r *rand.Rand, template string, p *person) string {
-	about := w.aTopic(r, p)
+	about, thing := w.aTopic(r, p), ""
 	w.text = w.text[:0]
 	for {
 		before, rest, found := strings.Cut(template, "{")
@@ -81,9 +81,14 @@ func (w *worker) compose(r *rand.Rand, template string, p *person) string {
 		slot, template, _ = strings.Cut(rest, "}")
 		switch slot {
 		case "thing":
-			w.text = append(w.text, about.things[r.IntN(len(about.things))]...)
+			thing = pick(r, about.things[:])
+			w.text = append(w.text, thing...)
 		case "other":
-			w.text = append(w.text, w.aTopic(r, p).things[r.IntN(4)]...)
+			other := pick(r, w.aTopic(r, p).things[:])
+			if other == thing {
+				other = "a nap"
+			}
+			w.text = append(w.text, other...)
 		case "tag":
 			w.text = append(w.text, about.tag...)
 		case "city":
