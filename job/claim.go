@@ -40,17 +40,20 @@ func (r *Runner) free(kind Kind) bool {
 }
 
 // nextJob finds the job of a kind whose turn it is; see the package's words on
-// fairness. A group's waiting jobs cost nothing while it is at its limit.
+// fairness. Of the jobs that wait, which may be many, it reads an index only, and
+// compares one of each group, priority and limit with the others.
 const nextJob = `
-	WITH busy AS (SELECT group_key, COUNT(*) AS n FROM jobs WHERE state = 'running' AND kind = ? GROUP BY group_key)
-	SELECT j.id FROM jobs j
-	LEFT JOIN busy b ON b.group_key = j.group_key
-	LEFT JOIN job_groups g ON g.kind = j.kind AND g.group_key = j.group_key
-	WHERE j.state = 'queued' AND j.kind = ? AND j.run_at <= ? AND (j.concurrency = 0 OR COALESCE(b.n, 0) < j.concurrency)
-	ORDER BY j.priority DESC, COALESCE(b.n, 0), COALESCE(g.served, 0), j.id LIMIT 1`
+	WITH busy AS (SELECT group_key, COUNT(*) AS n FROM jobs WHERE state = 'running' AND kind = ? GROUP BY group_key),
+	due AS (SELECT group_key, priority, concurrency, MIN(id) AS id FROM jobs
+		WHERE state = 'queued' AND kind = ? AND run_at <= ? GROUP BY group_key, priority, concurrency)
+	SELECT d.id FROM due d
+	LEFT JOIN busy b ON b.group_key = d.group_key
+	LEFT JOIN job_groups g ON g.kind = ? AND g.group_key = d.group_key
+	WHERE d.concurrency = 0 OR COALESCE(b.n, 0) < d.concurrency
+	ORDER BY d.priority DESC, COALESCE(b.n, 0), COALESCE(g.served, 0), d.id LIMIT 1`
 
 func (r *Runner) next(ctx context.Context, q querier, kind string) (id int64, found bool, err error) {
-	err = q.QueryRow(ctx, nextJob, kind, kind, r.cfg.Now().UnixMicro()).Scan(&id)
+	err = q.QueryRow(ctx, nextJob, kind, kind, r.cfg.Now().UnixMicro(), kind).Scan(&id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, false, nil
 	}

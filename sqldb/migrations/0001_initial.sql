@@ -210,7 +210,8 @@ CREATE TABLE jobs (
     last_error   TEXT NOT NULL
 );
 
-CREATE INDEX jobs_by_state ON jobs (state, kind, run_at);
+-- In the order in which the next job is looked for, and with all that this reads.
+CREATE INDEX jobs_by_turn ON jobs (state, kind, group_key, priority, concurrency, run_at, id);
 
 CREATE INDEX jobs_by_key ON jobs (kind, key);
 
