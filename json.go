@@ -6,13 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"unicode/utf8"
 )
 
-// reader walks a request and collects every problem and warning with its
+// Reader walks the JSON of a request and collects every problem and warning with its
 // path, so that one answer tells all that is wrong.
-type reader struct {
+type Reader struct {
 	problems []Detail
 	warnings []string
 	ignored  int // unknown keys beyond maxIgnored
@@ -22,42 +23,54 @@ type reader struct {
 // objects would otherwise answer with a thousand warnings.
 const maxIgnored = 50
 
-func (r *reader) bad(path, format string, args ...any) {
+// Bad notes a problem of the field at path; "" is the body itself.
+func (r *Reader) Bad(path, format string, args ...any) {
+	if path == "" {
+		path = "body"
+	}
 	r.problems = append(r.problems, Detail{Path: path, Message: fmt.Sprintf(format, args...)})
 }
 
-func (r *reader) ignore(path string) {
+func (r *Reader) ignore(path string) {
 	if r.ignored++; r.ignored <= maxIgnored {
 		r.warnings = append(r.warnings, path+" is not a known key and was ignored")
 	}
 }
 
-func (r *reader) finish() {
-	if more := r.ignored - maxIgnored; more > 0 {
-		r.warnings = append(r.warnings, fmt.Sprintf("%d more unknown keys were ignored", more))
-	}
+// Warn notes something that the caller should know.
+func (r *Reader) Warn(format string, args ...any) {
+	r.warnings = append(r.warnings, fmt.Sprintf(format, args...))
 }
 
-// object is a JSON object whose keys are taken one by one; those never taken
+// Findings are the problems and the warnings so far.
+func (r *Reader) Findings() (problems []Detail, warnings []string) {
+	warnings = r.warnings
+	if more := r.ignored - maxIgnored; more > 0 {
+		warnings = append(slices.Clip(warnings), fmt.Sprintf("%d more unknown keys were ignored", more))
+	}
+	return r.problems, warnings
+}
+
+// Object is a JSON object whose keys are taken one by one; those never taken
 // are unknown.
-type object struct {
-	r    *reader
+type Object struct {
+	r    *Reader
 	path string
 	keys []string
 	vals map[string]json.RawMessage
 }
 
-// object reads raw as an object. A null, a missing value and anything else
+// Object reads raw as an object. A null, a missing value and anything else
 // is a problem, and gives nil.
-func (r *reader) object(raw json.RawMessage, path string) *object {
+func (r *Reader) Object(raw json.RawMessage, path string) *Object {
 	if len(bytes.TrimSpace(raw)) == 0 || bytes.TrimSpace(raw)[0] != '{' {
-		r.bad(path, "must be an object")
+		r.Bad(path, "must be an object")
 		return nil
 	}
 	dec := json.NewDecoder(bytes.NewReader(raw))
-	o := &object{r: r, path: path, vals: map[string]json.RawMessage{}}
+	o := &Object{r: r, path: path, vals: map[string]json.RawMessage{}}
 	if _, err := dec.Token(); err != nil {
-		r.bad(path, "must be an object")
+		r.Bad(path, "must be an object")
 		return nil
 	}
 	for dec.More() {
@@ -65,11 +78,11 @@ func (r *reader) object(raw json.RawMessage, path string) *object {
 		key, isKey := tok.(string)
 		var val json.RawMessage
 		if err != nil || !isKey || dec.Decode(&val) != nil {
-			r.bad(path, "must be a well-formed object")
+			r.Bad(path, "must be a well-formed object")
 			return nil
 		}
 		if _, twice := o.vals[key]; twice {
-			r.bad(o.at(key), "is given twice")
+			r.Bad(o.At(key), "is given twice")
 			continue
 		}
 		o.keys = append(o.keys, key)
@@ -78,15 +91,16 @@ func (r *reader) object(raw json.RawMessage, path string) *object {
 	return o
 }
 
-func (o *object) at(key string) string {
+// At is the path of a key.
+func (o *Object) At(key string) string {
 	if o.path == "" {
 		return key
 	}
 	return o.path + "." + key
 }
 
-// take gives a key's value once; a null is as if absent.
-func (o *object) take(key string) (json.RawMessage, bool) {
+// Take gives a key's value once; a null is as if absent.
+func (o *Object) Take(key string) (json.RawMessage, bool) {
 	val, ok := o.vals[key]
 	delete(o.vals, key)
 	if !ok || string(val) == "null" {
@@ -95,47 +109,47 @@ func (o *object) take(key string) (json.RawMessage, bool) {
 	return val, true
 }
 
-// rest warns of the keys that nobody took.
-func (o *object) rest() {
+// Rest warns of the keys that nobody took.
+func (o *Object) Rest() {
 	for _, k := range o.keys {
 		if _, left := o.vals[k]; left {
-			o.r.ignore(o.at(k))
+			o.r.ignore(o.At(k))
 		}
 	}
 }
 
-// list reads raw as an array.
-func (r *reader) list(raw json.RawMessage, path string) ([]json.RawMessage, bool) {
+// List reads raw as an array.
+func (r *Reader) List(raw json.RawMessage, path string) ([]json.RawMessage, bool) {
 	var l []json.RawMessage
 	if err := json.Unmarshal(raw, &l); err != nil {
-		r.bad(path, "must be a list")
+		r.Bad(path, "must be a list")
 		return nil, false
 	}
 	if len(l) > MaxValues {
-		r.bad(path, "has %d values, more than the %d that one parameter may have", len(l), MaxValues)
+		r.Bad(path, "has %d values, more than the %d that one parameter may have", len(l), MaxValues)
 		return nil, false
 	}
 	return l, true
 }
 
-// text reads a string.
-func (r *reader) text(raw json.RawMessage, path string) (string, bool) {
+// Text reads a string.
+func (r *Reader) Text(raw json.RawMessage, path string) (string, bool) {
 	var s string
 	if err := json.Unmarshal(raw, &s); err != nil || string(raw) == "null" {
-		r.bad(path, "must be a string")
+		r.Bad(path, "must be a string")
 		return "", false
 	}
 	return s, true
 }
 
 // id reads a string; a whole number in its place is taken as it is written.
-func (r *reader) id(raw json.RawMessage, path string) (string, bool) {
+func (r *Reader) id(raw json.RawMessage, path string) (string, bool) {
 	if isDigits(raw) {
 		return string(raw), true
 	}
 	var s string
 	if err := json.Unmarshal(raw, &s); err != nil {
-		r.bad(path, "must be a string")
+		r.Bad(path, "must be a string")
 		return "", false
 	}
 	return s, true
@@ -150,11 +164,11 @@ func isDigits(b []byte) bool {
 	return len(b) > 0
 }
 
-// flag reads a boolean.
-func (r *reader) flag(raw json.RawMessage, path string) bool {
+// Flag reads a boolean.
+func (r *Reader) Flag(raw json.RawMessage, path string) bool {
 	var b bool
 	if err := json.Unmarshal(raw, &b); err != nil {
-		r.bad(path, "must be true or false")
+		r.Bad(path, "must be true or false")
 		return false
 	}
 	return b

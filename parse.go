@@ -20,26 +20,31 @@ import (
 // without problems may be used. Unknown keys are ignored and named in the
 // warnings.
 func ParseParameters(raw json.RawMessage) (params []Parameter, problems []Detail, warnings []string) {
-	r := &reader{}
-	params = r.parameters(raw, "parameters", 0)
-	r.finish()
-	return params, r.problems, r.warnings
+	r := &Reader{}
+	params = r.Parameters(raw)
+	problems, warnings = r.Findings()
+	return params, problems, warnings
 }
 
-func (r *reader) parameters(raw json.RawMessage, path string, depth int) []Parameter {
+// Parameters is ParseParameters as a part of a larger request.
+func (r *Reader) Parameters(raw json.RawMessage) []Parameter {
+	return r.parameters(raw, "parameters", 0)
+}
+
+func (r *Reader) parameters(raw json.RawMessage, path string, depth int) []Parameter {
 	if len(raw) == 0 || string(raw) == "null" {
-		r.bad(path, "is required")
+		r.Bad(path, "is required")
 		return nil
 	}
-	list, ok := r.list(raw, path)
+	list, ok := r.List(raw, path)
 	if !ok {
 		return nil
 	}
 	switch {
 	case len(list) == 0:
-		r.bad(path, "must hold at least one parameter")
+		r.Bad(path, "must hold at least one parameter")
 	case len(list) > MaxParameters:
-		r.bad(path, "has %d parameters, more than the %d allowed", len(list), MaxParameters)
+		r.Bad(path, "has %d parameters, more than the %d allowed", len(list), MaxParameters)
 		return nil
 	}
 	params := make([]Parameter, 0, len(list))
@@ -55,36 +60,36 @@ var kinds = []CriterionKind{
 	KindTwitch, KindInstagram, KindTikTok, KindYouTube, KindBio, KindTweet, KindGroup, KindAudience,
 }
 
-func (r *reader) parameter(raw json.RawMessage, path string, depth int) Parameter {
+func (r *Reader) parameter(raw json.RawMessage, path string, depth int) Parameter {
 	p := Parameter{Path: path, Raw: raw}
-	o := r.object(raw, path)
+	o := r.Object(raw, path)
 	if o == nil {
 		return p
 	}
-	if op, ok := o.take("operation"); !ok {
-		r.bad(o.at("operation"), "is required: OR, AND or NOT")
-	} else if s, ok := r.text(op, o.at("operation")); ok {
+	if op, ok := o.Take("operation"); !ok {
+		r.Bad(o.At("operation"), "is required: OR, AND or NOT")
+	} else if s, ok := r.Text(op, o.At("operation")); ok {
 		if p.Operation = Operation(s); p.Operation != Or && p.Operation != And && p.Operation != Not {
-			r.bad(o.at("operation"), "must be OR, AND or NOT")
+			r.Bad(o.At("operation"), "must be OR, AND or NOT")
 			p.Operation = ""
 		}
 	}
 	var found []string
 	for _, k := range kinds {
-		val, ok := o.take(string(k))
+		val, ok := o.Take(string(k))
 		if !ok {
 			continue
 		}
 		if found = append(found, string(k)); len(found) == 1 {
-			p.Criterion = r.criterion(k, val, o.at(string(k)), depth)
+			p.Criterion = r.criterion(k, val, o.At(string(k)), depth)
 		}
 	}
-	o.rest()
+	o.Rest()
 	switch {
 	case len(found) == 0:
-		r.bad(path, "must have a criterion: one of %s", joinKinds())
+		r.Bad(path, "must have a criterion: one of %s", joinKinds())
 	case len(found) > 1:
-		r.bad(path, "must have exactly one criterion, not %s", strings.Join(found, " and "))
+		r.Bad(path, "must have exactly one criterion, not %s", strings.Join(found, " and "))
 	}
 	return p
 }
@@ -98,12 +103,12 @@ func joinKinds() string {
 }
 
 // criterion reads one criterion. It returns nil where the value is no object.
-func (r *reader) criterion(k CriterionKind, raw json.RawMessage, path string, depth int) Criterion {
-	o := r.object(raw, path)
+func (r *Reader) criterion(k CriterionKind, raw json.RawMessage, path string, depth int) Criterion {
+	o := r.Object(raw, path)
 	if o == nil {
 		return nil
 	}
-	defer o.rest()
+	defer o.Rest()
 	switch k {
 	case KindAffinities:
 		return Affinities{IDs: o.ids("affinities", false)}
@@ -143,7 +148,7 @@ func (r *reader) criterion(k CriterionKind, raw json.RawMessage, path string, de
 	return nil
 }
 
-func (r *reader) b2b(o *object) Criterion {
+func (r *Reader) b2b(o *Object) Criterion {
 	c := B2B{}
 	_, hasTitles := o.vals["job_titles"]
 	_, hasEmployers := o.vals["employer_names"]
@@ -155,38 +160,38 @@ func (r *reader) b2b(o *object) Criterion {
 	}
 	switch {
 	case len(c.JobTitles) > 0 && len(c.Employers) > 0:
-		r.bad(o.path, "must not have job_titles and employer_names in one parameter; use one parameter for each")
+		r.Bad(o.path, "must not have job_titles and employer_names in one parameter; use one parameter for each")
 	case !hasTitles && !hasEmployers, hasTitles && hasEmployers && len(c.JobTitles)+len(c.Employers) == 0:
-		r.bad(o.path, "must have job_titles or employer_names")
+		r.Bad(o.path, "must have job_titles or employer_names")
 	}
-	raw, ok := o.take("filter")
+	raw, ok := o.Take("filter")
 	if !ok {
 		return c
 	}
-	f := r.object(raw, o.at("filter"))
+	f := r.Object(raw, o.At("filter"))
 	if f == nil {
 		return c
 	}
-	defer f.rest()
+	defer f.Rest()
 	c.Filter = &CountFilter{}
-	if v, ok := f.take("direction"); !ok {
-		r.bad(f.at("direction"), "is required: one of < > <= >=")
-	} else if s, ok := r.text(v, f.at("direction")); ok {
+	if v, ok := f.Take("direction"); !ok {
+		r.Bad(f.At("direction"), "is required: one of < > <= >=")
+	} else if s, ok := r.Text(v, f.At("direction")); ok {
 		if c.Filter.Direction = s; !slices.Contains([]string{"<", ">", "<=", ">="}, s) {
-			r.bad(f.at("direction"), "must be one of < > <= >=")
+			r.Bad(f.At("direction"), "must be one of < > <= >=")
 		}
 	}
-	if v, ok := f.take("count"); !ok {
-		r.bad(f.at("count"), "is required: a whole number from 0")
+	if v, ok := f.Take("count"); !ok {
+		r.Bad(f.At("count"), "is required: a whole number from 0")
 	} else if n, err := whole(v); err != nil || n < 0 {
-		r.bad(f.at("count"), "must be a whole number from 0")
+		r.Bad(f.At("count"), "must be a whole number from 0")
 	} else {
 		c.Filter.Count = uint64(n)
 	}
 	return c
 }
 
-func (r *reader) location(o *object) Criterion {
+func (r *Reader) location(o *Object) Criterion {
 	c := Location{
 		Cities:    o.places("cities", reference.City),
 		Regions:   o.places("regions", reference.Region),
@@ -195,39 +200,39 @@ func (r *reader) location(o *object) Criterion {
 	}
 	n := len(c.Cities) + len(c.Regions) + len(c.DMAs) + len(c.Countries)
 	if n > MaxValues {
-		r.bad(o.path, "has %d values, more than the %d that one parameter may have", n, MaxValues)
+		r.Bad(o.path, "has %d values, more than the %d that one parameter may have", n, MaxValues)
 	}
 	if n == 0 {
-		r.bad(o.path, "must list at least one of cities, regions, dmas or countries")
+		r.Bad(o.path, "must list at least one of cities, regions, dmas or countries")
 	}
 	return c
 }
 
-func (r *reader) upload(o *object) Criterion {
+func (r *Reader) upload(o *Object) Criterion {
 	c := UploadRef{}
-	if raw, ok := o.take("keys"); !ok {
-		r.bad(o.at("keys"), "is required: the keys of uploads")
-	} else if list, ok := r.list(raw, o.at("keys")); ok {
+	if raw, ok := o.Take("keys"); !ok {
+		r.Bad(o.At("keys"), "is required: the keys of uploads")
+	} else if list, ok := r.List(raw, o.At("keys")); ok {
 		if len(list) == 0 {
-			r.bad(o.at("keys"), "must hold at least one key")
+			r.Bad(o.At("keys"), "must hold at least one key")
 		}
 		for i, raw := range list {
-			if s, ok := r.text(raw, index(o.at("keys"), i)); ok {
+			if s, ok := r.Text(raw, index(o.At("keys"), i)); ok {
 				c.Keys = append(c.Keys, s)
 			}
 		}
 	}
-	if raw, ok := o.take("type"); !ok {
-		r.bad(o.at("type"), "is required: one of %s", joinTypes(identifier.Uploads()))
-	} else if s, ok := r.text(raw, o.at("type")); ok {
+	if raw, ok := o.Take("type"); !ok {
+		r.Bad(o.At("type"), "is required: one of %s", joinTypes(identifier.Uploads()))
+	} else if s, ok := r.Text(raw, o.At("type")); ok {
 		if c.Type = identifier.Type(s); !slices.Contains(identifier.Uploads(), c.Type) {
-			r.bad(o.at("type"), "must be one of %s", joinTypes(identifier.Uploads()))
+			r.Bad(o.At("type"), "must be one of %s", joinTypes(identifier.Uploads()))
 		}
 	}
 	return c
 }
 
-func (r *reader) bio(o *object) Criterion {
+func (r *Reader) bio(o *Object) Criterion {
 	c := BioSearch{}
 	for _, f := range []struct {
 		key   string
@@ -239,41 +244,41 @@ func (r *reader) bio(o *object) Criterion {
 		{"search_in_twitch", query.BioTwitch},
 		{"search_in_tiktok", query.BioTikTok},
 	} {
-		if raw, ok := o.take(f.key); ok && r.flag(raw, o.at(f.key)) {
+		if raw, ok := o.Take(f.key); ok && r.Flag(raw, o.At(f.key)) {
 			c.Fields = append(c.Fields, f.field)
 		}
 	}
 	if len(c.Fields) == 0 {
-		r.bad(o.path, "must have at least one of search_in_twitter, search_in_youtube, search_in_instagram, search_in_twitch or search_in_tiktok true")
+		r.Bad(o.path, "must have at least one of search_in_twitter, search_in_youtube, search_in_instagram, search_in_twitch or search_in_tiktok true")
 	}
 	c.Phrases = o.phrases()
 	return c
 }
 
-func (r *reader) group(o *object, depth int) Criterion {
-	raw, _ := o.take("parameters")
+func (r *Reader) group(o *Object, depth int) Criterion {
+	raw, _ := o.Take("parameters")
 	if depth >= MaxDepth {
-		r.bad(o.path, "is nested deeper than the %d levels allowed", MaxDepth)
+		r.Bad(o.path, "is nested deeper than the %d levels allowed", MaxDepth)
 		return Group{}
 	}
-	return Group{Parameters: r.parameters(raw, o.at("parameters"), depth+1)}
+	return Group{Parameters: r.parameters(raw, o.At("parameters"), depth+1)}
 }
 
-func (r *reader) audience(o *object) Criterion {
+func (r *Reader) audience(o *Object) Criterion {
 	c := AudienceRef{}
-	raw, ok := o.take("ids")
+	raw, ok := o.Take("ids")
 	if !ok {
-		r.bad(o.at("ids"), "is required: the ids of finished audiences")
+		r.Bad(o.At("ids"), "is required: the ids of finished audiences")
 		return c
 	}
-	list, ok := r.list(raw, o.at("ids"))
+	list, ok := r.List(raw, o.At("ids"))
 	if ok && len(list) == 0 {
-		r.bad(o.at("ids"), "must hold at least one id")
+		r.Bad(o.At("ids"), "must hold at least one id")
 	}
 	for i, raw := range list {
 		n, err := whole(raw)
 		if err != nil || n < 1 {
-			r.bad(index(o.at("ids"), i), "must be the number of an audience")
+			r.Bad(index(o.At("ids"), i), "must be the number of an audience")
 			continue
 		}
 		c.IDs = append(c.IDs, n)
@@ -283,21 +288,21 @@ func (r *reader) audience(o *object) Criterion {
 
 // ids reads a list of objects with an id; what else they may hold for people
 // to read has no effect. mayBeEmpty is for a list whose twin is filled.
-func (o *object) ids(key string, mayBeEmpty bool) []string {
-	path, raw, ok := o.at(key), json.RawMessage(nil), false
-	if raw, ok = o.take(key); !ok {
+func (o *Object) ids(key string, mayBeEmpty bool) []string {
+	path, raw, ok := o.At(key), json.RawMessage(nil), false
+	if raw, ok = o.Take(key); !ok {
 		if !mayBeEmpty {
-			o.r.bad(path, "is required: a list of objects with an id")
+			o.r.Bad(path, "is required: a list of objects with an id")
 		}
 		return nil
 	}
-	list, ok := o.r.list(raw, path)
+	list, ok := o.r.List(raw, path)
 	if ok && len(list) == 0 && !mayBeEmpty {
-		o.r.bad(path, "must hold at least one id")
+		o.r.Bad(path, "must hold at least one id")
 	}
 	var ids []string
 	for i, raw := range list {
-		e := o.r.object(raw, index(path, i))
+		e := o.r.Object(raw, index(path, i))
 		if e == nil {
 			continue
 		}
@@ -307,103 +312,103 @@ func (o *object) ids(key string, mayBeEmpty bool) []string {
 		if id, ok := e.requiredID(); ok {
 			ids = append(ids, id)
 		}
-		e.rest()
+		e.Rest()
 	}
 	return ids
 }
 
-func (o *object) drop(keys ...string) {
+func (o *Object) drop(keys ...string) {
 	for _, k := range keys {
 		delete(o.vals, k)
 	}
 }
 
-func (o *object) requiredID() (string, bool) {
-	raw, ok := o.take("id")
+func (o *Object) requiredID() (string, bool) {
+	raw, ok := o.Take("id")
 	if !ok {
-		o.r.bad(o.at("id"), "is required")
+		o.r.Bad(o.At("id"), "is required")
 		return "", false
 	}
-	id, ok := o.r.id(raw, o.at("id"))
+	id, ok := o.r.id(raw, o.At("id"))
 	if ok && id == "" {
-		o.r.bad(o.at("id"), "must not be empty")
+		o.r.Bad(o.At("id"), "must not be empty")
 		return "", false
 	}
 	return id, ok
 }
 
-func (o *object) places(key string, kind reference.Kind) []string {
-	path := o.at(key)
-	raw, ok := o.take(key)
+func (o *Object) places(key string, kind reference.Kind) []string {
+	path := o.At(key)
+	raw, ok := o.Take(key)
 	if !ok {
 		return nil
 	}
-	list, _ := o.r.list(raw, path)
+	list, _ := o.r.List(raw, path)
 	var ids []string
 	for i, raw := range list {
-		e := o.r.object(raw, index(path, i))
+		e := o.r.Object(raw, index(path, i))
 		if e == nil {
 			continue
 		}
-		if raw, ok := e.take("kind"); ok {
-			if s, ok := o.r.text(raw, e.at("kind")); ok && s != string(kind) {
-				o.r.bad(e.at("kind"), "is %q in a list of the kind %q", s, kind)
+		if raw, ok := e.Take("kind"); ok {
+			if s, ok := o.r.Text(raw, e.At("kind")); ok && s != string(kind) {
+				o.r.Bad(e.At("kind"), "is %q in a list of the kind %q", s, kind)
 			}
 		}
 		e.drop("name", "screen_name")
 		if id, ok := e.requiredID(); ok {
 			ids = append(ids, id)
 		}
-		e.rest()
+		e.Rest()
 	}
 	return ids
 }
 
 // oneOf reads a list of words out of a closed set.
-func (o *object) oneOf(key, what string, allowed []string) []string {
-	path := o.at(key)
-	raw, ok := o.take(key)
+func (o *Object) oneOf(key, what string, allowed []string) []string {
+	path := o.At(key)
+	raw, ok := o.Take(key)
 	if !ok {
-		o.r.bad(path, "is required: a list of %s", what)
+		o.r.Bad(path, "is required: a list of %s", what)
 		return nil
 	}
-	list, ok := o.r.list(raw, path)
+	list, ok := o.r.List(raw, path)
 	if ok && len(list) == 0 {
-		o.r.bad(path, "must hold at least one value: %s", what)
+		o.r.Bad(path, "must hold at least one value: %s", what)
 	}
 	var vals []string
 	for i, raw := range list {
-		s, ok := o.r.text(raw, index(path, i))
+		s, ok := o.r.Text(raw, index(path, i))
 		switch {
 		case !ok:
 		case slices.Contains(allowed, s):
 			vals = append(vals, s)
 		default:
-			o.r.bad(index(path, i), "must be %s", what)
+			o.r.Bad(index(path, i), "must be %s", what)
 		}
 	}
 	return vals
 }
 
-func (o *object) phrases() []string {
-	path := o.at("phrases")
-	raw, ok := o.take("phrases")
+func (o *Object) phrases() []string {
+	path := o.At("phrases")
+	raw, ok := o.Take("phrases")
 	if !ok {
-		o.r.bad(path, "is required: a list of phrases")
+		o.r.Bad(path, "is required: a list of phrases")
 		return nil
 	}
-	list, ok := o.r.list(raw, path)
+	list, ok := o.r.List(raw, path)
 	if ok && len(list) == 0 {
-		o.r.bad(path, "must hold at least one phrase")
+		o.r.Bad(path, "must hold at least one phrase")
 	}
 	var phrases []string
 	for i, raw := range list {
-		s, ok := o.r.text(raw, index(path, i))
+		s, ok := o.r.Text(raw, index(path, i))
 		if !ok {
 			continue
 		}
 		if _, ok := words.ParsePhrase(s); !ok {
-			o.r.bad(index(path, i), "holds no word: a word has a letter, a digit or an emoji")
+			o.r.Bad(index(path, i), "holds no word: a word has a letter, a digit or an emoji")
 			continue
 		}
 		phrases = append(phrases, s)

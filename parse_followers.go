@@ -11,20 +11,20 @@ import (
 
 // followers reads the five account criteria, which differ in the cutoffs and
 // in last_tweeted alone.
-func (r *reader) followers(o *object, network query.Field) Criterion {
+func (r *Reader) followers(o *Object, network query.Field) Criterion {
 	c := Followers{Network: network, Cutoff: 1}
 	c.Accounts = r.accounts(o)
 	c.Cutoff = r.cutoff(o, network)
 	if n := distinct(c.Accounts); n > 0 && c.Cutoff > n {
-		r.bad(o.at("cutoff"), "is %d, more than the %d distinct accounts listed", c.Cutoff, n)
+		r.Bad(o.At("cutoff"), "is %d, more than the %d distinct accounts listed", c.Cutoff, n)
 	}
 	if network != query.Twitter {
 		return c
 	}
-	if raw, ok := o.take("last_tweeted"); ok {
+	if raw, ok := o.Take("last_tweeted"); ok {
 		n, err := whole(raw)
 		if err != nil || !slices.Contains(Windows(), int(n)) {
-			r.bad(o.at("last_tweeted"), "must be one of %s", strings.Trim(fmt.Sprint(Windows()), "[]"))
+			r.Bad(o.At("last_tweeted"), "must be one of %s", strings.Trim(fmt.Sprint(Windows()), "[]"))
 		} else {
 			c.LastTweeted = int(n)
 		}
@@ -32,37 +32,37 @@ func (r *reader) followers(o *object, network query.Field) Criterion {
 	return c
 }
 
-func (r *reader) accounts(o *object) []AccountRef {
-	path := o.at("accounts")
-	raw, ok := o.take("accounts")
+func (r *Reader) accounts(o *Object) []AccountRef {
+	path := o.At("accounts")
+	raw, ok := o.Take("accounts")
 	if !ok {
-		r.bad(path, "is required: a list of accounts")
+		r.Bad(path, "is required: a list of accounts")
 		return nil
 	}
-	list, ok := r.list(raw, path)
+	list, ok := r.List(raw, path)
 	if ok && len(list) == 0 {
-		r.bad(path, "must hold at least one account")
+		r.Bad(path, "must hold at least one account")
 	}
 	var accounts []AccountRef
 	for i, raw := range list {
-		e := r.object(raw, index(path, i))
+		e := r.Object(raw, index(path, i))
 		if e == nil {
 			continue
 		}
 		var a AccountRef
 		good := true
-		if raw, ok := e.take("id"); ok {
-			a.ID, good = r.id(raw, e.at("id"))
+		if raw, ok := e.Take("id"); ok {
+			a.ID, good = r.id(raw, e.At("id"))
 		}
-		if raw, ok := e.take("screen_name"); ok {
-			name, ok := r.id(raw, e.at("screen_name"))
+		if raw, ok := e.Take("screen_name"); ok {
+			name, ok := r.id(raw, e.At("screen_name"))
 			a.ScreenName, good = strings.TrimPrefix(strings.TrimSpace(name), "@"), good && ok
 		}
-		e.rest()
+		e.Rest()
 		switch {
 		case !good:
 		case a == AccountRef{}:
-			r.bad(e.path, "must have an id or a screen_name")
+			r.Bad(e.path, "must have an id or a screen_name")
 		default:
 			accounts = append(accounts, a)
 		}
@@ -71,14 +71,14 @@ func (r *reader) accounts(o *object) []AccountRef {
 }
 
 // cutoff reads cutoff and its other spelling. An unusable one counts as 1.
-func (r *reader) cutoff(o *object, network query.Field) int {
+func (r *Reader) cutoff(o *Object, network query.Field) int {
 	limit := 1
 	if network == query.Twitter || network == query.YouTube {
 		limit = MaxCutoff
 	}
 	var given []int
 	for _, key := range []string{"cutoff", "cut_off"} {
-		raw, ok := o.take(key)
+		raw, ok := o.Take(key)
 		if !ok {
 			continue
 		}
@@ -87,16 +87,16 @@ func (r *reader) cutoff(o *object, network query.Field) int {
 		case err == nil && n >= 1 && n <= int64(limit):
 			given = append(given, int(n))
 		case limit == 1:
-			r.bad(o.at(key), "must be 1")
+			r.Bad(o.At(key), "must be 1")
 		default:
-			r.bad(o.at(key), "must be between 1 and %d", limit)
+			r.Bad(o.At(key), "must be between 1 and %d", limit)
 		}
 	}
 	switch {
 	case len(given) == 0:
 		return 1
 	case len(given) == 2 && given[0] != given[1]:
-		r.bad(o.at("cut_off"), "is %d where cutoff is %d", given[1], given[0])
+		r.Bad(o.At("cut_off"), "is %d where cutoff is %d", given[1], given[0])
 	}
 	return given[0]
 }

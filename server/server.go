@@ -113,7 +113,7 @@ func (s *Server) wire(key *seal.Key) error {
 	if err != nil {
 		return err
 	}
-	s.api = silhouette.New(s.service, silhouette.Config{URL: s.publicURL, Logger: s.cfg.Logger})
+	s.api = silhouette.New(silhouette.Config{Service: s.service, URL: s.publicURL, Logger: s.cfg.Logger})
 	return nil
 }
 

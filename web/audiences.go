@@ -168,8 +168,8 @@ func parameter(a throng.Audience, i int, raw json.RawMessage) parameterRow {
 	if len(params) == 1 && params[0].Criterion != nil {
 		v.Operation, v.Criterion = string(params[0].Operation), string(params[0].Criterion.Kind())
 	}
-	if i < len(a.ParameterSizes) && a.SizeHidden == "" {
-		v.Size = group(a.ParameterSizes[i])
+	if i < len(a.ParameterSizes) {
+		v.Size = size(a.ParameterSizes[i])
 	}
 	return v
 }

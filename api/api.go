@@ -1,0 +1,169 @@
+// Package api is what the HTTP APIs share: reading a body, telling who asks,
+// turning errors into statuses in one place, serving files, and carrying out a
+// request once however often it is sent. Shapes are the vendors' packages' own.
+package api
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"mime"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"throng"
+)
+
+// Status gives the HTTP status of an error's code.
+func Status(code throng.Code) int {
+	switch code {
+	case throng.Invalid:
+		return http.StatusBadRequest
+	case throng.Unauthorized:
+		return http.StatusUnauthorized
+	case throng.Forbidden, throng.CreditsExhausted:
+		return http.StatusForbidden
+	case throng.NotFound:
+		return http.StatusNotFound
+	case throng.MethodNotAllowed:
+		return http.StatusMethodNotAllowed
+	case throng.Conflict:
+		return http.StatusConflict
+	case throng.TooLarge:
+		return http.StatusRequestEntityTooLarge
+	case throng.Unsupported:
+		return http.StatusUnsupportedMediaType
+	case throng.RateLimited:
+		return http.StatusTooManyRequests
+	case throng.Unavailable:
+		return http.StatusServiceUnavailable
+	case throng.NotBuilt:
+		return http.StatusNotImplemented
+	case throng.Internal:
+		return http.StatusInternalServerError
+	}
+	return http.StatusInternalServerError
+}
+
+// ErrorHeader sets the headers that go with an error, logs what nobody may be
+// told, and returns the status. A client that went away is no error of ours.
+func ErrorHeader(log *slog.Logger, w http.ResponseWriter, r *http.Request, err error) int {
+	code := throng.CodeOf(err)
+	if code == throng.Internal && r.Context().Err() == nil {
+		log.ErrorContext(r.Context(), "request failed", "request", RequestID(r.Context()), "method", r.Method, "err", err)
+	}
+	if code == throng.Unauthorized {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+	}
+	if e, ok := errors.AsType[*throng.Error](err); ok && e.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
+	}
+	return Status(code)
+}
+
+// Bearer gives the token of a request, "" where it has none.
+func Bearer(r *http.Request) string {
+	scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !ok || !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.TrimSpace(token)
+}
+
+// ReadJSON reads a body of at most throng.MaxBody bytes that is JSON by its
+// content type and by its bytes. A request without a content type is taken
+// for JSON. An empty body gives nil.
+func ReadJSON(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, throng.MaxBody))
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return nil, throng.Errorf(throng.TooLarge, "the body is larger than the %d bytes allowed", throng.MaxBody)
+	}
+	if err != nil {
+		return nil, throng.Errorf(throng.Invalid, "the body could not be read to its end")
+	}
+	if len(body) == 0 {
+		return nil, nil
+	}
+	if err := claimsJSON(r.Header); err != nil {
+		return nil, err
+	}
+	return body, throng.ReadJSON(body)
+}
+
+// claimsJSON refuses what claims to be something else.
+func claimsJSON(h http.Header) error {
+	if enc := h.Get("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
+		return throng.Errorf(throng.Unsupported, "the body must not be encoded: leave Content-Encoding out")
+	}
+	claim := h.Get("Content-Type")
+	if claim == "" {
+		return nil
+	}
+	media, params, err := mime.ParseMediaType(claim)
+	isJSON := media == "application/json" || strings.HasPrefix(media, "application/") && strings.HasSuffix(media, "+json")
+	if charset := params["charset"]; err != nil || !isJSON || charset != "" && !strings.EqualFold(charset, "utf-8") {
+		return throng.Errorf(throng.Unsupported, "the body must be JSON in UTF-8: send Content-Type: application/json")
+	}
+	return nil
+}
+
+type requestID struct{}
+
+// RequestID is the id of the request that a context belongs to, "" for none.
+func RequestID(ctx context.Context) string {
+	id, _ := ctx.Value(requestID{}).(string)
+	return id
+}
+
+// Identify gives every request an id, which its answer carries and the log
+// names.
+func Identify(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var b [8]byte
+		_, _ = rand.Read(b[:]) // never fails
+		id := hex.EncodeToString(b[:])
+		w.Header().Set("X-Request-Id", id)
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), requestID{}, id)))
+	})
+}
+
+// Recover answers a panic with fail instead of a cut connection. What was
+// thrown is not logged: it may hold what must not be written down.
+func Recover(log *slog.Logger, fail func(http.ResponseWriter, *http.Request, error)) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			defer func() {
+				v := recover()
+				if v == nil {
+					return
+				}
+				if v == http.ErrAbortHandler { //nolint:errorlint // the very value that net/http asks for
+					panic(v)
+				}
+				log.ErrorContext(r.Context(), "handler panicked", "request", RequestID(r.Context()), "type", fmt.Sprintf("%T", v), "stack", string(debug.Stack()))
+				fail(w, r, throng.Errorf(throng.Internal, "internal error"))
+			}()
+			next.ServeHTTP(w, r)
+		})
+	}
+}
+
+// BodyDeadline gives every request this long to send its body, so that a slow
+// client cannot hold a connection for ever. Handlers of large bodies extend it.
+func BodyDeadline(d time.Duration) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			// Not every writer can (httptest's); then there is no deadline.
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(d))
+			next.ServeHTTP(w, r)
+		})
+	}
+}

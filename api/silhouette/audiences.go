@@ -1,0 +1,169 @@
+package silhouette
+
+import (
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/go-chi/chi/v5"
+
+	"throng"
+	"throng/api"
+	"throng/service"
+)
+
+func (h *handlers) createAudience(w http.ResponseWriter, r *http.Request, c *throng.Caller) error {
+	body, err := requiredBody(w, r)
+	if err != nil {
+		return err
+	}
+	return h.once(w, r, c, body, fromStarted, func(once *service.Once) (any, error) {
+		return h.svc.CreateAudience(r.Context(), c, DecodeDefinition(body), once)
+	})
+}
+
+func (h *handlers) regenerateAudience(w http.ResponseWriter, r *http.Request, c *throng.Caller) error {
+	id, err := audienceID(r)
+	if err != nil {
+		return err
+	}
+	body, err := api.ReadJSON(w, r)
+	if err != nil {
+		return err
+	}
+	return h.once(w, r, c, notNil(body), fromStarted, func(once *service.Once) (any, error) {
+		return h.svc.RegenerateAudience(r.Context(), c, id, decodeRegenerate(body), once)
+	})
+}
+
+func (h *handlers) previewAudience(w http.ResponseWriter, r *http.Request, c *throng.Caller) error {
+	body, err := requiredBody(w, r)
+	if err != nil {
+		return err
+	}
+	p, err := h.svc.PreviewAudience(r.Context(), c, DecodeDefinition(body))
+	if err != nil {
+		return err
+	}
+	return answer(w, fromPreview(p))
+}
+
+func (h *handlers) listAudiences(w http.ResponseWriter, r *http.Request, c *throng.Caller) error {
+	q := r.URL.Query()
+	page, err := pageFrom(q)
+	if err != nil {
+		return err
+	}
+	list, next, err := h.svc.ListAudiences(r.Context(), c, service.AudienceFilter{
+		Query: q.Get("query"), Status: throng.Status(q.Get("status")), Kind: throng.AudienceKind(q.Get("kind")), Page: page,
+	})
+	if err != nil {
+		return err
+	}
+	data := make([]wireAudience, len(list))
+	for i, a := range list {
+		if data[i], err = fromAudience(a, h.cfg.URL()); err != nil {
+			return err
+		}
+	}
+	return answer(w, pageOf(data, next))
+}
+
+func (h *handlers) getAudience(w http.ResponseWriter, r *http.Request, c *throng.Caller) error {
+	id, err := audienceID(r)
+	if err != nil {
+		return err
+	}
+	a, err := h.svc.Audience(r.Context(), c, id)
+	if err != nil {
+		return err
+	}
+	v, err := fromAudience(*a, h.cfg.URL())
+	if err != nil {
+		return err
+	}
+	return answer(w, v)
+}
+
+func (h *handlers) deleteAudience(w http.ResponseWriter, r *http.Request, c *throng.Caller) error {
+	id, err := audienceID(r)
+	if err != nil {
+		return err
+	}
+	if err := h.svc.DeleteAudience(r.Context(), c, id); err != nil {
+		return err
+	}
+	return answer(w, ended{id, "deleted"})
+}
+
+func (h *handlers) cancelAudience(w http.ResponseWriter, r *http.Request, c *throng.Caller) error {
+	id, err := audienceID(r)
+	if err != nil {
+		return err
+	}
+	if err := h.svc.CancelAudience(r.Context(), c, id); err != nil {
+		return err
+	}
+	return answer(w, ended{id, string(throng.Canceled)})
+}
+
+func (h *handlers) getOutput(w http.ResponseWriter, r *http.Request, c *throng.Caller) error {
+	id, err := audienceID(r)
+	if err != nil {
+		return err
+	}
+	format := service.Format(r.URL.Query().Get("format"))
+	switch format {
+	case "":
+		format = service.Text
+	case service.Text, service.CSV, service.Parquet:
+	default:
+		return invalid("format", "must be text, csv or parquet")
+	}
+	f, err := h.svc.OpenOutput(r.Context(), c, id, chi.URLParam(r, "type"), format)
+	if err != nil {
+		return err
+	}
+	api.ServeFile(h.cfg.Logger, w, r, f)
+	return nil
+}
+
+// requiredBody reads a body that must be there.
+func requiredBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	body, err := api.ReadJSON(w, r)
+	if err == nil && body == nil {
+		err = throng.Errorf(throng.Invalid, "the body is empty; it must be a JSON object")
+	}
+	return body, err
+}
+
+func audienceID(r *http.Request) (int64, error) {
+	id, err := strconv.ParseInt(chi.URLParam(r, "id"), 10, 64)
+	if err != nil {
+		return 0, throng.Errorf(throng.NotFound, "there is no audience %q", chi.URLParam(r, "id"))
+	}
+	return id, nil
+}
+
+// pageFrom reads limit and next. An empty next is the first page.
+func pageFrom(q url.Values) (throng.Page, error) {
+	p := throng.Page{Next: q.Get("next")}
+	if s := q.Get("limit"); s != "" {
+		n, err := strconv.Atoi(s)
+		if err != nil || n < 1 || n > maxLimit {
+			return p, invalid("limit", "must be a number from 1 to "+strconv.Itoa(maxLimit))
+		}
+		p.Limit = n
+	}
+	return p, nil
+}
+
+// maxLimit is the longest page of a list.
+const maxLimit = 500
+
+// invalid refuses a query parameter.
+func invalid(path, message string) error {
+	e := throng.Errorf(throng.Invalid, "%s %s", path, message)
+	e.Details = []throng.Detail{{Path: path, Message: message}}
+	return e
+}

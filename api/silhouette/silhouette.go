@@ -1,0 +1,209 @@
+package silhouette
+
+import (
+	"bytes"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+
+	"throng"
+	"throng/api"
+	"throng/service"
+)
+
+// Base is the path below which the API lives.
+const Base = "/platform/v0"
+
+// version is what every answer carries.
+const version = "0.0.1"
+
+// bodyTime is how long a client may take to send a request that is no upload.
+const bodyTime = 30 * time.Second
+
+//go:embed openapi.json
+var openAPI []byte
+
+// OpenAPI is the API's document, OpenAPI 3.1 in JSON. Shared; read only.
+func OpenAPI() []byte { return openAPI }
+
+// Config wires the API.
+type Config struct {
+	Service *service.Service
+	// URL gives what begins every URL that is given out. Required.
+	URL func() string
+	// Logger takes what nobody is answered. Defaults to slog.Default().
+	Logger *slog.Logger
+}
+
+type handlers struct {
+	cfg     Config
+	svc     *service.Service
+	repeats api.Repeats
+}
+
+// endpoint answers a request of a known caller.
+type endpoint func(w http.ResponseWriter, r *http.Request, c *throng.Caller) error
+
+// New gives the API, to be mounted at Base.
+func New(cfg Config) http.Handler {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	h := &handlers{cfg: cfg, svc: cfg.Service}
+	r := chi.NewRouter()
+	r.Use(api.Identify, api.Recover(cfg.Logger, h.fail), api.BodyDeadline(bodyTime))
+	r.NotFound(func(w http.ResponseWriter, r *http.Request) {
+		h.fail(w, r, throng.Errorf(throng.NotFound, "there is no such endpoint"))
+	})
+	r.MethodNotAllowed(func(w http.ResponseWriter, r *http.Request) {
+		h.fail(w, r, throng.Errorf(throng.MethodNotAllowed, "the method %s is not allowed here", r.Method))
+	})
+	routes := []struct {
+		method, path string
+		do           endpoint
+	}{
+		{"POST", "/audiences", h.createAudience},
+		{"GET", "/audiences", h.listAudiences},
+		{"POST", "/audiences/preview", h.previewAudience},
+		{"GET", "/audiences/{id}", h.getAudience},
+		{"DELETE", "/audiences/{id}", h.deleteAudience},
+		{"POST", "/audiences/{id}/cancel", h.cancelAudience},
+		{"POST", "/audiences/{id}/regenerate", h.regenerateAudience},
+		{"GET", "/audiences/{id}/outputs/{type}", h.getOutput},
+		{"HEAD", "/audiences/{id}/outputs/{type}", h.getOutput},
+		{"POST", "/audiences/{id}/expand", h.notBuilt},
+		{"POST", "/audiences/{id}/insight", h.notBuilt},
+		{"GET", "/audiences/{id}/insight", h.notBuilt},
+		{"POST", "/audiences/{id}/insight/clusters/{n}", h.notBuilt},
+		{"POST", "/audiences/{id}/insights/clusters/{n}", h.notBuilt},
+		{"GET", "/audiences/{id}/insight/public-link", h.notBuilt},
+		{"POST", "/audiences/{id}/insight/public-link", h.notBuilt},
+		{"POST", "/uploads", h.createUpload},
+		{"GET", "/uploads", h.listUploads},
+		{"GET", "/uploads/{date}/{file}", h.getUpload},
+		{"DELETE", "/uploads/{date}/{file}", h.deleteUpload},
+		{"GET", "/affinities", h.affinities},
+		{"GET", "/b2b/job-titles", h.jobTitles},
+		{"GET", "/b2b/employers", h.employers},
+		{"GET", "/personality-types", h.personalityTypes},
+		{"GET", "/location/cities", h.places("city")},
+		{"GET", "/location/countries", h.places("country")},
+		{"GET", "/location/dmas", h.places("dma")},
+		{"GET", "/location/regions", h.places("region")},
+		{"GET", "/credits", h.credits},
+		{"GET", "/callbacks", h.listCallbacks},
+		{"GET", "/callbacks/{id}", h.getCallback},
+		{"POST", "/callbacks/{id}/replay", h.replayCallback},
+	}
+	for _, route := range routes {
+		r.Method(route.method, route.path, h.known(route.do))
+	}
+	return r
+}
+
+// known lets the holders of a valid token through.
+func (h *handlers) known(do endpoint) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		token := api.Bearer(r)
+		if token == "" {
+			h.fail(w, r, throng.Errorf(throng.Unauthorized, "send the header Authorization: Bearer TOKEN"))
+			return
+		}
+		c, err := h.svc.Authenticate(r.Context(), token)
+		if err == nil {
+			err = do(w, r, c)
+		}
+		if err != nil {
+			h.fail(w, r, err)
+		}
+	}
+}
+
+func (h *handlers) notBuilt(http.ResponseWriter, *http.Request, *throng.Caller) error {
+	return throng.Errorf(throng.NotBuilt, "insights, clusters, public links and expansion are not built yet")
+}
+
+// information ends every answer.
+type information struct {
+	Version string `json:"version"`
+}
+
+// wrap puts a value into the envelope of a success.
+func wrap(value any) ([]byte, error) {
+	return encode(struct {
+		Response    any         `json:"response"`
+		Information information `json:"information"`
+	}{value, information{version}})
+}
+
+func encode(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, fmt.Errorf("encode answer: %w", err)
+	}
+	return b.Bytes(), nil
+}
+
+// answer sends a success.
+func answer(w http.ResponseWriter, value any) error {
+	body, err := wrap(value)
+	if err != nil {
+		return err
+	}
+	send(w, http.StatusOK, body)
+	return nil
+}
+
+func send(w http.ResponseWriter, status int, body []byte) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // a client that is gone reads nothing
+}
+
+// fail sends an error. Text that is not for callers stays here.
+func (h *handlers) fail(w http.ResponseWriter, r *http.Request, err error) {
+	type wireError struct {
+		Code    throng.Code     `json:"code"`
+		Message string          `json:"message"`
+		Details []throng.Detail `json:"details"`
+	}
+	e := wireError{Code: throng.CodeOf(err), Message: throng.MessageOf(err), Details: []throng.Detail{}}
+	if refusal, ok := refusalOf(err); ok && refusal.Details != nil {
+		e.Details = refusal.Details
+	}
+	status := api.ErrorHeader(h.cfg.Logger, w, r, err)
+	body, err := encode(struct {
+		Error       wireError   `json:"error"`
+		Information information `json:"information"`
+	}{e, information{version}})
+	if err != nil {
+		h.cfg.Logger.ErrorContext(r.Context(), "encode error", "err", err)
+		return
+	}
+	send(w, status, body)
+}
+
+// once carries out a request for its idempotency key and sends its answer.
+// body is nil where run reads it itself.
+func (h *handlers) once(w http.ResponseWriter, r *http.Request, c *throng.Caller, body []byte,
+	word func(made any) any, run func(once *service.Once) (any, error),
+) error {
+	said, err := h.repeats.Do(r, h.svc, c, body, func(made any) (int, []byte, error) {
+		text, err := wrap(word(made))
+		return http.StatusOK, text, err
+	}, run)
+	if err != nil {
+		return err
+	}
+	send(w, said.Status, said.Body)
+	return nil
+}

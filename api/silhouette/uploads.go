@@ -1,0 +1,120 @@
+package silhouette
+
+import (
+	"errors"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+
+	"throng"
+	"throng/service"
+)
+
+func (h *handlers) createUpload(w http.ResponseWriter, r *http.Request, c *throng.Caller) error {
+	q := r.URL.Query()
+	// Large files come as slowly as they come.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // not every writer can
+	body, name, err := uploadBody(r)
+	if err != nil {
+		return err
+	}
+	if q.Get("name") != "" {
+		name = q.Get("name")
+	}
+	return h.once(w, r, c, nil, fromUpload, func(once *service.Once) (any, error) {
+		return h.svc.CreateUpload(r.Context(), c, q.Get("type"), name, body, once)
+	})
+}
+
+// uploadBody gives the bytes of the file: the body itself, or the one file of
+// a form, with its name.
+func uploadBody(r *http.Request) (io.Reader, string, error) {
+	media, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || !strings.HasPrefix(media, "multipart/") {
+		return r.Body, "", nil
+	}
+	form := multipart.NewReader(r.Body, params["boundary"])
+	for {
+		part, err := form.NextPart()
+		if errors.Is(err, io.EOF) {
+			return nil, "", throng.Errorf(throng.Invalid, "the form holds no file")
+		}
+		if err != nil {
+			return nil, "", throng.Errorf(throng.Invalid, "the form is malformed or ended too early")
+		}
+		if part.FileName() != "" {
+			return &onlyFile{part: part, form: form}, part.FileName(), nil
+		}
+	}
+}
+
+// onlyFile reads a form's file and makes sure that no second one follows.
+type onlyFile struct {
+	part *multipart.Part
+	form *multipart.Reader
+}
+
+// Read implements io.Reader.
+func (f *onlyFile) Read(p []byte) (int, error) {
+	n, err := f.part.Read(p)
+	if !errors.Is(err, io.EOF) {
+		return n, err
+	}
+	for {
+		part, err := f.form.NextPart()
+		switch {
+		case errors.Is(err, io.EOF):
+			return n, io.EOF
+		case err != nil:
+			return n, err
+		case part.FileName() != "":
+			return n, throng.Errorf(throng.Invalid, "the form holds more than one file")
+		}
+	}
+}
+
+func (h *handlers) listUploads(w http.ResponseWriter, r *http.Request, c *throng.Caller) error {
+	page, err := pageFrom(r.URL.Query())
+	if err != nil {
+		return err
+	}
+	list, next, err := h.svc.Uploads(r.Context(), c, page)
+	if err != nil {
+		return err
+	}
+	data := make([]wireUploadState, len(list))
+	for i, u := range list {
+		data[i] = fromUploadState(u)
+	}
+	return answer(w, pageOf(data, next))
+}
+
+func (h *handlers) getUpload(w http.ResponseWriter, r *http.Request, c *throng.Caller) error {
+	u, err := h.svc.Upload(r.Context(), c, uploadKey(r))
+	if err != nil {
+		return err
+	}
+	return answer(w, fromUploadState(*u))
+}
+
+func (h *handlers) deleteUpload(w http.ResponseWriter, r *http.Request, c *throng.Caller) error {
+	key := uploadKey(r)
+	if err := h.svc.DeleteUpload(r.Context(), c, key); err != nil {
+		return err
+	}
+	return answer(w, struct {
+		Key    string `json:"key"`
+		Status string `json:"status"`
+	}{key, "deleted"})
+}
+
+// uploadKey is the rest of the path: keys are written so that path and key
+// are one.
+func uploadKey(r *http.Request) string {
+	return "/uploads/" + chi.URLParam(r, "date") + "/" + chi.URLParam(r, "file")
+}
