@@ -221,6 +221,7 @@ func testLongExample(t *testing.T, src *dataset.Source) {
 			}
 		}
 	}
+	testTogether(t, src, follows)
 	programmer, google := map[string]bool{}, map[string]bool{}
 	eachJob(t, src, func(j *dataset.JobRow) {
 		programmer[string(j.Key)] = programmer[string(j.Key)] || string(j.Title) == "PROGRAMMER"
@@ -258,5 +259,49 @@ func testLongExample(t *testing.T, src *dataset.Source) {
 	t.Logf("%d people are included, %d are members", include, members)
 	if members < 24 {
 		t.Errorf("the long example has %d members, want a few dozen", members)
+	}
+}
+
+// testTogether: the accounts of one community share followers, as the examples
+// with a cutoff ask, and more than popularity alone would give.
+func testTogether(t *testing.T, src *dataset.Source, follows map[query.Field]map[string]int) {
+	atLeast := func(f query.Field, cutoff int) (n int) {
+		for _, count := range follows[f] {
+			if count >= cutoff {
+				n++
+			}
+		}
+		return n
+	}
+	if n := atLeast(query.YouTube, 4); n < 60 { // of whom 50 are planted
+		t.Errorf("%d people follow 4 of ID1 to ID5, want 60 at least", n)
+	}
+	if n := atLeast(query.Twitter, 4); n < 10 {
+		t.Errorf("%d people follow 4 of the 5 that the example leaves out, want 10 at least", n)
+	}
+	first, second := map[string]bool{}, map[string]bool{}
+	total := map[string]bool{}
+	eachFollow(t, src, func(f *dataset.FollowRow) {
+		if f.Network != query.YouTube {
+			return
+		}
+		total[string(f.Key)] = true
+		switch string(f.Account) {
+		case "UCbrbwT0o3LWVmhyvkvtWuTg":
+			first[string(f.Key)] = true
+		case "UCHUn2GT4DD2vM9QB0vTUmWg":
+			second[string(f.Key)] = true
+		}
+	})
+	both := 0
+	for key := range first {
+		if second[key] {
+			both++
+		}
+	}
+	lift := float64(both) * float64(len(total)) / float64(len(first)*len(second))
+	t.Logf("%d and %d people follow the channels of the example, %d both: %.1f times what chance gives", len(first), len(second), both, lift)
+	if both < 20 || lift < 2 {
+		t.Errorf("%d people follow both channels, %.1f times what chance gives, want 20 and twice", both, lift)
 	}
 }
