@@ -29,5 +29,5 @@
 // Flat columns of every physical type: numbers in decimal, dates as
 // 2006-01-02, timestamps in RFC 3339 (UTC, at most microseconds), decimals with
 // their scale, UUIDs with hyphens. NaN is absent, since that is how data frames
-// write a missing number.
+// write a missing number. Columns compressed with LZ4 are refused.
 package dataset

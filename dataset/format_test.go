@@ -2,6 +2,7 @@ package dataset
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,9 +16,9 @@ import (
 
 type followRecord struct {
 	Person  string  `parquet:"person,zstd" json:"person"`
-	Extra   int64   `parquet:"extra" json:"extra"`
+	Extra   int64   `parquet:"extra,lz4" json:"extra"`
 	Network string  `parquet:"network,dict,snappy" json:"network"`
-	Account *string `parquet:"account,optional" json:"account"`
+	Account *string `parquet:"account,optional,gzip" json:"account"`
 }
 
 // follows makes records, some without an account.
@@ -121,6 +122,32 @@ func TestFormats(t *testing.T) {
 	}
 }
 
+// TestParquetCompressions reads columns that shrink well, and that do not.
+func TestParquetCompressions(t *testing.T) {
+	type job struct {
+		Person   string `parquet:"person,brotli"`
+		Title    string `parquet:"title,gzip"`
+		Employer string `parquet:"employer,zstd"`
+	}
+	var jobs []job
+	var want []string
+	for i := range 5000 {
+		x := fmt.Sprintf("%x", sha256.Sum256([]byte{byte(i), byte(i >> 8)}))
+		j := job{x, strings.Repeat("x", i%50+1) + x[:i%7], x[:1+i%30]}
+		jobs = append(jobs, j)
+		want = append(want, j.Person+"|"+j.Title+"|"+j.Employer)
+	}
+	dir := t.TempDir()
+	write(t, dir, "jobs.parquet", parquetOf(t, jobs, 3000))
+	got, err := readAll(t, table(t, dir, Jobs), 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, withoutPlace(got)); diff != "" {
+		t.Errorf("rows (-want +got):\n%s", diff)
+	}
+}
+
 // TestFolder reads a table of many files of several formats in the order of
 // their names.
 func TestFolder(t *testing.T) {
@@ -161,6 +188,11 @@ func TestDamaged(t *testing.T) {
 		Network []string `parquet:"network"`
 		Account string   `parquet:"account"`
 	}
+	type squeezed struct {
+		Person  string `parquet:"person"`
+		Network string `parquet:"network"`
+		Account string `parquet:"account,lz4"`
+	}
 	for _, c := range []struct {
 		name string
 		data []byte
@@ -183,6 +215,7 @@ func TestDamaged(t *testing.T) {
 		{"follows.parquet", csv, ""},
 		{"follows.parquet", parquetOf(t, []bare{{"a"}}, 10), "required column network is missing"},
 		{"follows.parquet", parquetOf(t, []nested{{"a", nil, "b"}}, 10), "column network is nested"},
+		{"follows.parquet", parquetOf(t, []squeezed{{"a", "b", "c"}}, 10), "column account is compressed with LZ4_RAW"},
 	} {
 		t.Run(fmt.Sprintf("%s of %d bytes", c.name, len(c.data)), func(t *testing.T) {
 			dir := t.TempDir()

@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/format"
 )
 
 const (
@@ -27,6 +28,7 @@ type parquetFile struct {
 	*fileReader
 	file    *os.File
 	refs    atomic.Int32 // the file is closed when the last one goes
+	pf      *parquet.File
 	columns []parquetColumn
 	rows    int64 // of the file
 }
@@ -54,11 +56,14 @@ func (f *fileReader) readParquet(ctx context.Context, file *os.File) (err error)
 	}
 	var row int64
 	seq := 0
-	for _, g := range groups {
+	for i, g := range groups {
 		first, firstSeq := row, seq
 		p.refs.Add(1)
 		err := f.add(ctx, func(b *Batch, emit func(*Batch) error) (err error) {
 			defer func() { err = errors.Join(err, p.release()) }()
+			if err := p.checkGroup(i); err != nil {
+				return p.wrap(err)
+			}
 			return p.readGroup(g, first, firstSeq, b, emit)
 		})
 		if err != nil {
@@ -97,6 +102,7 @@ func (p *parquetFile) open() (groups []parquet.RowGroup, err error) {
 	if err != nil {
 		return nil, err
 	}
+	p.pf = pf
 	leaves := pf.Root().Columns()
 	names := make([]string, len(leaves))
 	for i, c := range leaves {
@@ -112,6 +118,11 @@ func (p *parquetFile) open() (groups []parquet.RowGroup, err error) {
 		}
 		if !c.Leaf() || c.Repeated() || c.MaxRepetitionLevel() > 0 {
 			return nil, fmt.Errorf("column %s is nested", c.Name())
+		}
+		// The reader returns wrong bytes for pages that shrank to more than a
+		// third, and takes ever more memory for damaged ones.
+		if codec := c.Compression(); codec != nil && codec.CompressionCodec() == format.Lz4Raw {
+			return nil, fmt.Errorf("column %s is compressed with LZ4_RAW, which is not read: want zstd, snappy, gzip or brotli", c.Name())
 		}
 		text, err := textOfType(c.Type())
 		if err != nil {
