@@ -155,8 +155,8 @@ func (d *dictionary) bound() uint32 {
 	return uint32(n) * dictShards
 }
 
-// declare ends the numbers of terms that may turn out to have no row. Those
-// of use afterwards have one.
+// declare ends the numbers of terms that may turn out to have no row. From now
+// on every row's term goes through use.
 func (d *dictionary) declare() {
 	d.declared = d.bound()
 	d.used = make([]atomic.Uint64, (d.declared+63)/64)

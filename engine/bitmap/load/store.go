@@ -143,6 +143,9 @@ func (s *store) release(p int) {
 	}
 	s.mu.Unlock()
 	s.mem.give(chunks)
+	if s.mapped == nil {
+		return
+	}
 	page := int64(os.Getpagesize())
 	for _, e := range spilt {
 		from, to := (e.off+page-1)/page*page, (e.off+e.n)/page*page

@@ -1,0 +1,246 @@
+package load
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"throng/engine"
+	"throng/engine/bitmap/storage"
+	"throng/identifier"
+)
+
+// model is people and what is true of them, from which tables are written.
+type model struct {
+	want   map[string][]string
+	tables map[string][]string // header first
+}
+
+func (m *model) row(table, format string, args ...any) {
+	m.tables[table] = append(m.tables[table], fmt.Sprintf(format, args...))
+}
+
+// randomModel makes so many people. Every row about a person is in an order of
+// its own, and some come twice.
+func randomModel(seed uint64, people int) *model {
+	rng := rand.New(rand.NewPCG(seed, 1))
+	m := &model{want: map[string][]string{}, tables: map[string][]string{
+		"people": nil, "follows": nil, "jobs": nil, "bios": nil, "tweets": nil, "identifiers": nil, "interests": nil,
+	}}
+	owners := map[string][]string{}
+	owns := map[string][]string{}
+	for i := range people {
+		key := fmt.Sprintf("person-%x", i*2654435761)
+		facts := []string{fmt.Sprintf("row=%d", i)}
+		gender := []string{"male", "female", ""}[rng.IntN(3)]
+		if gender != "" {
+			facts = append(facts, "gender="+gender)
+		}
+		m.row("people", "%s,%s", key, gender)
+		if rng.IntN(100) == 0 {
+			m.row("interests", "%s,leaf", key)
+			facts = append(facts, "affinity=leaf", "affinity=node")
+		}
+		for range rng.IntN(6) {
+			account := fmt.Sprint(int(rng.ExpFloat64() * 500))
+			m.row("follows", "%s,twitch,%s", key, account)
+			facts = append(facts, "twitch="+account)
+			if account == "3" {
+				facts = append(facts, "affinity=node")
+			}
+		}
+		if rng.IntN(4) == 0 {
+			title := fmt.Sprintf("Job %d", rng.IntN(3000))
+			m.row("jobs", "%s,%s", key, title)
+			facts = append(facts, "job_title="+title)
+		}
+		if rng.IntN(3) == 0 {
+			w := fmt.Sprintf("w%d", int(rng.ExpFloat64()*1000))
+			m.row("tweets", "%s,2026-10-30,\"#%s, and more\"", key, w)
+			facts = append(facts, "tweet="+w, "tweet=#"+w, "tweet=and", "tweet=more", "tweet~|#"+w+"|and|more.")
+		}
+		for range rng.IntN(3) {
+			email := fmt.Sprintf("m%d@example.com", rng.IntN(people*3))
+			md5 := string(identifier.HexMD5(nil, []byte(email)))
+			m.row("identifiers", "%s,email_raw,%s", key, email)
+			for _, v := range []string{"email_raw:" + email, "md5:" + md5} {
+				if !slices.Contains(owners[v], key) {
+					owners[v] = append(owners[v], key)
+					owns[key] = append(owns[key], v)
+				}
+			}
+		}
+		slices.Sort(facts)
+		m.want[key] = slices.Compact(facts)
+	}
+	for key, values := range owns {
+		for _, v := range values {
+			if len(owners[v]) > 1 {
+				v += "!"
+			}
+			m.want[key] = append(m.want[key], v)
+		}
+		slices.Sort(m.want[key])
+	}
+	return m
+}
+
+// write shuffles the rows of all tables but people and writes each table in
+// several files.
+func (m *model) write(t testing.TB, rng *rand.Rand) string {
+	heads := map[string]string{
+		"people": "person,gender", "follows": "person,network,account", "jobs": "person,title",
+		"tweets": "person,posted_at,text", "identifiers": "person,type,value", "interests": "person,affinity",
+	}
+	files := map[string]string{
+		"dataset.json":          oddJSON,
+		"affinities.csv":        "affinity,name,parent\nleaf,Leaf,node\nnode,Node,.media.\n",
+		"affinity_accounts.csv": "affinity,network,account\nnode,twitch,3\n",
+	}
+	for table, head := range heads {
+		rows := slices.Clone(m.tables[table])
+		if table != "people" && rng != nil {
+			rng.Shuffle(len(rows), func(i, j int) { rows[i], rows[j] = rows[j], rows[i] })
+		}
+		for i := range 3 {
+			part := rows[len(rows)*i/3 : len(rows)*(i+1)/3]
+			files[fmt.Sprintf("%s/%d.csv", table, i)] = head + "\n" + strings.Join(part, "\n") + "\n"
+		}
+	}
+	return writeTables(t, files)
+}
+
+// TestRandom holds loads with much and little memory, by one worker and by
+// several, against the model and against each other, byte by byte.
+func TestRandom(t *testing.T) {
+	const people = storage.BlockRows + 4000
+	m := randomModel(7, people)
+	dir := m.write(t, rand.New(rand.NewPCG(9, 9)))
+	var first []storage.FileSum
+	for _, opt := range []engine.LoadOptions{
+		{Workers: 1},
+		{Workers: 1, Memory: 8 << 20},
+		{Workers: 2, Memory: 8 << 20},
+		{Workers: 5},
+	} {
+		old := runtime.GOMAXPROCS(min(opt.Workers, 2))
+		index := t.TempDir()
+		spilt := false
+		opt.Progress = func(engine.Progress) {
+			_, err := os.Stat(filepath.Join(index, "00000001.tmp", workName, "identifiers"))
+			spilt = spilt || err == nil
+		}
+		_, err := Load(t.Context(), index, dir, opt)
+		runtime.GOMAXPROCS(old)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := opt.Memory != 0; spilt != want {
+			t.Errorf("memory %d: spilt = %v, want %v", opt.Memory, spilt, want)
+		}
+		g := openCurrent(t, index)
+		if first == nil {
+			first = sums(g)
+			got := facts(t, g)
+			if !maps.EqualFunc(m.want, got, slices.Equal) { // a diff of so much takes long
+				t.Errorf("facts (-want +got):\n%.3000s", cmp.Diff(m.want, got))
+			}
+		}
+		if diff := cmp.Diff(first, sums(g)); diff != "" {
+			t.Errorf("memory %d, %d workers: files (-first +this):\n%s", opt.Memory, opt.Workers, diff)
+		}
+	}
+}
+
+// TestDictionaryFull makes sure that a vocabulary that outgrows its share ends
+// the load with an error that names the way out.
+func TestDictionaryFull(t *testing.T) {
+	rows := []string{"person,title"}
+	for i := range 50_000 {
+		rows = append(rows, fmt.Sprintf("p,job %d", i))
+	}
+	dir := writeTables(t, map[string]string{"people.csv": "person\np\n", "jobs.csv": strings.Join(append(rows, ""), "\n")})
+	_, err := Load(t.Context(), t.TempDir(), dir, engine.LoadOptions{Memory: 1 << 20})
+	if err == nil || !strings.Contains(err.Error(), "raise the memory") {
+		t.Errorf("Load = %v, want an error that names the memory", err)
+	}
+}
+
+// TestKill kills loads at random moments; what was current before still is,
+// and the next load leaves nothing else behind.
+func TestKill(t *testing.T) {
+	if index := os.Getenv("THRONG_TEST_LOAD_INDEX"); index != "" {
+		if _, err := Load(t.Context(), index, os.Getenv("THRONG_TEST_LOAD_DIR"), engine.LoadOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if testing.Short() {
+		t.Skip("runs many processes")
+	}
+	index := t.TempDir()
+	old := writeTables(t, map[string]string{"people.csv": "person\nold\n", "dataset.json": oddJSON})
+	dir := randomModel(11, 20_000).write(t, nil)
+	start := time.Now()
+	if _, err := Load(t.Context(), t.TempDir(), dir, engine.LoadOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	whole := time.Since(start)
+	rng := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 3))
+	killed := 0
+	for range 12 {
+		if _, err := Load(t.Context(), index, old, engine.LoadOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		left, err := filepath.Glob(filepath.Join(index, "*"+tmpSuffix))
+		if err != nil || len(left) > 0 {
+			t.Errorf("left behind: %v, %v", left, err)
+		}
+		before, err := os.ReadFile(filepath.Join(index, currentName))
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command(os.Args[0], "-test.run=^TestKill$")
+		cmd.Env = append(os.Environ(), "THRONG_TEST_LOAD_INDEX="+index, "THRONG_TEST_LOAD_DIR="+dir)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		timer := time.AfterFunc(time.Duration(rng.Int64N(int64(whole)*3/2)), func() { cmd.Process.Kill() }) //nolint:errcheck // it may be over
+		err = cmd.Wait()
+		timer.Stop()
+		if err != nil {
+			killed++
+		}
+		after, rerr := os.ReadFile(filepath.Join(index, currentName))
+		if rerr != nil {
+			t.Fatal(rerr)
+		}
+		g := openCurrent(t, index)
+		want := uint32(1)
+		if !bytes.Equal(before, after) {
+			want = 20_000
+		} else if err == nil {
+			t.Error("a load that ended well is not current")
+		}
+		if g.Manifest.Rows != want {
+			t.Errorf("current generation has %d rows, want %d", g.Manifest.Rows, want)
+		}
+		if err := g.VerifyAll(nil); err != nil {
+			t.Error(err)
+		}
+	}
+	if killed == 0 {
+		t.Error("no load was killed")
+	}
+}
