@@ -98,6 +98,9 @@ func (p *parquetFile) open() (groups []parquet.RowGroup, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := checkFooter(p.file, info.Size()); err != nil {
+		return nil, err
+	}
 	pf, err := parquet.OpenFile(p.file, info.Size(), parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true), parquet.ReadBufferSize(parquetBuffer))
 	if err != nil {
 		return nil, err

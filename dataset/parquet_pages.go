@@ -2,6 +2,7 @@ package dataset
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,26 @@ import (
 // maxPage is the largest page read, in bytes, compressed or not. Writers make
 // pages of one megabyte, some of a hundred.
 const maxPage = 1 << 30
+
+// checkFooter checks the end of a file before the Parquet reader allocates as
+// much as it says.
+func checkFooter(in io.ReaderAt, size int64) error {
+	const magic = "PAR1"
+	if size < int64(2*len(magic)+4) {
+		return errTruncated
+	}
+	var end [8]byte // the length of the footer, and the magic
+	if _, err := in.ReadAt(end[:], size-int64(len(end))); err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if string(end[4:]) != magic {
+		return errors.New("file has no Parquet footer: it is truncated or no Parquet file")
+	}
+	if n := int64(binary.LittleEndian.Uint32(end[:4])); n > size-int64(len(end)+len(magic)) {
+		return errors.New("file is damaged: length of the footer")
+	}
+	return nil
+}
 
 // checkPages walks the headers of the pages of one column of a row group before
 // the Parquet reader sees them: it believes every size that it reads there, and
