@@ -1,13 +1,26 @@
 package bitmap
 
 import (
+	"math/bits"
+
 	"throng/engine/bitmap/kernel"
 	"throng/engine/bitmap/storage"
 )
 
-// fewRows is up to how many rows in all containers of a block are counted one
-// by one and reset one by one; beyond, passing over all counters is cheaper.
-const fewRows = 8192
+const (
+	// fewRows is up to how many rows in all containers of a block are counted
+	// one by one and reset one by one; beyond, passing over all counters is
+	// cheaper.
+	fewRows = 8192
+	// Passing over all counters, to read and clear them, costs as much as
+	// adding so many arrays as bitmaps by carry-save adders; adding one slice
+	// of the bitmaps' sums to them as much as so many more.
+	passArrays  = 8
+	sliceArrays = 12
+	// fewOfArray is up to how many rows an array is added row by row where
+	// bitmaps are added, rather than made one.
+	fewOfArray = 256
+)
 
 // least makes dst the rows with at least n.k of the node's terms. Where it
 // returns false there are none and the content of dst is arbitrary.
@@ -18,17 +31,17 @@ const fewRows = 8192
 // whose sums have no bound.
 func (w *worker) least(dst *kernel.Block, n *node, block int) bool {
 	rows := w.gather(n, block)
+	sets := len(w.arrays) + len(w.dense)
 	switch {
-	case len(w.arrays)+len(w.dense) < n.k:
+	case sets < n.k:
 		return false
-	case n.k > kernel.MaxCount:
-		w.addDense(true)
-		w.slices.AtLeast(dst, n.k)
-	case len(w.arrays) == 0:
-		w.addDense(false)
-		w.slices.AtLeast(dst, n.k)
-	case len(w.dense) == 0 && rows <= fewRows && len(w.arrays) <= kernel.MaxCount:
+	case len(w.dense) == 0 && rows <= fewRows && sets <= kernel.MaxCount:
 		w.countFew(dst, n.k)
+	case n.k > kernel.MaxCount || len(w.arrays) <= passArrays+sliceArrays*bits.Len(uint(len(w.dense))):
+		w.slices.Reset()
+		w.addDense()
+		w.addArrays()
+		w.slices.AtLeast(dst, n.k)
 	default:
 		w.countMany(dst, n.k)
 	}
@@ -50,11 +63,13 @@ func (w *worker) gather(n *node, block int) (rows int) {
 		}
 	}
 	if w.counters == nil {
-		w.counters = new(kernel.Counters)
+		w.counters, w.empty = new(kernel.Counters), new(kernel.Block)
 	}
 	return rows
 }
 
+// countFew decides by counting rows one by one; k is at most the number of
+// arrays, which is at most kernel.MaxCount.
 func (w *worker) countFew(dst *kernel.Block, k int) {
 	clear(dst[:])
 	for _, rows := range w.arrays {
@@ -65,7 +80,9 @@ func (w *worker) countFew(dst *kernel.Block, k int) {
 	}
 }
 
+// countMany decides by the counters, which may saturate.
 func (w *worker) countMany(dst *kernel.Block, k int) {
+	most := len(w.arrays) + len(w.dense)
 	// Up to so many arrays no count can pass the largest.
 	safe := min(len(w.arrays), kernel.MaxCount)
 	for _, rows := range w.arrays[:safe] {
@@ -75,49 +92,71 @@ func (w *worker) countMany(dst *kernel.Block, k int) {
 		w.counters.AddArraySaturating(rows)
 	}
 	if len(w.dense) > 0 {
-		w.addDense(false)
-		w.counters.AddSlices(&w.slices)
+		w.slices.Reset()
+		w.addDense()
+		w.counters.AddSlices(&w.slices, most)
 	}
-	w.counters.AtLeast(dst, uint8(k))
+	w.counters.AtLeast(dst, uint8(k), most)
 	clear(w.counters[:])
 }
 
-// addDense adds all containers but the arrays, or with them, in w.slices.
-func (w *worker) addDense(arrays bool) {
-	w.slices.Reset()
-	if w.empty == nil {
-		w.empty = new(kernel.Block)
-	}
-	var group [7]*kernel.Block
+// addDense adds bitmaps and runs to w.slices.
+func (w *worker) addDense() {
 	used := 0
-	add := func(c storage.Container) {
-		if c.Kind == storage.Bitmap {
-			group[used] = kernel.AsBlock(c.Bitmap)
-		} else {
-			if w.tail[used] == nil {
-				w.tail[used] = new(kernel.Block)
-			}
-			group[used] = w.tail[used]
-			clear(group[used][:])
-			orContainer(group[used], c)
-		}
-		if used++; used == len(group) {
-			w.slices.Add(&group, used)
-			used = 0
-		}
-	}
 	for _, c := range w.dense {
-		add(c)
-	}
-	if arrays {
-		for _, rows := range w.arrays {
-			add(storage.Container{Kind: storage.Array, Card: len(rows), Array: rows})
+		if c.Kind == storage.Bitmap {
+			w.group[used] = kernel.AsBlock(c.Bitmap)
+		} else {
+			w.group[used] = w.scratch(used)
+			orContainer(w.group[used], c)
 		}
+		used = w.addGroup(used + 1)
 	}
-	if used > 0 {
-		for i := used; i < len(group); i++ {
-			group[i] = w.empty
+	w.endGroup(used)
+}
+
+// addArrays adds arrays to w.slices.
+func (w *worker) addArrays() {
+	used := 0
+	for _, rows := range w.arrays {
+		if len(rows) <= fewOfArray {
+			w.slices.AddArray(rows)
+			continue
 		}
-		w.slices.Add(&group, used)
+		w.group[used] = w.scratch(used)
+		kernel.OrArray(w.group[used], rows)
+		used = w.addGroup(used + 1)
 	}
+	w.endGroup(used)
+}
+
+// scratch is an empty block for position i of the group.
+func (w *worker) scratch(i int) *kernel.Block {
+	if w.tail[i] == nil {
+		w.tail[i] = new(kernel.Block)
+		return w.tail[i]
+	}
+	clear(w.tail[i][:])
+	return w.tail[i]
+}
+
+// addGroup adds the group once all of it is used, and returns how much of it
+// is used then.
+func (w *worker) addGroup(used int) int {
+	if used < len(w.group) {
+		return used
+	}
+	w.slices.Add(&w.group, used)
+	return 0
+}
+
+// endGroup adds what is left of the group.
+func (w *worker) endGroup(used int) {
+	if used == 0 {
+		return
+	}
+	for i := used; i < len(w.group); i++ {
+		w.group[i] = w.empty
+	}
+	w.slices.Add(&w.group, used)
 }

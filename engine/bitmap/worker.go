@@ -29,6 +29,7 @@ type worker struct {
 	slices   kernel.Slices
 	arrays   [][]uint16 // of opLeast in the block at hand
 	dense    []storage.Container
+	group    [7]*kernel.Block // what slices adds at once
 	tail     [7]*kernel.Block // copies of containers that are no bitmaps
 	empty    *kernel.Block
 
@@ -58,6 +59,7 @@ func (w *worker) release() {
 	clear(w.posts)
 	clear(w.arrays[:cap(w.arrays)])
 	clear(w.dense[:cap(w.dense)])
+	clear(w.group[:])
 	w.gen, w.plan = nil, nil
 	w.texts.reset(nil)
 }

@@ -1,5 +1,10 @@
 package kernel
 
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
 // Counters holds a count for each row of a block: 64 KiB, which stay in the
 // second cache.
 type Counters [Rows]uint8
@@ -69,27 +74,67 @@ func (c *Counters) Reset(rows []uint16) {
 	}
 }
 
-// AddBlock adds weight to the counts of the rows of b; those that would pass
-// MaxCount stay there.
+// AddBlock adds weight to the counts of the rows of b. None may pass MaxCount.
 func (c *Counters) AddBlock(b *Block, weight uint8) {
+	shift := bits.TrailingZeros8(weight) & 7
+	if weight != 1<<shift {
+		c.AddBlockSaturating(b, weight)
+		return
+	}
 	for i, w := range b {
 		if w == 0 {
 			continue
 		}
 		counts := (*[64]uint8)(c[i*64:])
 		for j := 0; j < 64; j += 8 {
-			part := uint8(w >> j)
-			if part == 0 {
-				continue
-			}
 			at := (*[8]uint8)(counts[j:])
-			store(at, addSaturating(load(at), spread[part]*uint64(weight)))
+			store(at, load(at)+spread[uint8(w>>j)]<<shift)
 		}
 	}
 }
 
-// AtLeast makes dst the rows whose count is k or more. k is from 1.
-func (c *Counters) AtLeast(dst *Block, k uint8) {
+// AddBlockSaturating adds weight to the counts of the rows of b; those that
+// would pass MaxCount stay there.
+func (c *Counters) AddBlockSaturating(b *Block, weight uint8) {
+	for i, w := range b {
+		if w == 0 {
+			continue
+		}
+		counts := (*[64]uint8)(c[i*64:])
+		for j := 0; j < 64; j += 8 {
+			at := (*[8]uint8)(counts[j:])
+			store(at, addSaturating(load(at), spread[uint8(w>>j)]*uint64(weight)))
+		}
+	}
+}
+
+// AtLeast makes dst the rows whose count is k or more. k is from 1; most is
+// at least as large as every count.
+func (c *Counters) AtLeast(dst *Block, k uint8, most int) {
+	if most > 127 || k > 127 {
+		c.atLeast(dst, k)
+		return
+	}
+	// Of a byte below 128, the highest bit of x + 128−k tells whether x >= k.
+	add := uint64(128-k) * lowBits
+	for i := range dst {
+		counts := (*[64]uint8)(c[i*64:])
+		dst[i] = ge(load((*[8]uint8)(counts[0:])), add) |
+			ge(load((*[8]uint8)(counts[8:])), add)<<8 |
+			ge(load((*[8]uint8)(counts[16:])), add)<<16 |
+			ge(load((*[8]uint8)(counts[24:])), add)<<24 |
+			ge(load((*[8]uint8)(counts[32:])), add)<<32 |
+			ge(load((*[8]uint8)(counts[40:])), add)<<40 |
+			ge(load((*[8]uint8)(counts[48:])), add)<<48 |
+			ge(load((*[8]uint8)(counts[56:])), add)<<56
+	}
+}
+
+// ge collects the highest bits of the bytes of x + add.
+func ge(x, add uint64) uint64 { return ((x + add) & highBits >> 7) * gather >> 56 }
+
+// atLeast is AtLeast for counts of any size.
+func (c *Counters) atLeast(dst *Block, k uint8) {
 	limit := uint64(k) * lowBits
 	low := limit &^ highBits
 	// Of a byte, x >= k where x has the high bit and k has not, or where both
@@ -100,9 +145,6 @@ func (c *Counters) AtLeast(dst *Block, k uint8) {
 		var w uint64
 		for j := 0; j < 64; j += 8 {
 			x := load((*[8]uint8)(counts[j:]))
-			if x == 0 {
-				continue
-			}
 			z := (x | highBits) - low
 			ge := (x&only | ^(x^limit)&z) & highBits
 			w |= (ge >> 7) * gather >> 56 << j
@@ -111,16 +153,9 @@ func (c *Counters) AtLeast(dst *Block, k uint8) {
 	}
 }
 
-// load reads eight counts as one word; the compiler makes it one instruction.
-func load(b *[8]uint8) uint64 {
-	return uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 |
-		uint64(b[4])<<32 | uint64(b[5])<<40 | uint64(b[6])<<48 | uint64(b[7])<<56
-}
-
-func store(b *[8]uint8, w uint64) {
-	b[0], b[1], b[2], b[3] = uint8(w), uint8(w>>8), uint8(w>>16), uint8(w>>24)
-	b[4], b[5], b[6], b[7] = uint8(w>>32), uint8(w>>40), uint8(w>>48), uint8(w>>56)
-}
+// load and store take eight counts as one word, in one instruction.
+func load(b *[8]uint8) uint64     { return binary.LittleEndian.Uint64(b[:]) }
+func store(b *[8]uint8, w uint64) { binary.LittleEndian.PutUint64(b[:], w) }
 
 // addSaturating adds byte by byte, each sum at most MaxCount.
 func addSaturating(x, y uint64) uint64 {

@@ -204,7 +204,7 @@ func TestCounters(t *testing.T) {
 		for i, s := range sets {
 			switch {
 			case rng.IntN(2) == 0:
-				c.AddBlock(s.block(), 1)
+				c.AddBlockSaturating(s.block(), 1)
 			case i < MaxCount && rng.IntN(2) == 0:
 				c.AddArray(s.rows())
 			default:
@@ -218,8 +218,27 @@ func TestCounters(t *testing.T) {
 		}
 		for _, k := range []int{1, 2, 3, 10, 127, 128, 129, 200, 254, 255} {
 			got := new(Block)
-			c.AtLeast(got, uint8(k))
+			c.AtLeast(got, uint8(k), size)
 			check(t, fmt.Sprintf("%d sets, at least %d", size, k), got, atLeast(&want, k))
+		}
+	}
+}
+
+func TestAddBlock(t *testing.T) {
+	rng := newRand(t)
+	for range 10 {
+		var c, want Counters
+		for _, weight := range []uint8{1, 2, 3, 8, 64, 100} { // in all below 255
+			n := random(rng)
+			c.AddBlock(n.block(), weight)
+			for r, in := range n {
+				if in {
+					want[r] += weight
+				}
+			}
+		}
+		if c != want {
+			t.Fatal("AddBlock counts otherwise than row by row")
 		}
 	}
 }
@@ -260,6 +279,10 @@ func TestSlices(t *testing.T) {
 		n := 0
 		for i := range sets {
 			sets[i] = pool[rng.IntN(len(pool))]
+			if i%5 == 4 && i < size-1 {
+				s.AddArray(sets[i].rows())
+				continue
+			}
 			in[n] = sets[i].block()
 			if n++; n == 7 || i == size-1 {
 				for j := n; j < 7; j++ {
@@ -279,7 +302,7 @@ func TestSlices(t *testing.T) {
 		for r := range c {
 			c[r] = uint8(r % 7)
 		}
-		c.AddSlices(&s)
+		c.AddSlices(&s, size+7)
 		for r := range c {
 			if int(c[r]) != min(want[r]+r%7, MaxCount) {
 				t.Fatalf("%d blocks: count of row %d = %d, want %d", size, r, c[r], want[r]+r%7)
@@ -322,7 +345,8 @@ func BenchmarkBlock(b *testing.B) {
 func BenchmarkArray(b *testing.B) {
 	for _, n := range []int{64, 1000, 4000} {
 		rows := AppendRows(nil, benchBlock(float64(n)/Rows))
-		dst, c := benchBlock(0.1), new(Counters)
+		dst, c, s := benchBlock(0.1), new(Counters), new(Slices)
+		s.grow(5)
 		for _, test := range []struct {
 			name string
 			f    func()
@@ -330,6 +354,7 @@ func BenchmarkArray(b *testing.B) {
 			{"Or", func() { OrArray(dst, rows) }},
 			{"And", func() { AndArray(dst, rows) }},
 			{"Counters", func() { c.AddArray(rows) }},
+			{"Slices", func() { s.added = 0; s.AddArray(rows) }},
 			{"Saturating", func() { c.AddArraySaturating(rows) }},
 		} {
 			b.Run(fmt.Sprintf("%s/rows=%d", test.name, n), func(b *testing.B) {
@@ -356,8 +381,11 @@ func BenchmarkCounters(b *testing.B) {
 		name string
 		f    func()
 	}{
-		{"AtLeast", func() { c.AtLeast(dst, 3) }},
+		{"AtLeast", func() { c.AtLeast(dst, 3, 13) }},
+		{"AtLeastAny", func() { c.AtLeast(dst, 3, 255) }},
 		{"AddBlock", func() { c.AddBlock(src, 1) }},
+		{"Clear", func() { clear(c[:]) }},
+		{"AddBlockSaturating", func() { c.AddBlockSaturating(src, 1) }},
 		{"SlicesAdd7", func() { s.added -= 7; s.Add(&in, 7) }},
 		{"SlicesAtLeast", func() { s.AtLeast(dst, 3) }},
 	}

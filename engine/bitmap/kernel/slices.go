@@ -11,6 +11,7 @@ type Slices struct {
 	slices []*Block
 	used   int // slices that hold anything
 	added  int // blocks added since Reset
+	carry  Block
 }
 
 // Reset makes every count 0.
@@ -29,11 +30,10 @@ func (s *Slices) Add(in *[7]*Block, n int) {
 	s.grow(s.added + n)
 	a0, a1, a2, a3, a4, a5, a6 := in[0], in[1], in[2], in[3], in[4], in[5], in[6]
 	if s.used < 3 {
-		s.addSlow(in)
+		s.addFew(in[:n])
 		return
 	}
-	p0, p1, p2 := s.slices[0], s.slices[1], s.slices[2]
-	rest := s.slices[3:s.used]
+	p0, p1, p2, out := s.slices[0], s.slices[1], s.slices[2], &s.carry
 	for i := range Words {
 		s1, c1 := add3(a0[i], a1[i], a2[i])
 		s2, c2 := add3(a3[i], a4[i], a5[i])
@@ -42,24 +42,49 @@ func (s *Slices) Add(in *[7]*Block, n int) {
 		var carry uint64
 		p0[i], carry = p0[i]^one, p0[i]&one
 		p1[i], carry = add3(p1[i], two, carry)
-		p2[i], carry = add3(p2[i], four, carry)
-		for _, p := range rest {
-			if carry == 0 {
-				break
-			}
-			p[i], carry = p[i]^carry, p[i]&carry
+		p2[i], out[i] = add3(p2[i], four, carry)
+	}
+	for _, p := range s.slices[3:s.used] {
+		if IsEmpty(out) {
+			break
+		}
+		for i := 0; i < Words; i += 4 {
+			p, c := (*[4]uint64)(p[i:]), (*[4]uint64)(out[i:])
+			p[0], c[0] = p[0]^c[0], p[0]&c[0]
+			p[1], c[1] = p[1]^c[1], p[1]&c[1]
+			p[2], c[2] = p[2]^c[2], p[2]&c[2]
+			p[3], c[3] = p[3]^c[3], p[3]&c[3]
 		}
 	}
 }
 
-// addSlow adds block by block: for the few first ones, whose sum has fewer
-// digits than three.
-func (s *Slices) addSlow(in *[7]*Block) {
+// addFew adds block by block: for the first ones, whose sum has fewer digits
+// than three.
+func (s *Slices) addFew(in []*Block) {
 	for _, b := range in {
-		for i := range Words {
-			carry := b[i]
-			for _, p := range s.slices[:s.used] {
-				p[i], carry = p[i]^carry, p[i]&carry
+		if s.used == 1 {
+			Or(s.slices[0], b) // the only one
+			continue
+		}
+		p0, p1 := s.slices[0], s.slices[1]
+		for i, w := range b {
+			p1[i] |= p0[i] & w // at most three
+			p0[i] ^= w
+		}
+	}
+}
+
+// AddArray counts rows once more. It is for few rows: many are better made a
+// block.
+func (s *Slices) AddArray(rows []uint16) {
+	s.grow(s.added + 1)
+	for _, r := range rows {
+		i, bit := r>>6, uint64(1)<<(r&63)
+		for _, p := range s.slices[:s.used] {
+			old := p[i]
+			p[i] = old ^ bit
+			if old&bit == 0 {
+				break
 			}
 		}
 	}
@@ -83,31 +108,36 @@ func (s *Slices) AtLeast(dst *Block, k int) {
 		clear(dst[:])
 		return
 	}
-	for i := range dst {
-		var greater uint64
-		equal := ^uint64(0)
-		for d := s.used - 1; d >= 0; d-- {
-			p := s.slices[d][i]
-			if k>>d&1 == 1 {
-				equal &= p
-			} else {
-				greater |= equal & p
-				equal &^= p
-			}
+	// Slice by slice from the lowest digit on, dst is the rows whose digits so
+	// far are at least those of k: where k has a 1 the row needs one, too, or
+	// is below; where it has a 0 a 1 decides.
+	first := true
+	for d, p := range s.slices[:s.used] {
+		switch {
+		case first && k>>d&1 == 1:
+			*dst = *p
+			first = false
+		case first: // zeros at the end of k: digits there do not matter
+		case k>>d&1 == 1:
+			And(dst, p)
+		default:
+			Or(dst, p)
 		}
-		dst[i] = greater | equal
 	}
 }
 
 // AddSlices adds the counts of s to c; those that would pass MaxCount stay
-// there.
-func (c *Counters) AddSlices(s *Slices) {
+// there. most is at least as large as every sum.
+func (c *Counters) AddSlices(s *Slices, most int) {
 	for d := range s.used {
-		weight := uint8(MaxCount)
-		if d < 8 {
-			weight = 1 << d
+		switch {
+		case most <= MaxCount:
+			c.AddBlock(s.slices[d], 1<<d)
+		case d < 8:
+			c.AddBlockSaturating(s.slices[d], 1<<d)
+		default:
+			c.AddBlockSaturating(s.slices[d], MaxCount)
 		}
-		c.AddBlock(s.slices[d], weight)
 	}
 }
 
