@@ -54,7 +54,7 @@ func parseIdentifier(typ, raw string) (printed, folded string, ok bool) {
 	case "twitter_id":
 		return same(s, digitsOnly.MatchString(s))
 	case "twitter_user":
-		s = strings.TrimPrefix(s, "@")
+		s = strings.TrimSpace(strings.TrimPrefix(s, "@"))
 		return s, lower(s), s != ""
 	case "email_raw":
 		return s, lower(s), strings.Contains(s, "@")
@@ -111,8 +111,8 @@ func (p *person) identifiersOf(typ string) []owned {
 		switch {
 		case id.typ == typ:
 			out = append(out, id)
-		case typ == "md5" && id.typ == "email_raw":
-			sum := md5Hex(id.folded)
+		case typ == "md5" && id.typ == "email_raw", typ == id.typ+"_md5":
+			sum := md5Hex(id.folded) // of the stored form, in the case that it has
 			out = append(out, owned{typ, sum, sum})
 		case typ == "ma_id" && (id.typ == "idfa" || id.typ == "gaid"):
 			s := strings.ToLower(id.folded)

@@ -306,7 +306,7 @@ func (g *generator) affinities() {
 func (g *generator) jobs() {
 	rng := g.rng
 	s := g.sheet("jobs", "person", "title", "employer")
-	titles := []string{"Cook", "cook", "Chief, Cook", `"Quoted" Baker`, "Bäcker", "Line\nCook", "Pilot", ""}
+	titles := []string{"Cook", "cook", "Chief, Cook", `"Quoted" Baker`, "Bäcker", "Line  Cook", "Pilot", ""}
 	employers := []string{"Acme", "ACME", "Acme, Inc.", "Ünïcode & Söhne", "Solo", ""}
 	for range g.opt.People {
 		title := titles[min(rng.IntN(len(titles)), rng.IntN(len(titles)))]
