@@ -1,6 +1,8 @@
 package service
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"io"
 	"slices"
 	"testing"
@@ -44,4 +46,9 @@ func pathsOf(err error) (paths []string) {
 	}
 	slices.Sort(paths)
 	return paths
+}
+
+func sha(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
 }

@@ -168,6 +168,27 @@ func start(t testing.TB, options ...option) *testService {
 	return s
 }
 
+// again opens a second service on the same database, index and files, as a
+// server does that starts after a crash.
+func (s *testService) again(options ...option) *testService {
+	s.t.Helper()
+	jobs, err := job.New(s.cfg.DB, job.Config{Owner: "node", Poll: 20 * time.Millisecond, Logger: s.cfg.Logger})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	two := *s
+	cfg := s.cfg
+	cfg.Jobs, cfg.Blobs = jobs, s.blobs
+	for _, o := range options {
+		o(&cfg)
+	}
+	two.jobs = jobs
+	if two.Service, err = New(cfg); err != nil {
+		s.t.Fatal(err)
+	}
+	return &two
+}
+
 // open opens a service with nothing loaded and nothing running.
 func open(t testing.TB, options ...option) *testService {
 	t.Helper()
@@ -187,7 +208,7 @@ func open(t testing.TB, options ...option) *testService {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.blobs.Close() })
-	s.jobs, err = job.New(db, job.Config{Poll: 20 * time.Millisecond, Backoff: time.Millisecond, MaxBackoff: 10 * time.Millisecond, Logger: logger})
+	s.jobs, err = job.New(db, job.Config{Owner: "node", Poll: 20 * time.Millisecond, Backoff: time.Millisecond, MaxBackoff: 10 * time.Millisecond, Logger: logger})
 	if err != nil {
 		t.Fatal(err)
 	}
