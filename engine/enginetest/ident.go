@@ -154,7 +154,8 @@ func (m *Model) Output(members []string, typ string) (lines, owners []string, pe
 // UploadResult is the fate of an upload's lines: Rows is the sum of the rest.
 type UploadResult struct{ Rows, Matched, Unmatched, Duplicate, Invalid int }
 
-// Upload judges a file of identifiers, plain, gz or zst.
+// Upload judges a file of identifiers, plain, gz or zst, and gives the keys of
+// the people who own any of them, in the order of the index.
 func (m *Model) Upload(typ string, content []byte) (UploadResult, []string) {
 	var res UploadResult
 	seen := map[string]bool{}
@@ -175,13 +176,16 @@ func (m *Model) Upload(typ string, content []byte) (UploadResult, []string) {
 			seen[folded] = true
 		}
 	}
+	in := map[string]bool{}
+	for folded := range seen {
+		for key := range m.owners(typ, folded) {
+			in[key] = true
+		}
+	}
 	var people []string
 	for _, p := range m.people {
-		for f := range seen {
-			if m.owners(typ, f)[p.key] {
-				people = append(people, p.key)
-				break
-			}
+		if in[p.key] {
+			people = append(people, p.key)
 		}
 	}
 	return res, people

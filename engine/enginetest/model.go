@@ -57,7 +57,8 @@ type Model struct {
 	nodes    map[string]node
 	accounts []account
 	report   []TableCount
-	ownersOf map[string]map[string]map[string]bool // type → folded → keys
+	ownersOf map[string]map[string]map[string]bool // type → folded → keys; made when asked for
+	known    map[string][]string                   // what people have, for generators; made when asked for
 }
 
 var roots = []string{".b2b.", ".brands.", ".influencers.", ".interests.", ".media.", ".personas.", ".private."}

@@ -18,12 +18,14 @@ type place struct {
 type placeTable struct {
 	all  []place
 	byID map[[2]string]place // kind, id
+	// resolved remembers answers of resolve.
+	resolved map[[2]string]string
 	// builtin is the built-in table, nil in itself.
 	builtin *placeTable
 }
 
 func newPlaceTable(all []place) *placeTable {
-	t := &placeTable{all: all, byID: map[[2]string]place{}}
+	t := &placeTable{all: all, byID: map[[2]string]place{}, resolved: map[[2]string]string{}}
 	for _, p := range all {
 		if _, again := t.byID[[2]string{p.kind, p.id}]; !again {
 			t.byID[[2]string{p.kind, p.id}] = p
@@ -32,14 +34,28 @@ func newPlaceTable(all []place) *placeTable {
 	return t
 }
 
+// forOne gives a table for one model, which shares the places alone.
+func (t *placeTable) forOne() *placeTable {
+	return &placeTable{all: t.all, byID: t.byID, resolved: map[[2]string]string{}}
+}
+
 // resolve gives the id that a place cell means, "" for none.
 func (t *placeTable) resolve(kind, cell string) string {
 	if cell == "" {
 		return ""
 	}
-	if _, ok := t.byID[[2]string{kind, cell}]; ok {
+	at := [2]string{kind, cell}
+	if _, ok := t.byID[at]; ok {
 		return cell
 	}
+	if _, ok := t.resolved[at]; !ok {
+		t.resolved[at] = t.resolveName(kind, cell)
+	}
+	return t.resolved[at]
+}
+
+// resolveName finds the place that a code or a name means.
+func (t *placeTable) resolveName(kind, cell string) string {
 	for _, p := range t.all {
 		byCode := p.code != "" && strings.EqualFold(p.code, cell) && (kind == "country" || kind == "region")
 		byName := kind == "country" && strings.EqualFold(p.name, cell)
@@ -115,10 +131,10 @@ func (m *Model) loadPlaces(dir string) error {
 		return err
 	}
 	if len(m.report) == before {
-		m.places = builtinTable()
+		m.places = builtinTable().forOne()
 		return nil
 	}
 	m.places = newPlaceTable(all)
-	m.places.builtin = builtinTable()
+	m.places.builtin = builtinTable().forOne()
 	return nil
 }

@@ -44,6 +44,13 @@ func RandomDefinitionWith(rng *rand.Rand, m *Model, ext External) json.RawMessag
 
 // allTerms lists what people have, by sort of value.
 func (m *Model) allTerms() map[string][]string {
+	if m.known == nil {
+		m.known = m.gatherTerms()
+	}
+	return m.known
+}
+
+func (m *Model) gatherTerms() map[string][]string {
 	sets := map[string]map[string]bool{}
 	put := func(sort, v string) {
 		if sets[sort] == nil {
@@ -203,11 +210,11 @@ func (d *definer) criterion(kind string, depth int) object {
 
 func (d *definer) b2b() object {
 	list := pick(d.rng, "job_titles", "employer_names")
-	o := object{list: d.idList(d.some(5, append(d.terms[list], "Nobody holds this")...))}
+	o := object{list: d.idList(d.some(5, slices.Concat(d.terms[list], []string{"Nobody holds this"})...))}
 	if d.rng.IntN(2) == 0 {
 		count := d.rng.IntN(len(d.m.people)/3 + 3)
 		if d.rng.IntN(2) == 0 { // exactly the number of somebody's holders
-			id := pick(d.rng, append(d.terms[list], "Nobody holds this")...)
+			id := pick(d.rng, slices.Concat(d.terms[list], []string{"Nobody holds this"})...)
 			count = len(d.m.where(func(p *person) bool { return p.titles[id] || p.employers[id] }))
 		}
 		o["filter"] = object{"direction": pick(d.rng, "<", ">", "<=", ">="), "count": count}
