@@ -232,12 +232,8 @@ func (c *checker) values(t identifier.Type, block int, found *matcher) error {
 		for v := from; v < to; v++ {
 			key = append(key[:0], codec.Key(key, values.Value(v))...)
 			batch.reset()
-			if t == identifier.EmailRaw {
-				found.add(&batch, key)
-			} else {
-				batch.keys, batch.ends = append(batch.keys, key...), append(batch.ends, uint32(len(key)))
-				batch.hashes = append(batch.hashes, storage.Hash(key))
-			}
+			batch.add(codec.Decode(nil, key))
+			found.encode(&batch)
 			mine, others, err := found.owners(&batch, number)
 			if err != nil {
 				return err

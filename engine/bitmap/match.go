@@ -76,25 +76,31 @@ func newMatcher(g *core, typ identifier.Type) *matcher {
 	return m
 }
 
-// keyBatch is keys that are looked up together.
+// keyBatch is values that are looked up together. Whoever feeds it sets values
+// and ends alone, so that the work is where the goroutines are.
 type keyBatch struct {
-	keys   []byte
+	values []byte // on end
 	ends   []uint32
+	keys   []byte // as they are stored and compared, on end
+	bounds []uint32
 	hashes []uint64
 	owned  []bool // by any row
 	sum    []byte // scratch
 }
 
-func (b *keyBatch) reset() {
-	b.keys, b.ends, b.hashes = b.keys[:0], b.ends[:0], b.hashes[:0]
+func (b *keyBatch) reset() { b.values, b.ends = b.values[:0], b.ends[:0] }
+
+func (b *keyBatch) add(value []byte) {
+	b.values = append(b.values, value...)
+	b.ends = append(b.ends, uint32(len(b.values)))
 }
 
 func (b *keyBatch) key(i int) []byte {
 	from := uint32(0)
 	if i > 0 {
-		from = b.ends[i-1]
+		from = b.bounds[i-1]
 	}
-	return b.keys[from:b.ends[i]]
+	return b.keys[from:b.bounds[i]]
 }
 
 // feed cuts seq into batches, until its end or until ctx is done.
@@ -108,7 +114,7 @@ func (m *matcher) feed(ctx context.Context, seq iter.Seq[[]byte], full chan<- *k
 				return
 			}
 		}
-		if m.add(b, value); len(b.ends) == matchBatch {
+		if b.add(value); len(b.ends) == matchBatch {
 			select {
 			case full <- b:
 				b = nil
@@ -125,16 +131,21 @@ func (m *matcher) feed(ctx context.Context, seq iter.Seq[[]byte], full chan<- *k
 	}
 }
 
-// add encodes a value as it is stored and compared.
-func (m *matcher) add(b *keyBatch, value []byte) {
-	if m.typ == identifier.EmailRaw {
-		b.sum = identifier.EmailMD5(b.sum[:0], value)
-		value = b.sum
+// encode makes the keys of a batch.
+func (m *matcher) encode(b *keyBatch) {
+	b.keys, b.bounds, b.hashes = b.keys[:0], b.bounds[:0], b.hashes[:0]
+	from := uint32(0)
+	for _, end := range b.ends {
+		value := b.values[from:end]
+		if from = end; m.typ == identifier.EmailRaw {
+			b.sum = identifier.EmailMD5(b.sum[:0], value)
+			value = b.sum
+		}
+		start := len(b.keys)
+		b.keys = m.codec.Encode(b.keys, value)
+		b.bounds = append(b.bounds, uint32(len(b.keys)))
+		b.hashes = append(b.hashes, storage.Hash(b.keys[start:]))
 	}
-	start := len(b.keys)
-	b.keys = m.codec.Encode(b.keys, value)
-	b.ends = append(b.ends, uint32(len(b.keys)))
-	b.hashes = append(b.hashes, storage.Hash(b.keys[start:]))
 }
 
 // match finds the owners of a batch of keys.
@@ -142,6 +153,7 @@ func (m *matcher) match(ctx context.Context, b *keyBatch) error {
 	if err := ctx.Err(); err != nil || m.lookup == nil {
 		return err
 	}
+	m.encode(b)
 	b.owned = resize(b.owned, len(b.ends))
 	clear(b.owned)
 	var failed error
