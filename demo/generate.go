@@ -193,7 +193,7 @@ func (w *world) writeShared(dir string) error {
 		Source    string  `json:"source"`
 		License   string  `json:"license"`
 	}{
-		Name:      "throng synthetic demo",
+		Name:      Name,
 		AsOf:      w.asOf.Format(time.RFC3339),
 		Threshold: 0.75,
 		Source: fmt.Sprintf("Synthetic: %d people made up by throng generate with seed %d. Nobody in it exists. "+

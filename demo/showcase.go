@@ -17,6 +17,9 @@ import (
 	"throng/client"
 )
 
+// Name is the name of every generated dataset.
+const Name = "throng synthetic demo"
+
 // The requests are those of the vendor's documentation, one of each kind,
 // less the callbacks: nobody listens there.
 //

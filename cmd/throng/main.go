@@ -66,7 +66,6 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 		kong.Writers(out, errOut),
 		kong.Exit(func(code int) { done = code }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}),
-		kong.UsageOnMissing(),
 		kong.Vars{"version": version},
 	)
 	if err != nil {
