@@ -20,6 +20,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"throng/internal/durable"
 )
@@ -33,6 +34,8 @@ var (
 	ErrConflict = errors.New("state conflict")
 	// ErrExhausted says that no credit is left.
 	ErrExhausted = errors.New("credits exhausted")
+	// ErrBusy says that another write transaction has been running for long.
+	ErrBusy = errors.New("database is busy with another change")
 	// ErrNewerSchema says that a later release has changed the database.
 	ErrNewerSchema = errors.New("database is of a later release")
 )
@@ -65,7 +68,15 @@ type DB struct {
 	dialect dialect
 	writer  *sql.DB
 	reader  *sql.DB // the writer itself on PostgreSQL
+
+	turn     chan struct{} // holds a token while a write transaction runs in this process
+	patience time.Duration // how long one waits for its turn
 }
+
+// patience is how long a write transaction waits for its turn before it fails.
+// It is far more than a queue of short ones takes: one that waits so long waits
+// for a transaction that hangs, or for the one that it was begun in.
+const patience = 30 * time.Second
 
 // Open connects and brings the schema up to date. Where several processes open
 // one database, one of them does so and the others wait.
@@ -75,6 +86,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
 	db.Queries = Queries{h: db}
+	db.turn, db.patience = make(chan struct{}, 1), patience
 	if err := db.migrate(ctx); err != nil {
 		return nil, fmt.Errorf("open database: %w", errors.Join(err, db.Close()))
 	}
@@ -151,28 +163,56 @@ func (tx *Tx) QueryRow(ctx context.Context, query string, args ...any) *sql.Row 
 // Tx runs fn in a write transaction and commits it if fn returns nil, else
 // rolls it back and returns fn's error. Write transactions run one at a time;
 // fn must use tx for every change: a changing method of db inside fn would
-// wait for fn itself, until ctx is done. tx must not be used after fn.
+// wait for fn itself, and fails with [ErrBusy] after half a minute. tx must not
+// be used after fn.
 func (db *DB) Tx(ctx context.Context, fn func(tx *Tx) error) error {
+	tx, err := db.transact(ctx, fn)
+	if err != nil {
+		return err
+	}
+	for _, after := range tx.afterCommit { // the next writer need not wait for these
+		after()
+	}
+	return nil
+}
+
+// waitTurn waits until no write transaction runs in this process.
+func (db *DB) waitTurn(ctx context.Context) error {
+	timer := time.NewTimer(db.patience)
+	defer timer.Stop()
+	select {
+	case db.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-timer.C:
+		return ErrBusy
+	}
+}
+
+// transact is Tx without what comes after the commit.
+func (db *DB) transact(ctx context.Context, fn func(tx *Tx) error) (*Tx, error) {
+	if err := db.waitTurn(ctx); err != nil {
+		return nil, fmt.Errorf("begin transaction: %w", err)
+	}
+	defer func() { <-db.turn }()
 	sqlTx, err := db.writer.BeginTx(ctx, nil)
 	if err != nil {
-		return fmt.Errorf("begin transaction: %w", err)
+		return nil, fmt.Errorf("begin transaction: %w", err)
 	}
 	tx := &Tx{c: conn{x: sqlTx, d: db.dialect}}
 	tx.Queries = Queries{h: tx}
 	defer sqlTx.Rollback() //nolint:errcheck // no effect after Commit; after an error of fn that error is told
 	if err := db.dialect.lockWriters(ctx, tx.c); err != nil {
-		return fmt.Errorf("begin transaction: %w", err)
+		return nil, fmt.Errorf("begin transaction: %w", err)
 	}
 	if err := fn(tx); err != nil {
-		return err
+		return nil, err
 	}
 	if err := sqlTx.Commit(); err != nil {
-		return fmt.Errorf("commit transaction: %w", err)
+		return nil, fmt.Errorf("commit transaction: %w", err)
 	}
-	for _, after := range tx.afterCommit {
-		after()
-	}
-	return nil
+	return tx, nil
 }
 
 // View runs fn with a connection for reading. What fn reads by several

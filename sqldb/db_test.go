@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"throng/internal/pgtest"
 )
@@ -227,6 +228,30 @@ func TestWritersOneByOne(t *testing.T) {
 		want := strings.Repeat("x", workers*rounds)
 		if got, err := db.Meta(ctx, "n"); err != nil || got != want {
 			t.Errorf("n = %d rounds, %v, want %d", len(got), err, len(want))
+		}
+	})
+}
+
+// A change outside the transaction that it stands in cannot happen before that
+// ends; it must fail and not hang.
+func TestChangeBesideOwnTx(t *testing.T) {
+	eachDB(t, func(t *testing.T, db *DB) {
+		ctx := t.Context()
+		db.patience = 10 * time.Millisecond
+		err := db.Tx(ctx, func(tx *Tx) error {
+			if err := db.SetMeta(ctx, "beside", "1"); !errors.Is(err, ErrBusy) {
+				t.Errorf("SetMeta beside the transaction = %v, want ErrBusy", err)
+			}
+			if _, err := db.Meta(ctx, "beside"); !errors.Is(err, ErrNotFound) {
+				t.Errorf("reading beside the transaction = %v, want ErrNotFound", err)
+			}
+			return tx.SetMeta(ctx, "inside", "1")
+		})
+		if err != nil {
+			t.Errorf("Tx = %v", err)
+		}
+		if _, err := db.Meta(ctx, "inside"); err != nil {
+			t.Errorf("Meta = %v", err)
 		}
 	})
 }

@@ -147,7 +147,7 @@ func openPostgres(rawURL string) (*sql.DB, error) {
 		return nil, fmt.Errorf("read postgres url: %w", err) // pgx leaves the password out
 	}
 	for name, value := range map[string]string{
-		"lock_timeout":                        "10s",
+		"lock_timeout":                        patience.String(),
 		"idle_in_transaction_session_timeout": "60s",
 		"application_name":                    "throng",
 	} {
