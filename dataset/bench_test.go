@@ -67,3 +67,46 @@ func BenchmarkParseCSV(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkFormats reads 500,000 follows of each format.
+func BenchmarkFormats(b *testing.B) {
+	records := follows(500_000)
+	for name, data := range map[string][]byte{
+		"follows.csv": followsCSV(records), "follows.ndjson": followsNDJSON(b, records), "follows.parquet": parquetOf(b, records, 100_000),
+	} {
+		dir := b.TempDir()
+		write(b, dir, name, data)
+		tab := table(b, dir, Follows)
+		b.Run(fmt.Sprintf("%s/rows=%d", tab.Files[0].Format, len(records)), func(b *testing.B) {
+			for b.Loop() {
+				if err := tab.Read(b.Context(), 1, nil, func(*Batch) error { return nil }); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(len(records)*b.N)/b.Elapsed().Seconds(), "rows/s")
+		})
+	}
+}
+
+// BenchmarkDecode decodes real rows that are in memory.
+func BenchmarkDecode(b *testing.B) {
+	env := Env{AsOf: asOf, Places: places(b)}
+	person := rowOf(People, "so2016-12345", "", "", "25-34", "male", "white", "c1", "", "", "231", "2026-10-30T12:00:00Z")
+	follow := rowOf(Follows, "so2016-12345", "youtube", "UC1234567890")
+	b.Run("people", func(b *testing.B) {
+		var p PersonRow
+		for b.Loop() {
+			if o := p.Decode(person, 0, env); !o.OK() {
+				b.Fatal(o)
+			}
+		}
+	})
+	b.Run("follows", func(b *testing.B) {
+		var f FollowRow
+		for b.Loop() {
+			if o := f.Decode(follow, 0); !o.OK() {
+				b.Fatal(o)
+			}
+		}
+	})
+}
