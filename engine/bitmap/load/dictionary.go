@@ -8,27 +8,33 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"unsafe"
 
 	"github.com/cespare/xxhash/v2"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 
 	"throng/query"
 )
 
 const (
 	dictShards = 64
-	arenaBytes = 1 << 16
+	arenaBytes = 1 << 20
 	noTerm     = ^uint32(0)
+	// termBytes is what a term takes beside its value and its slot: where it
+	// lies, and at the end its final number and its place among the sorted.
+	termBytes = 8 + 4 + 8
 )
 
 // dictionary gives every distinct term a temporary number, in the order in
 // which they happen to be met; final numbers come from sorting when all rows
 // are read. Terms lie in arenas without a heap object each.
 //
-// Its memory is what the distinct terms take, some 40 bytes each beside their
-// own, whatever the number of rows. Where that outgrows its share of the
-// load's memory, the load ends with an error that names the setting: a
-// vocabulary is not spilt.
+// Its memory is what the distinct terms take, some 45 bytes each beside their
+// values, whatever the number of rows; it lies outside the heap. What it takes
+// the stores of rows have to do without, since they can be spilt and a
+// vocabulary is not: where it outgrows five eighths of the load's memory, the
+// load ends with an error that names the setting.
 type dictionary struct {
 	limit  int64
 	size   atomic.Int64
@@ -44,6 +50,8 @@ type dictShard struct {
 	slots []uint64 // high half of the hash | index + 1; 0 where free
 	pos   []uint64 // of each term: arena << 32 | offset
 	arena [][]byte
+	table []byte   // the mapping of slots and pos
+	maps  [][]byte // all mappings
 	_     [40]byte // neighbours' locks are on other cache lines
 }
 
@@ -57,7 +65,7 @@ func (d *dictionary) intern(hash uint64, field uint8, value []byte) (uint32, err
 	s := &d.shards[i]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if 2*len(s.pos) >= len(s.slots) {
+	if 4*(len(s.pos)+1) > 3*len(s.slots) {
 		if err := d.grow(s); err != nil {
 			return 0, err
 		}
@@ -86,17 +94,20 @@ func (d *dictionary) insert(s *dictShard, at, hash uint64, field uint8, value []
 		return fmt.Errorf("number terms: more than 2^32 distinct values")
 	}
 	need := 1 + binary.MaxVarintLen32 + len(value)
+	if err := d.charge(int64(need) + termBytes); err != nil {
+		return err
+	}
 	last := len(s.arena) - 1
 	if last < 0 || cap(s.arena[last])-len(s.arena[last]) < need {
-		size := max(need, min(arenaBytes, max(1<<9, 64*len(s.pos))))
-		if err := d.charge(int64(size)); err != nil {
+		a, err := s.alloc(max(need, arenaBytes))
+		if err != nil {
 			return err
 		}
-		s.arena = append(s.arena, make([]byte, 0, size))
+		s.arena = append(s.arena, a[:0])
 		last++
 	}
 	a := s.arena[last]
-	s.pos = append(s.pos, uint64(last)<<32|uint64(len(a)))
+	s.pos = append(s.pos, uint64(last)<<32|uint64(len(a))) // grow made room
 	a = append(a, field)
 	a = binary.AppendUvarint(a, uint64(len(value)))
 	s.arena[last] = append(a, value...)
@@ -104,14 +115,29 @@ func (d *dictionary) insert(s *dictShard, at, hash uint64, field uint8, value []
 	return nil
 }
 
+// alloc maps memory for the shard.
+func (s *dictShard) alloc(n int) ([]byte, error) {
+	b, err := unix.Mmap(-1, 0, n, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	if err != nil {
+		return nil, fmt.Errorf("allocate memory: %w", err)
+	}
+	s.maps = append(s.maps, b)
+	return b, nil
+}
+
+// grow doubles the slots, and the room for terms with them.
 func (d *dictionary) grow(s *dictShard) error {
-	n := max(64, 2*len(s.slots))
-	// Beside the slots, an entry of pos for every second of them, and later
-	// its final number and the entry that is sorted.
-	if err := d.charge(int64(n-len(s.slots)) * (8 + 4 + 12)); err != nil {
+	n := max(512, 2*len(s.slots))
+	if err := d.charge(int64(n-len(s.slots)) * 8); err != nil {
 		return err
 	}
-	slots := make([]uint64, n)
+	table, err := s.alloc(n*8 + n*6) // three terms for four slots
+	if err != nil {
+		return err
+	}
+	words := unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(table))), len(table)/8)
+	slots := words[:n:n]
+	s.pos = append(words[n:n:len(words)], s.pos...)
 	for i := range s.pos {
 		f, v := s.term(uint32(i))
 		h := termHash(f, v)
@@ -122,7 +148,23 @@ func (d *dictionary) grow(s *dictShard) error {
 		slots[at] = h<<6>>32<<32 | uint64(i+1)
 	}
 	s.slots = slots
+	if s.table != nil {
+		s.maps = slices.DeleteFunc(s.maps, func(b []byte) bool { return &b[0] == &s.table[0] })
+		unix.Munmap(s.table) //nolint:errcheck // nothing can be done about it
+	}
+	s.table = table
 	return nil
+}
+
+// close gives the memory back.
+func (d *dictionary) close() {
+	for i := range d.shards {
+		s := &d.shards[i]
+		for _, b := range s.maps {
+			unix.Munmap(b) //nolint:errcheck // nothing can be done about it
+		}
+		s.maps, s.table, s.slots, s.pos, s.arena = nil, nil, nil, nil, nil
+	}
 }
 
 func (d *dictionary) charge(n int64) error {
@@ -189,7 +231,6 @@ func (d *dictionary) number(workers int) (order, final []uint32) {
 	byField := make([][]sortedTerm, fields)
 	for i := range d.shards {
 		s := &d.shards[i]
-		s.slots = nil
 		for j := range s.pos {
 			t := uint32(j)*dictShards + uint32(i)
 			if d.isUsed(t) {

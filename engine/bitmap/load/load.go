@@ -148,10 +148,11 @@ func newLoader(indexDir string, opt engine.LoadOptions) *loader {
 	}
 	l.rejects = dataset.NewRejects()
 	l.progress = &progress{tell: opt.Progress}
-	// Half of the memory holds rows, a quarter the distinct terms; the rest is
-	// for batches under way and the block at hand.
-	l.mem = newMemory(l.opt.Memory / 2)
-	l.dict = &dictionary{limit: l.opt.Memory / 4}
+	// Three quarters of the memory hold rows and distinct terms; the rest is
+	// for batches under way and the blocks at hand.
+	l.dict = &dictionary{limit: l.opt.Memory * 5 / 8}
+	l.mem = newMemory(l.opt.Memory * 3 / 4)
+	l.mem.least, l.mem.others = l.opt.Memory/8, l.dict.size.Load
 	l.fields = map[query.Field]uint8{}
 	for i, f := range storage.Fields() {
 		l.fields[f] = uint8(i)
@@ -350,6 +351,7 @@ func (l *loader) file(f storage.FileSum, err error) error {
 func (l *loader) clean() error {
 	err := l.release()
 	l.mem.close()
+	l.dict.close()
 	return errors.Join(err, os.RemoveAll(l.tmp))
 }
 

@@ -21,6 +21,10 @@ const (
 // the limit; their sizes are chosen so that they do not.
 type memory struct {
 	limit int64
+	least int64
+	// others tells what is taken elsewhere and must be done without, down to
+	// least; nil for nothing.
+	others func() int64
 
 	mu     sync.Mutex
 	slabs  [][]byte
@@ -34,7 +38,7 @@ func newMemory(limit int64) *memory { return &memory{limit: limit} }
 // take gives an empty chunk whose capacity is size, a power of two.
 func (m *memory) take(size int) ([]byte, error) {
 	m.mu.Lock()
-	for m.used+int64(size) > m.limit {
+	for m.used+int64(size) > m.room() {
 		s := m.largest()
 		if s == nil {
 			break
@@ -62,6 +66,13 @@ func (m *memory) take(size int) ([]byte, error) {
 	m.free[class] = m.free[class][:last]
 	m.used += int64(size)
 	return chunk, nil
+}
+
+func (m *memory) room() int64 {
+	if m.others == nil {
+		return m.limit
+	}
+	return max(m.least, m.limit-m.others())
 }
 
 // largest is the store with the most bytes to spill, nil where none has any

@@ -124,14 +124,14 @@ func (m *model) write(t testing.TB, rng *rand.Rand) string {
 // TestRandom holds loads with much and little memory, by one worker and by
 // several, against the model and against each other, byte by byte.
 func TestRandom(t *testing.T) {
-	const people = storage.BlockRows + 4000
+	const people = storage.BlockRows + 500
 	m := randomModel(7, people)
 	dir := m.write(t, rand.New(rand.NewPCG(9, 9)))
 	var first []storage.FileSum
 	for _, opt := range []engine.LoadOptions{
 		{Workers: 1},
-		{Workers: 1, Memory: 8 << 20},
-		{Workers: 2, Memory: 8 << 20},
+		{Workers: 1, Memory: 4 << 20},
+		{Workers: 2, Memory: 4 << 20},
 		{Workers: 5},
 	} {
 		old := runtime.GOMAXPROCS(min(opt.Workers, 2))
