@@ -77,6 +77,18 @@ func parseAgeRange(s string) (a ages, known, ok bool) {
 	if s == "unknown" {
 		return a, false, true
 	}
+	switch s { // the usual ones first: forms are slow
+	case "18-24":
+		return ages{18, 24}, true, true
+	case "25-34":
+		return ages{25, 34}, true, true
+	case "35-44":
+		return ages{35, 44}, true, true
+	case "45-54":
+		return ages{45, 54}, true, true
+	case "over 54", "55+":
+		return ages{55, oldest}, true, true
+	}
 	a = ages{0, oldest}
 	for _, form := range []struct {
 		before, after string

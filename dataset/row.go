@@ -2,9 +2,9 @@ package dataset
 
 import (
 	"bytes"
+	"encoding/binary"
 	"strconv"
 	"unicode"
-	"unicode/utf8"
 
 	"throng/identifier"
 	"throng/query"
@@ -87,18 +87,29 @@ func (d *Drops) optional(b *Batch, row, col int, column string) []byte {
 
 func (d *Drops) drop(column string) { d.Dropped = append(d.Dropped, column) }
 
-// hasControl reports whether text that is UTF-8 has a control character.
+// hasControl reports whether text that is UTF-8 has a control character. It is
+// asked of nearly every cell, so it looks at eight bytes at a time.
 func hasControl(b []byte) bool {
-	for i, c := range b {
-		switch {
-		case c < ' ' || c == 0x7F:
-			return true
-		case c >= utf8.RuneSelf:
-			return bytes.ContainsFunc(b[i:], unicode.IsControl)
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	all := b
+	for len(b) >= 8 {
+		w := binary.LittleEndian.Uint64(b)
+		// The high bit of a byte is set where it is not ASCII, below a space,
+		// or (in the last term) 0x7F. A borrow only adds false alarms.
+		if (w|(w-ones*' ')|((w^ones*0x7F)-ones))&highs != 0 {
+			return slowHasControl(all)
+		}
+		b = b[8:]
+	}
+	for _, c := range b {
+		if c < ' ' || c >= 0x7F {
+			return slowHasControl(all)
 		}
 	}
 	return false
 }
+
+func slowHasControl(b []byte) bool { return bytes.ContainsFunc(b, unicode.IsControl) }
 
 // lower returns a cell trimmed and in lower case, for words of a closed set.
 // It may share the memory of scratch, and ends with the next use of it.
@@ -120,21 +131,33 @@ func network(scratch []byte, b *Batch, row, col int) (query.Field, string) {
 	if len(cell) == 0 && !b.Malformed(row, col) {
 		return "", "network is empty"
 	}
+	if f := networkNamed(cell); f != "" {
+		return f, ""
+	}
 	if len(cell) <= cap(scratch) {
-		switch string(lower(scratch, cell)) {
-		case "twitter":
-			return query.Twitter, ""
-		case "twitch":
-			return query.Twitch, ""
-		case "youtube":
-			return query.YouTube, ""
-		case "instagram":
-			return query.Instagram, ""
-		case "tiktok":
-			return query.TikTok, ""
+		if f := networkNamed(lower(scratch, cell)); f != "" {
+			return f, ""
 		}
 	}
 	return "", "unknown network"
+}
+
+// networkNamed returns the field of a network by its exact name, or "".
+func networkNamed(name []byte) query.Field {
+	switch string(name) {
+	case "twitter":
+		return query.Twitter
+	case "twitch":
+		return query.Twitch
+	case "youtube":
+		return query.YouTube
+	case "instagram":
+		return query.Instagram
+	case "tiktok":
+		return query.TikTok
+	default:
+		return ""
+	}
 }
 
 // parseNumber reads a decimal number as it is written in tables: no hexadecimal

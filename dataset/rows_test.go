@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -432,6 +433,20 @@ func TestParseTime(t *testing.T) {
 		}
 		if got != want {
 			t.Errorf("parseTime(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
+
+// TestHasControl puts every byte and some others at every position.
+func TestHasControl(t *testing.T) {
+	for n := 1; n < 20; n++ {
+		for at := range n {
+			for c := range rune(0x180) {
+				text := []byte(strings.Repeat("a", at) + string(c) + strings.Repeat("~", n-at-1))
+				if got, want := hasControl(text), unicode.IsControl(c); got != want {
+					t.Fatalf("hasControl(%q) = %t, want %t", text, got, want)
+				}
+			}
 		}
 	}
 }
