@@ -62,7 +62,7 @@ p1,twitter_id,1001
 p2,twitter_id,1002
 p5,twitter_user,FiveAlive
 p6,ma_id,6d92078a-8246-4ba4-ae5b-76104861e7dc
-`,
+p7,md5,` + md5Of("gus@example.com") + "\n",
 		"accounts.csv": `network,account,screen_name,name
 twitter,t1,Alpha,Alpha Co
 twitter,t2,Twin,Twin One

@@ -1,0 +1,357 @@
+package service
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/md5"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/klauspost/compress/zstd"
+
+	"throng"
+	"throng/identifier"
+)
+
+type fates struct{ Rows, Matched, Unmatched, Duplicate, Invalid uint64 }
+
+func fatesOf(u *throng.Upload) fates {
+	return fates{u.Rows, u.Matched, u.Unmatched, u.Duplicate, u.Invalid}
+}
+
+func TestUploadFates(t *testing.T) {
+	s := start(t)
+	for _, tt := range []struct {
+		name, typ, body string
+		want            fates
+		lines           []throng.InvalidLine
+		members         string
+	}{
+		{"empty", "ss_id", "", fates{}, nil, ""},
+		{"one without end", "ss_id", "p1", fates{1, 1, 0, 0, 0}, nil, "p1"},
+		{"a last end starts no line", "ss_id", "p1\np2\n", fates{2, 2, 0, 0, 0}, nil, "p1 p2"},
+		{"empty lines", "ss_id", "\n\np1\n\n", fates{4, 1, 0, 0, 3}, []throng.InvalidLine{{Line: 1, Reason: "empty"}, {Line: 2, Reason: "empty"}, {Line: 4, Reason: "empty"}}, "p1"},
+		{"CRLF and BOM", "ss_id", "\xef\xbb\xbfp1\r\np2\r\n", fates{2, 2, 0, 0, 0}, nil, "p1 p2"},
+		{"ss_id is not trimmed", "ss_id", " p1\np1\n", fates{2, 1, 1, 0, 0}, nil, "p1"},
+		{"every fate", "email_raw", " ANN@example.com \nann@EXAMPLE.com\nnobody@example.com\nno address\n", fates{4, 1, 1, 1, 1}, []throng.InvalidLine{{Line: 4, Reason: "invalid"}}, "p1"},
+		{"an e-mail matches who has only its md5", "email_raw", "Gus@Example.com\n", fates{1, 1, 0, 0, 0}, nil, "p7"},
+		{"md5 in any case, of an address", "md5", strings.ToUpper(md5Of("bob@example.com")) + "\n11111111111111111111111111111111\nd41d8cd98f00b204e9800998ecf8427e\n", fates{3, 2, 0, 0, 1}, []throng.InvalidLine{{Line: 3, Reason: "md5 of the empty string"}}, "p2 p4"},
+		{"ma_id without hyphens, and zero", "ma_id", "6D92078A82464BA4AE5B76104861E7DC\n00000000-0000-0000-0000-000000000000\n", fates{2, 1, 0, 0, 1}, []throng.InvalidLine{{Line: 2, Reason: "zero id"}}, "p6"},
+		{"twitter_user", "twitter_user", "@fivealive\nFIVEALIVE\n", fates{2, 1, 0, 1, 0}, nil, "p5"},
+		{"a line of a megabyte", "ss_id", strings.Repeat("x", 1<<20) + "\np1\n", fates{2, 1, 0, 0, 1}, []throng.InvalidLine{{Line: 1, Reason: "too long"}}, "p1"},
+		{"control characters", "cint_id", "a\x00b\nfine\n", fates{2, 0, 1, 0, 1}, []throng.InvalidLine{{Line: 1, Reason: "control character"}}, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			u, err := s.CreateUpload(t.Context(), s.caller, tt.typ, tt.name, strings.NewReader(tt.body), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.want, fatesOf(u)); diff != "" {
+				t.Errorf("fates (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(tt.lines, u.InvalidLines); diff != "" {
+				t.Errorf("invalid lines (-want +got):\n%s", diff)
+			}
+			again, err := s.Upload(t.Context(), s.caller, u.Key)
+			if diff := cmp.Diff(u, again); err != nil || diff != "" {
+				t.Errorf("Upload (-made +read), %v:\n%s", err, diff)
+			}
+			a := s.build(s.caller, fmt.Sprintf(`[{"operation":"OR","upload":{"keys":[%q],"type":%q}}]`, u.Key, tt.typ))
+			if got := s.members(a.ID); got != tt.members {
+				t.Errorf("members = %q, want %q", got, tt.members)
+			}
+		})
+	}
+}
+
+func md5Of(text string) string {
+	sum := md5.Sum([]byte(text))
+	return hex.EncodeToString(sum[:])
+}
+
+func zipped(t testing.TB, text string) []byte {
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	if _, err := io.WriteString(w, text); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func zstded(t testing.TB, text string) []byte {
+	w, err := zstd.NewWriter(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w.EncodeAll([]byte(text), nil)
+}
+
+func TestUploadArchives(t *testing.T) {
+	s := start(t)
+	text := "p1\np2\nnobody\n"
+	want := fates{3, 2, 1, 0, 0}
+	gz, zst := zipped(t, text), zstded(t, text)
+	for name, body := range map[string][]byte{
+		"plain": []byte(text), "gzip": gz, "zstd": zst,
+		"gzip of two members": append(zipped(t, "p1\n"), zipped(t, "p2\nnobody\n")...),
+	} {
+		u, err := s.CreateUpload(t.Context(), s.caller, "ss_id", name, bytes.NewReader(body), nil)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if got := fatesOf(u); got != want {
+			t.Errorf("%s: fates = %+v, want %+v", name, got, want)
+		}
+		if key := "/uploads/2026-11-21/" + md5Of(string(body)) + ".ssid"; u.Key != key {
+			t.Errorf("%s: key = %s, want %s", name, u.Key, key)
+		}
+	}
+	before, _, _ := s.Uploads(t.Context(), s.caller, throng.Page{})
+	for name, body := range map[string][]byte{
+		"truncated gzip": gz[:len(gz)-5], "no gzip after all": []byte("\x1f\x8b\x00 what is this"),
+		"damaged gzip": damage(gz, len(gz)-6), "truncated zstd": zst[:len(zst)-3],
+		"gzip and something": append(slices.Clone(gz), "trailing"...),
+	} {
+		_, err := s.CreateUpload(t.Context(), s.caller, "ss_id", name, bytes.NewReader(body), nil)
+		if throng.CodeOf(err) != throng.Invalid || err == nil {
+			t.Errorf("%s: error = %v, want invalid_request", name, err)
+		}
+	}
+	cut := io.MultiReader(strings.NewReader("p1\np2"), iotest.ErrReader(errors.New("connection lost")))
+	if _, err := s.CreateUpload(t.Context(), s.caller, "ss_id", "", cut, nil); err == nil {
+		t.Error("an upload cut short was accepted")
+	}
+	if after, _, _ := s.Uploads(t.Context(), s.caller, throng.Page{}); len(after) != len(before) {
+		t.Errorf("%d uploads after refusals, want %d", len(after), len(before))
+	}
+	s.noOrphans(len(before))
+}
+
+func damage(b []byte, at int) []byte {
+	b = slices.Clone(b)
+	b[at] ^= 0x55
+	return b
+}
+
+// noOrphans checks that there are files for n uploads and for nothing else.
+func (s *testService) noOrphans(n int) {
+	s.t.Helper()
+	prefixes := map[string]bool{}
+	for info, err := range s.blobs.List(s.t.Context(), "uploads/") {
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		prefixes[filepath.Dir(info.Key)] = true
+	}
+	if len(prefixes) != n {
+		s.t.Errorf("files of %d uploads, want %d", len(prefixes), n)
+	}
+	temp, err := os.ReadDir(s.cfg.TempDir)
+	if err != nil || len(temp) != 0 {
+		s.t.Errorf("%d temporary files, %v, want none", len(temp), err)
+	}
+}
+
+func TestUploadTwice(t *testing.T) {
+	s := start(t)
+	up := func(c *throng.Caller, typ string) *throng.Upload {
+		t.Helper()
+		return must(s.CreateUpload(t.Context(), c, typ, "", strings.NewReader("p1\n"), nil))
+	}
+	first := up(s.caller, "ss_id")
+	if again := up(s.caller, "ss_id"); !cmp.Equal(first, again) {
+		t.Errorf("the same bytes again = %+v, want %+v", again, first)
+	}
+	if u := up(s.caller, "cint_id"); u.Key == first.Key {
+		t.Errorf("another type has the same key %s", u.Key)
+	}
+	other := s.add("other", CallerSettings{})
+	if u := up(other, "ss_id"); u.Key != first.Key {
+		t.Errorf("key of another caller = %s, want %s", u.Key, first.Key)
+	}
+	s.noOrphans(3)
+	// One caller's is not the other's.
+	if err := s.DeleteUpload(t.Context(), other, first.Key); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := s.members(s.build(s.caller, fmt.Sprintf(`[{"operation":"OR","upload":{"keys":[%q],"type":"ss_id"}}]`, first.Key)).ID), "p1"; got != want {
+		t.Errorf("members = %q, want %q", got, want)
+	}
+	s.noOrphans(2)
+	s.clock.Add(24 * time.Hour)
+	if u := up(s.caller, "ss_id"); u.Key == first.Key {
+		t.Errorf("the next day's key is the same: %s", u.Key)
+	}
+}
+
+func TestUploadOnce(t *testing.T) {
+	s := start(t)
+	once := func() *Once {
+		return &Once{Method: "POST", Path: "/uploads", Key: "k", Answer: func(made any) (int, []byte, error) {
+			return 200, []byte(made.(*throng.Upload).Key), nil
+		}}
+	}
+	if _, err := s.CreateUpload(t.Context(), s.caller, "ss_id", "", strings.NewReader("p1\n"), once()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.CreateUpload(t.Context(), s.caller, "ss_id", "", strings.NewReader("p1\n"), once()); !errors.Is(err, ErrAnswered) {
+		t.Errorf("the same again: %v, want ErrAnswered", err)
+	}
+	_, err := s.CreateUpload(t.Context(), s.caller, "ss_id", "", strings.NewReader("p2\n"), once())
+	wantCode(t, err, throng.Conflict)
+	s.noOrphans(1)
+}
+
+func TestUploadRefusals(t *testing.T) {
+	s := start(t, func(c *Config) { c.UploadLimit = 1000 })
+	for _, tt := range []struct {
+		name, typ, file, body string
+		code                  throng.Code
+	}{
+		{"no type", "", "", "p1\n", throng.Invalid},
+		{"unknown type", "fax", "", "p1\n", throng.Invalid},
+		{"a list of devices is for the other API", "idfa", "", "p1\n", throng.Invalid},
+		{"long name", "ss_id", strings.Repeat("n", 256), "p1\n", throng.Invalid},
+		{"at the limit", "ss_id", "", strings.Repeat("p1\n", 333) + "p", ""},
+		{"beyond the limit", "ss_id", "", strings.Repeat("p1\n", 333) + "p1", throng.TooLarge},
+		{"an archive that grows without measure", "ss_id", "", string(zipped(t, strings.Repeat("p1\n", 100_000))), throng.TooLarge},
+	} {
+		_, err := s.CreateUpload(t.Context(), s.caller, tt.typ, tt.file, strings.NewReader(tt.body), nil)
+		if tt.code == "" && err != nil || tt.code != "" && (err == nil || throng.CodeOf(err) != tt.code) {
+			t.Errorf("%s: error = %v, want %q", tt.name, err, tt.code)
+		}
+	}
+	s.noOrphans(1)
+}
+
+// What does not fit in memory is sorted in files, with the same result.
+func TestSorter(t *testing.T) {
+	dir := t.TempDir()
+	var want []string
+	small, large := newSorter(minMemory, dir), newSorter(64<<20, dir)
+	defer large.close()
+	seed := uint64(1)
+	for range 300_000 {
+		seed = seed*6364136223846793005 + 1442695040888963407
+		text := fmt.Sprintf("%x", seed>>46) // some come often
+		want = append(want, text)
+		for _, s := range []*sorter{small, large} {
+			if err := s.add([]byte(text)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	slices.Sort(want)
+	want = slices.Compact(want)
+	if len(small.runs) < 2 || len(large.runs) != 0 {
+		t.Fatalf("runs = %d and %d, want several and none", len(small.runs), len(large.runs))
+	}
+	for name, s := range map[string]*sorter{"in files": small, "in memory": large} {
+		var b bytes.Buffer
+		w := bufio.NewWriter(&b)
+		n, err := s.merge(t.Context(), w)
+		if err != nil || w.Flush() != nil {
+			t.Fatal(err)
+		}
+		got := strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
+		if int(n) != len(want) || !slices.Equal(got, want) {
+			t.Errorf("%s: %d lines, told as %d, want %d distinct in order", name, len(got), n, len(want))
+		}
+	}
+	small.close()
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
+		t.Errorf("%d files are left, %v, want none", len(left), err)
+	}
+}
+
+func TestUploadSortedInFiles(t *testing.T) {
+	s := start(t, func(c *Config) { c.SortMemory = 1 })
+	var b strings.Builder
+	for i := range 150_000 {
+		fmt.Fprintf(&b, "nobody%d@example.com\n", i%100_000)
+	}
+	b.WriteString("ann@example.com\n")
+	u, err := s.CreateUpload(t.Context(), s.caller, "email_raw", "", strings.NewReader(b.String()), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := fatesOf(u), (fates{150_001, 1, 100_000, 50_000, 0}); got != want {
+		t.Errorf("fates = %+v, want %+v", got, want)
+	}
+	s.noOrphans(1)
+}
+
+func TestSweepUploads(t *testing.T) {
+	s := start(t)
+	kept := must(s.CreateUpload(t.Context(), s.caller, "ss_id", "", strings.NewReader("p1\n"), nil))
+	w := must(s.blobs.Create(t.Context(), "uploads/orphan/lines"))
+	if err := w.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	s.cfg.Now = func() time.Time { return time.Now().Add(orphanAge - time.Hour) }
+	if err := s.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.noOrphans(2)
+	s.cfg.Now = func() time.Time { return time.Now().Add(orphanAge + time.Hour) }
+	if err := s.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.noOrphans(1)
+	if _, err := s.Upload(t.Context(), s.caller, kept.Key); err != nil {
+		t.Error(err)
+	}
+}
+
+// Whatever the bytes are, the fates of lines add up, and the lines written are
+// sorted, distinct normal forms.
+func FuzzNormalizeLines(f *testing.F) {
+	f.Add([]byte("p1\r\n\xef\xbb\xbf\n\np1"), "ss_id")
+	f.Add([]byte(" A@b \na@B\n"), "email_raw")
+	f.Add(zipped(f, "1\n2\n"), "twitter_id")
+	f.Add(zstded(f, "@A\na\n"), "twitter_user")
+	s := &Service{cfg: Config{UploadLimit: 1 << 20, SortMemory: minMemory, TempDir: f.TempDir()}}
+	f.Fuzz(func(t *testing.T, body []byte, typ string) {
+		if !slices.Contains(identifier.Uploads(), identifier.Type(typ)) {
+			t.Skip()
+		}
+		var out bytes.Buffer
+		got, err := s.normalizeLines(context.Background(), identifier.Type(typ), bytes.NewReader(body), &out)
+		if err != nil {
+			if code := throng.CodeOf(err); code != throng.Invalid && code != throng.TooLarge {
+				t.Fatalf("error = %v, want one of the caller's", err)
+			}
+			return
+		}
+		var lines []string
+		if out.Len() > 0 {
+			lines = strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
+		}
+		if uint64(len(lines)) != got.distinct || got.invalid+got.distinct > got.rows {
+			t.Fatalf("%d lines written, found %+v", len(lines), got)
+		}
+		for i, line := range lines {
+			if i > 0 && lines[i-1] >= line {
+				t.Fatalf("line %q after %q", line, lines[i-1])
+			}
+			if key, reason := identifier.Type(typ).Normalize(nil, []byte(line)); reason != "" || string(key) != line {
+				t.Fatalf("line %q is no normal form: %q, %s", line, key, reason)
+			}
+		}
+	})
+}
