@@ -59,15 +59,15 @@ func termHash(field uint8, value []byte) uint64 {
 	return (xxhash.Sum64(value) ^ uint64(field)) * 0x9e3779b97f4a7c15
 }
 
-// intern gives the number of a term.
-func (d *dictionary) intern(hash uint64, field uint8, value []byte) (uint32, error) {
+// intern gives the number of a term, and its value as it lies in the arena.
+func (d *dictionary) intern(hash uint64, field uint8, value []byte) (uint32, []byte, error) {
 	i := hash >> 58
 	s := &d.shards[i]
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if 4*(len(s.pos)+1) > 3*len(s.slots) {
 		if err := d.grow(s); err != nil {
-			return 0, err
+			return 0, nil, err
 		}
 	}
 	mask := uint64(len(s.slots) - 1)
@@ -75,16 +75,18 @@ func (d *dictionary) intern(hash uint64, field uint8, value []byte) (uint32, err
 		slot := s.slots[at]
 		if slot == 0 {
 			if err := d.insert(s, at, hash, field, value); err != nil {
-				return 0, err
+				return 0, nil, err
 			}
-			return uint32(len(s.pos)-1)*dictShards + uint32(i), nil
+			index := uint32(len(s.pos) - 1)
+			_, v := s.term(index)
+			return index*dictShards + uint32(i), v, nil
 		}
 		if slot>>32 != hash<<6>>32 {
 			continue
 		}
 		index := uint32(slot) - 1
 		if f, v := s.term(index); f == field && bytes.Equal(v, value) {
-			return index*dictShards + uint32(i), nil
+			return index*dictShards + uint32(i), v, nil
 		}
 	}
 }
@@ -298,14 +300,10 @@ func (t *terms) intern(field uint8, value []byte) (uint32, error) {
 	if c.hash == hash && c.set && c.field == field && bytes.Equal(c.value, value) {
 		return c.term, nil
 	}
-	n, err := t.d.intern(hash, field, value)
+	n, v, err := t.d.intern(hash, field, value)
 	if err != nil {
 		return 0, err
 	}
-	s := &t.d.shards[n%dictShards]
-	s.mu.Lock()
-	_, v := s.term(n / dictShards)
-	s.mu.Unlock()
 	*c = cachedTerm{hash: hash, value: v, term: n, field: field, set: true}
 	return n, nil
 }

@@ -135,7 +135,10 @@ func (ids *identifiers) sorted(part int) ([]hashRow, error) {
 	}
 	ids.hashes.release(part)
 	slices.SortFunc(list, func(a, b hashRow) int {
-		return cmp.Or(cmp.Compare(a.hash, b.hash), cmp.Compare(a.row, b.row))
+		if a.hash != b.hash {
+			return cmp.Compare(a.hash, b.hash)
+		}
+		return cmp.Compare(a.row, b.row)
 	})
 	return slices.Compact(list), nil
 }
@@ -198,14 +201,17 @@ func (ids *identifiers) writeLookup(ctx context.Context, n int, t identifier.Typ
 	return l.file(lw.Close())
 }
 
-// idValue is a value of a block: where its record begins in its piece.
+// idValue is a value of a block. Its place is type, row, and whether it is
+// derived, from the highest bits down.
 type idValue struct {
-	typ, derived uint8
-	row          uint16
-	order        uint64
-	stored       []byte
-	shared       bool
+	place  uint32
+	shared bool
+	order  uint64
+	stored []byte // in the records
 }
+
+func (v *idValue) typ() uint8  { return uint8(v.place >> 17) }
+func (v *idValue) row() uint32 { return v.place >> 1 & (storage.BlockRows - 1) }
 
 // writeColumns writes the column of each type present. writeLookups comes
 // before.
@@ -230,7 +236,7 @@ func (ids *identifiers) writeColumns(ctx context.Context) error {
 	err := inOrder(ctx, l.blocks(), l.workers, ids.block, func(b int, values []idValue) error {
 		for i := range values {
 			v := &values[i]
-			if err := columns[v.typ].Add(uint32(b)*storage.BlockRows+uint32(v.row), v.stored, v.shared); err != nil {
+			if err := columns[v.typ()].Add(uint32(b)*storage.BlockRows+v.row(), v.stored, v.shared); err != nil {
 				return err
 			}
 		}
@@ -259,21 +265,24 @@ func (ids *identifiers) block(b int) ([]idValue, error) {
 	if err != nil {
 		return nil, err
 	}
-	var values []idValue
+	values := make([]idValue, 0, ids.records.bytes(b)/(idHead+16))
 	le := binary.LittleEndian
 	for _, p := range pieces {
 		for len(p) >= idHead {
 			n := int(le.Uint16(p[12:]))
 			values = append(values, idValue{
-				row: le.Uint16(p), typ: p[2], derived: p[3], order: le.Uint64(p[4:]),
+				place:  uint32(p[2])<<17 | uint32(le.Uint16(p))<<1 | uint32(p[3]),
+				order:  le.Uint64(p[4:]),
 				stored: p[idHead:][:n:n],
 			})
 			p = p[idHead+n:]
 		}
 	}
 	slices.SortFunc(values, func(a, b idValue) int {
-		return cmp.Or(cmp.Compare(a.typ, b.typ), cmp.Compare(a.row, b.row),
-			cmp.Compare(a.derived, b.derived), cmp.Compare(a.order, b.order))
+		if a.place != b.place {
+			return cmp.Compare(a.place, b.place)
+		}
+		return cmp.Compare(a.order, b.order)
 	})
 	shared, err := ids.sharedOf(b)
 	if err != nil {
@@ -283,16 +292,16 @@ func (ids *identifiers) block(b int) ([]idValue, error) {
 	var scratch, other []byte
 	first := 0 // in out, of the row and type at hand
 	for _, v := range values {
-		if first < len(out) && (out[first].typ != v.typ || out[first].row != v.row) {
+		if first < len(out) && out[first].place>>1 != v.place>>1 {
 			first = len(out)
 		}
-		codec := ids.codecs[v.typ]
+		codec := ids.codecs[v.typ()]
 		scratch = append(scratch[:0], codec.Key(other, v.stored)...)
 		if slices.ContainsFunc(out[first:], func(o idValue) bool { return codec.Equal(o.stored, scratch) }) {
 			continue
 		}
 		if len(shared) > 0 {
-			v.shared = shared[sharedKey{v.typ, storage.Hash(scratch)}]
+			v.shared = shared[sharedKey{v.typ(), storage.Hash(scratch)}]
 		}
 		out = append(out, v)
 	}

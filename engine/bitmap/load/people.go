@@ -289,7 +289,10 @@ func (p *people) sortHashes(ctx context.Context) ([]int, error) {
 			}
 			p.hashes.release(part)
 			slices.SortFunc(list, func(a, b hashed) int {
-				return cmp.Or(cmp.Compare(a.hash, b.hash), cmp.Compare(a.ordinal, b.ordinal))
+				if a.hash != b.hash {
+					return cmp.Compare(a.hash, b.hash)
+				}
+				return cmp.Compare(a.ordinal, b.ordinal)
 			})
 			p.markDuplicates(list)
 			out := make([]byte, 0, len(list)*12)

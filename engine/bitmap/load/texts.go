@@ -65,7 +65,10 @@ func (l *loader) writeTexts(ctx context.Context, f query.Field, s *store) error 
 			}
 		}
 		slices.SortFunc(values, func(a, b textValue) int {
-			return cmp.Or(cmp.Compare(a.row, b.row), cmp.Compare(a.order, b.order))
+			if a.row != b.row {
+				return cmp.Compare(a.row, b.row)
+			}
+			return cmp.Compare(a.order, b.order)
 		})
 		return values, nil
 	}, func(b int, values []textValue) error {
