@@ -29,6 +29,7 @@ type generator struct {
 	keys   []string
 	sheets []*sheet
 	own    bool // has a table of locations of its own
+	times  int  // which sorts of times people have
 }
 
 // RandomDataset writes a small dataset into dir, which must be there: few
@@ -38,7 +39,7 @@ func RandomDataset(rng *rand.Rand, dir string, opt Options) error {
 	if opt.People == 0 {
 		opt.People = pick(rng, 10+rng.IntN(40), 10+rng.IntN(400), 10+rng.IntN(2991))
 	}
-	g := &generator{rng: rng, opt: opt, own: rng.IntN(2) == 0}
+	g := &generator{rng: rng, opt: opt, own: rng.IntN(2) == 0, times: rng.IntN(3)}
 	g.asOf = time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC).Add(time.Duration(rng.IntN(86400)) * time.Second)
 	g.people()
 	g.identifiers()
@@ -162,6 +163,12 @@ func (g *generator) placeCells() (city, region, dma, country string) {
 func (g *generator) tweetedAt() string {
 	days := pick(g.rng, 1, 7, 30, 60, 90, 180, 365)
 	edge := g.asOf.Add(-time.Duration(days) * 24 * time.Hour)
+	switch g.times {
+	case 0: // days alone, as a column of days holds them
+		return pick(g.rng, "", edge.Format("2006-01-02"), edge.AddDate(0, 0, 1).Format("2006-01-02"))
+	case 1: // well-formed times alone
+		return pick(g.rng, edge, edge.Add(-time.Millisecond), edge.Add(time.Hour)).Format("2006-01-02T15:04:05.000Z07:00")
+	}
 	switch g.rng.IntN(7) {
 	case 0:
 		return ""

@@ -85,7 +85,7 @@ func readFile(name string, required []string, each func(record)) error {
 	}
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
 	if strings.Contains(filepath.Base(name), ".ndjson") {
-		return readNDJSON(data, each)
+		return readNDJSON(data, required, each)
 	}
 	return readCSV(data, required, each)
 }
@@ -155,7 +155,7 @@ func checked(rec record) record {
 	return rec
 }
 
-func readNDJSON(data []byte, each func(record)) error {
+func readNDJSON(data []byte, required []string, each func(record)) error {
 	s := bufio.NewScanner(bytes.NewReader(data))
 	s.Buffer(nil, 64<<20)
 	for s.Scan() {
@@ -170,7 +170,7 @@ func readNDJSON(data []byte, each func(record)) error {
 		d := json.NewDecoder(bytes.NewReader(line))
 		d.UseNumber()
 		var m map[string]any
-		if err := d.Decode(&m); err != nil {
+		if err := d.Decode(&m); err != nil || d.More() {
 			each(record{bad: "malformed line"})
 			continue
 		}
@@ -184,8 +184,10 @@ func readNDJSON(data []byte, each func(record)) error {
 				}
 			case json.Number:
 				rec.cells[k] = v.String()
-			default:
-				rec.bad = "malformed value"
+			default: // neither a string nor a number: no cell of any column
+				if slices.Contains(required, k) {
+					rec.bad = "malformed value"
+				}
 			}
 		}
 		each(rec)

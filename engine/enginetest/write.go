@@ -145,6 +145,9 @@ func (s *sheet) ndjson(rng *rand.Rand, buf *bytes.Buffer, rows [][]string) error
 			fmt.Fprintf(buf, "%s%q:%s", sep, s.columns[i], text)
 			sep = ","
 		}
+		if rng.IntN(20) == 0 {
+			fmt.Fprintf(buf, `%s"more":[1,{"person":true}]`, sep)
+		}
 		buf.WriteString("}\n")
 	}
 	return nil
@@ -221,14 +224,30 @@ func parquetColumn(rng *rand.Rand, column string, i int, rows [][]string) (parqu
 				}
 			}
 		case "last_tweeted", "posted_at":
-			whole := func(v string) bool { t, ok := parseTime(v); return ok && t.Equal(t.Truncate(time.Millisecond)) }
-			if all(whole) {
-				return parquet.Timestamp(parquet.Millisecond), func(v string) parquet.Value {
-					t, _ := parseTime(v)
-					return parquet.Int64Value(t.UnixMilli())
-				}
-			}
+			return timeColumn(rng, all)
 		}
 	}
+	return textColumn()
+}
+
+func textColumn() (parquet.Node, func(string) parquet.Value) {
 	return parquet.String(), func(v string) parquet.Value { return parquet.ByteArrayValue([]byte(v)) }
+}
+
+// timeColumn is one of times, or of days, as fine as the cells need it.
+func timeColumn(rng *rand.Rand, all func(func(string) bool) bool) (parquet.Node, func(string) parquet.Value) {
+	in := func(unit time.Duration) bool {
+		return all(func(v string) bool { t, ok := parseTime(v); return ok && t.Equal(t.Truncate(unit)) })
+	}
+	at := func(v string) time.Time { t, _ := parseTime(v); return t }
+	switch {
+	case in(24 * time.Hour):
+		return parquet.Date(), func(v string) parquet.Value { return parquet.Int32Value(int32(at(v).Unix() / 86400)) }
+	case !in(time.Millisecond):
+		return textColumn()
+	case rng.IntN(2) == 0:
+		return parquet.Timestamp(parquet.Microsecond), func(v string) parquet.Value { return parquet.Int64Value(at(v).UnixMicro()) }
+	default:
+		return parquet.Timestamp(parquet.Millisecond), func(v string) parquet.Value { return parquet.Int64Value(at(v).UnixMilli()) }
+	}
 }
