@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"os"
 
@@ -10,25 +11,27 @@ import (
 	"throng/server"
 )
 
-// progress shows how far a long operation is: a bar on a terminal, nothing
-// in a pipe.
+// progress shows how far a long operation is: a bar on a terminal; elsewhere
+// a line a step, which a log can hold.
 type progress struct {
-	w    io.Writer
-	step string
-	bar  *progressbar.ProgressBar // nil where nothing is shown
+	w        io.Writer
+	terminal bool
+	step     string
+	bar      *progressbar.ProgressBar // nil where none is drawn
 }
 
 func newProgress(w io.Writer) *progress {
 	f, ok := w.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
-		return &progress{}
-	}
-	return &progress{w: w}
+	return &progress{w: w, terminal: ok && term.IsTerminal(int(f.Fd()))}
 }
 
 // update is called from one goroutine at a time.
 func (p *progress) update(now server.Progress) {
-	if p.w == nil {
+	if !p.terminal {
+		if p.step != now.Step {
+			p.step = now.Step
+			fmt.Fprintln(p.w, now.Step)
+		}
 		return
 	}
 	if p.bar == nil || p.step != now.Step {
