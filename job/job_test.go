@@ -232,10 +232,9 @@ func TestOutcomes(t *testing.T) {
 		f("unlimited", returns(RetryAfter(time.Hour, broken)), NoLimit, outcome{Queued, 1, time.Hour, "broken"})
 		f("released", returns(Released), 1, outcome{Queued, 0, 0, ""})
 		f("panic", func(context.Context, Job) error { panic("someone@example.com") }, 1, outcome{Failed, 1, 0, "handler panicked with a string"})
-		f("runtime panic", func(context.Context, Job) error {
-			var a []int
-			_ = a[0]
-			return nil
+		f("runtime panic", func(_ context.Context, j Job) error {
+			a := make([]int, j.Attempts-1)
+			return fmt.Errorf("read %d", a[0])
 		}, 1, outcome{Failed, 1, 0, "handler panicked: runtime error: index out of range [0] with length 0"})
 		f("unclean text", returns(errors.New("a\x00b\xff")), 1, outcome{Failed, 1, 0, "a?b?"})
 	})
@@ -250,8 +249,12 @@ func TestPriorityAndFairness(t *testing.T) {
 			return nil
 		}})
 		for _, j := range []Job{
-			{Key: "a1", Group: "a"}, {Key: "a2", Group: "a"}, {Key: "a3", Group: "a"}, {Key: "a4", Group: "a"},
-			{Key: "b1", Group: "b"}, {Key: "b2", Group: "b"},
+			{Key: "a1", Group: "a"},
+			{Key: "a2", Group: "a"},
+			{Key: "a3", Group: "a"},
+			{Key: "a4", Group: "a"},
+			{Key: "b1", Group: "b"},
+			{Key: "b2", Group: "b"},
 			{Key: "c1", Group: "c"},
 			{Key: "urgent", Group: "a", Priority: 1},
 			{Key: "later", Group: "d", RunAt: c.Now().Add(time.Second)},

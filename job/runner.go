@@ -138,8 +138,8 @@ func (r *Runner) Register(k Kind) error {
 	return nil
 }
 
-// Start, called once, takes up what a dead predecessor of the same owner left and begins to
-// run jobs, until Stop. ctx is for the taking up only.
+// Start takes up what a dead predecessor of the same owner left and begins to
+// run jobs, until Stop. It is called once. ctx is for the taking up only.
 func (r *Runner) Start(ctx context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -13,10 +13,10 @@ func TestAudience(t *testing.T) {
 		caller, other := addCaller(t, db, "a"), addCaller(t, db, "b")
 		want := Audience{
 			CallerID: caller, Kind: "built", Name: "Näme", Description: "d", Status: StatusRunning, Step: "queued", Progress: 0.25,
-			HeartbeatAt: noon, Size: ptr(int64(1) << 40), Generation: "g1", AsOf: noon, CreatedAt: noon, UpdatedAt: noon.Add(time.Minute),
+			HeartbeatAt: noon, Size: new(int64(1) << 40), Generation: "g1", AsOf: noon, CreatedAt: noon, UpdatedAt: noon.Add(time.Minute),
 			FinishedAt: noon, Definition: json.RawMessage(`[{"a":  1, "b":"\u0000"}]`), ParameterSizes: json.RawMessage(`[1]`),
 			Warnings: []string{"w1", "w\"2"}, Error: json.RawMessage(`{}`), CallbackURL: "http://example.com", InsightCallbackURL: "i",
-			AutoInsight: true, Outputs: []string{"md5"}, SourceID: ptr(int64(7)), Platform: 2, Details: json.RawMessage(`{"x":1}`),
+			AutoInsight: true, Outputs: []string{"md5"}, SourceID: new(int64(7)), Platform: 2, Details: json.RawMessage(`{"x":1}`),
 		}
 		want.ID = addAudience(t, db, want)
 		diff(t, "Audience", want, must[Audience](t)(db.Audience(ctx, caller, want.ID)))
@@ -33,19 +33,19 @@ func TestAudience(t *testing.T) {
 		}
 
 		check(t, db.UpdateAudience(ctx, want.ID, AudienceUpdate{
-			IfStatus: StatusRunning, Status: ptr(StatusDone), Name: ptr("New"), Size: ptr(ptr(int64(0))), Progress: ptr(1.0),
-			HeartbeatAt: ptr(time.Time{}), Error: ptr(json.RawMessage(nil)), Warnings: ptr([]string{"w"}), Step: ptr(""),
+			IfStatus: StatusRunning, Status: new(StatusDone), Name: new("New"), Size: new(new(int64(0))), Progress: new(1.0),
+			HeartbeatAt: new(time.Time{}), Error: new(json.RawMessage(nil)), Warnings: new([]string{"w"}), Step: new(""),
 		}))
-		want.Status, want.Name, want.Size, want.Progress = StatusDone, "New", ptr(int64(0)), 1
+		want.Status, want.Name, want.Size, want.Progress = StatusDone, "New", new(int64(0)), 1
 		want.HeartbeatAt, want.Error, want.Warnings, want.Step = time.Time{}, nil, []string{"w"}, ""
 		diff(t, "after UpdateAudience", want, must[Audience](t)(db.Audience(ctx, caller, want.ID)))
 
-		canceled := AudienceUpdate{IfStatus: StatusRunning, Status: ptr(StatusCanceled)}
+		canceled := AudienceUpdate{IfStatus: StatusRunning, Status: new(StatusCanceled)}
 		wantErr(t, "UpdateAudience in another state", db.UpdateAudience(ctx, want.ID, canceled), ErrConflict)
 		wantErr(t, "UpdateAudience(absent)", db.UpdateAudience(ctx, 999, canceled), ErrNotFound)
 		diff(t, "after a refused update", want, must[Audience](t)(db.Audience(ctx, caller, want.ID)))
 
-		check(t, db.UpdateAudience(ctx, want.ID, AudienceUpdate{DeletedAt: ptr(noon)}))
+		check(t, db.UpdateAudience(ctx, want.ID, AudienceUpdate{DeletedAt: new(noon)}))
 		_, err = db.Audience(ctx, caller, want.ID)
 		wantErr(t, "Audience after deletion", err, ErrNotFound)
 	})
@@ -82,7 +82,7 @@ func TestListAudiences(t *testing.T) {
 		add(Audience{CallerID: a, Name: "device", Kind: "device", Status: StatusRunning, Generation: "g1"})
 		gone := add(Audience{CallerID: a, Name: "deleted", Status: StatusRunning, Generation: "g3"})
 		last := add(Audience{CallerID: b, Name: "İstanbul ＡＢＣ", Status: StatusRunning, Generation: "g1"})
-		check(t, db.UpdateAudience(ctx, gone, AudienceUpdate{DeletedAt: ptr(noon)}))
+		check(t, db.UpdateAudience(ctx, gone, AudienceUpdate{DeletedAt: new(noon)}))
 
 		f := func(filter AudienceFilter, wantMore bool, want ...string) {
 			t.Helper()
@@ -159,7 +159,7 @@ func TestOutputsAndUses(t *testing.T) {
 		used(UseUpload, 5, true)
 		used(UseUpload, 7, false)
 		used(UseAudience, 5, false)
-		check(t, db.UpdateAudience(ctx, id, AudienceUpdate{Status: ptr(StatusDone)}))
+		check(t, db.UpdateAudience(ctx, id, AudienceUpdate{Status: new(StatusDone)}))
 		used(UseUpload, 5, false)
 	})
 }

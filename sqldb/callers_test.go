@@ -44,8 +44,6 @@ func diff(t *testing.T, what string, want, got any) {
 	}
 }
 
-func ptr[T any](v T) *T { return &v }
-
 func newCaller(name string) Caller {
 	return Caller{
 		Name: name, TokenHash: "hash of " + name, TokenID: "thr_" + name, AccessKey: "access " + name,
@@ -113,10 +111,10 @@ func TestCallers(t *testing.T) {
 		}
 
 		check(t, db.UpdateCaller(ctx, want.ID, CallerUpdate{}))
-		check(t, db.UpdateCaller(ctx, want.ID, CallerUpdate{CanView: ptr([]string(nil)), Builds: ptr(int64(5)), TokenHash: ptr("new")}))
+		check(t, db.UpdateCaller(ctx, want.ID, CallerUpdate{CanView: new([]string(nil)), Builds: new(int64(5)), TokenHash: new("new")}))
 		want.CanView, want.Builds, want.TokenHash = nil, 5, "new"
 		diff(t, "after UpdateCaller", want, must[Caller](t)(db.CallerByID(ctx, want.ID)))
-		wantErr(t, "UpdateCaller(absent)", db.UpdateCaller(ctx, 999, CallerUpdate{Builds: ptr(int64(5))}), ErrNotFound)
+		wantErr(t, "UpdateCaller(absent)", db.UpdateCaller(ctx, 999, CallerUpdate{Builds: new(int64(5))}), ErrNotFound)
 		wantErr(t, "empty UpdateCaller(absent)", db.UpdateCaller(ctx, 999, CallerUpdate{}), ErrNotFound)
 
 		check(t, db.PutSession(ctx, Session{IDHash: "s", CallerID: want.ID, ExpiresAt: noon.Add(time.Hour)}))
@@ -151,7 +149,7 @@ func TestCredits(t *testing.T) {
 			t.Error("SpendCredit(name) = nil, want an error")
 		}
 
-		check(t, db.UpdateCaller(ctx, id, CallerUpdate{Builds: ptr(int64(5))}))
+		check(t, db.UpdateCaller(ctx, id, CallerUpdate{Builds: new(int64(5))}))
 		var wg sync.WaitGroup
 		var mu sync.Mutex
 		spent := 0

@@ -43,10 +43,10 @@ func TestUploads(t *testing.T) {
 		_, err = db.UploadByKey(ctx, a, "absent")
 		wantErr(t, "UploadByKey(absent)", err, ErrNotFound)
 
-		check(t, db.UpdateUpload(ctx, want.ID, UploadUpdate{Status: ptr("failed"), Matched: ptr(int64(9)), InvalidLines: ptr(json.RawMessage(nil))}))
+		check(t, db.UpdateUpload(ctx, want.ID, UploadUpdate{Status: new("failed"), Matched: new(int64(9)), InvalidLines: new(json.RawMessage(nil))}))
 		want.Status, want.Matched, want.InvalidLines = "failed", 9, nil
 		diff(t, "after UpdateUpload", want, must[Upload](t)(db.Upload(ctx, want.ID)))
-		wantErr(t, "UpdateUpload(absent)", db.UpdateUpload(ctx, 999, UploadUpdate{Status: ptr("x")}), ErrNotFound)
+		wantErr(t, "UpdateUpload(absent)", db.UpdateUpload(ctx, 999, UploadUpdate{Status: new("x")}), ErrNotFound)
 
 		f := func(filter UploadFilter, wantMore bool, want ...int64) {
 			t.Helper()
@@ -91,7 +91,7 @@ func TestCallbacks(t *testing.T) {
 		wantErr(t, "Callback of another caller", err, ErrNotFound)
 
 		var wantAttempts []Attempt
-		for n, a := range []Attempt{{At: noon, Error: "refused", MS: 3}, {At: noon.Add(time.Second), HTTPStatus: ptr(int64(200)), MS: 5}} {
+		for n, a := range []Attempt{{At: noon, Error: "refused", MS: 3}, {At: noon.Add(time.Second), HTTPStatus: new(int64(200)), MS: 5}} {
 			a.CallbackID = want.ID
 			a.N = must[int64](t)(db.AddAttempt(ctx, a))
 			if a.N != int64(n+1) {
@@ -101,7 +101,7 @@ func TestCallbacks(t *testing.T) {
 		}
 		_, err = db.AddAttempt(ctx, Attempt{CallbackID: 999})
 		wantErr(t, "AddAttempt(absent)", err, ErrNotFound)
-		check(t, db.UpdateCallback(ctx, want.ID, CallbackUpdate{Status: ptr(CallbackDelivered), NextAttemptAt: ptr(time.Time{}), FinishedAt: ptr(noon)}))
+		check(t, db.UpdateCallback(ctx, want.ID, CallbackUpdate{Status: new(CallbackDelivered), NextAttemptAt: new(time.Time{}), FinishedAt: new(noon)}))
 		want.Status, want.NextAttemptAt, want.FinishedAt, want.Attempts = CallbackDelivered, time.Time{}, noon, 2
 		diff(t, "after UpdateCallback", want, must[Callback](t)(db.Callback(ctx, 0, want.ID)))
 		diff(t, "Attempts", map[int64][]Attempt{want.ID: wantAttempts}, must[map[int64][]Attempt](t)(db.Attempts(ctx, want.ID, bare.ID)))

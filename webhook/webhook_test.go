@@ -235,7 +235,7 @@ func TestTransportErrors(t *testing.T) {
 	}
 	// raw serves one answer of bytes on each connection.
 	raw := func(answer string) string {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -165,7 +165,7 @@ func testNothingBeforeCommit(t *testing.T, s blob.Store) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer w.Abort()
+	defer w.Abort() //nolint:errcheck // only tidies up
 	if _, err := io.WriteString(w, "half"); err != nil {
 		t.Fatal(err)
 	}
@@ -240,7 +240,7 @@ func testReplace(t *testing.T, s blob.Store) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer w.Abort()
+		defer w.Abort() //nolint:errcheck // only tidies up
 		fmt.Fprintf(w, "writer %d", i)
 		writers[i] = w
 	}
@@ -349,7 +349,10 @@ func testListStops(t *testing.T, s blob.Store) {
 	if diff := cmp.Diff([]string{"a/1", "a/2"}, got); diff != "" {
 		t.Errorf("List until 2 (-want +got):\n%s", diff)
 	}
-	for info := range s.List(t.Context(), "") { // deleting what is listed
+	for info, err := range s.List(t.Context(), "") { // deleting what is listed
+		if err != nil {
+			t.Fatal(err)
+		}
 		if err := s.Delete(t.Context(), info.Key); err != nil {
 			t.Errorf("Delete = %v", err)
 		}
@@ -406,9 +409,9 @@ func testConcurrent(t *testing.T, s blob.Store) {
 						t.Errorf("Create = %v", err)
 						return
 					}
-					w.Write(data)
-					if err := w.Commit(); err != nil {
-						t.Errorf("Commit(%s) = %v", key, err)
+					_, err = w.Write(data)
+					if err := errors.Join(err, w.Commit()); err != nil {
+						t.Errorf("write and commit %s: %v", key, err)
 					}
 				}
 				if r, err := s.Open(t.Context(), "shared/z"); err == nil {

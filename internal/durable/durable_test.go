@@ -139,7 +139,7 @@ func TestCreateFile(t *testing.T) {
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	var winners []string
-	for _, data := range strings.Fields("a b c d e f g h") {
+	for data := range strings.FieldsSeq("a b c d e f g h") {
 		wg.Go(func() {
 			err := CreateFile(name, []byte(data))
 			if err != nil && !errors.Is(err, fs.ErrExist) {

@@ -41,7 +41,7 @@ func run(t *testing.T, base, statement string) {
 	if err != nil {
 		t.Fatalf("connect to THRONG_TEST_POSTGRES: %v", err)
 	}
-	defer conn.Close(ctx) //nolint:errcheck // a test's connection
+	defer conn.Close(ctx)
 	if _, err := conn.Exec(ctx, statement); err != nil {
 		t.Fatalf("%s: %v", statement, err)
 	}
