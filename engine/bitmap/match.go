@@ -2,6 +2,7 @@ package bitmap
 
 import (
 	"context"
+	"encoding/hex"
 	"iter"
 	"sync/atomic"
 
@@ -57,6 +58,7 @@ type matcher struct {
 	workers int
 	typ     identifier.Type // of the values given
 	codec   storage.Codec   // of the type that is looked up
+	binary  bool            // keys are 16 bytes, written in hexadecimal
 	lookup  *storage.Lookup // nil where nobody has one
 	column  *columnView
 	matched atomic.Uint64
@@ -70,6 +72,7 @@ func newMatcher(g *core, typ identifier.Type) *matcher {
 		typ = identifier.MD5
 	}
 	m.codec = storage.CodecOf(typ)
+	m.binary = len(m.codec.Encode(nil, make([]byte, 32))) == 16
 	if column, lookup := g.columns[typ], g.files.Lookups[typ]; column != nil && lookup != nil {
 		m.column, m.lookup = column, lookup
 	}
@@ -142,10 +145,39 @@ func (m *matcher) encode(b *keyBatch) {
 			value = b.sum
 		}
 		start := len(b.keys)
-		b.keys = m.codec.Encode(b.keys, value)
+		if m.binary {
+			b.keys = appendBinary(b.keys, value)
+		} else {
+			b.keys = m.codec.Encode(b.keys, value)
+		}
 		b.bounds = append(b.bounds, uint32(len(b.keys)))
 		b.hashes = append(b.hashes, storage.Hash(b.keys[start:]))
 	}
+}
+
+// appendBinary appends the 16 bytes of an MD5 or UUID in its normal form: what
+// Codec.Encode does for one value, for many.
+func appendBinary(dst, text []byte) []byte {
+	var raw [16]byte
+	var err error
+	switch len(text) {
+	case 32:
+		_, err = hex.Decode(raw[:], text)
+	case 36:
+		var digits [32]byte
+		copy(digits[:], text[:8])
+		copy(digits[8:], text[9:13])
+		copy(digits[12:], text[14:18])
+		copy(digits[16:], text[19:23])
+		copy(digits[20:], text[24:])
+		_, err = hex.Decode(raw[:], digits[:])
+	default:
+		err = hex.ErrLength
+	}
+	if err != nil { // it is in no normal form, and nobody has it
+		return dst
+	}
+	return append(dst, raw[:]...)
 }
 
 // match finds the owners of a batch of keys.
