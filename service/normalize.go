@@ -77,6 +77,9 @@ func readError(err error) error {
 	if errors.Is(err, errArchive) {
 		return throng.Errorf(throng.Invalid, "the file is a damaged or truncated archive")
 	}
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return throng.Errorf(throng.Invalid, "the body ended before the end of the file")
+	}
 	return err
 }
 

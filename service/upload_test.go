@@ -136,6 +136,8 @@ func TestUploadArchives(t *testing.T) {
 	if _, err := s.CreateUpload(t.Context(), s.caller, "ss_id", "", cut, nil); err == nil {
 		t.Error("an upload cut short was accepted")
 	}
+	_, err := s.CreateUpload(t.Context(), s.caller, "ss_id", "", io.MultiReader(strings.NewReader("p1\np2"), iotest.ErrReader(io.ErrUnexpectedEOF)), nil)
+	wantCode(t, err, throng.Invalid)
 	if after, _, _ := s.Uploads(t.Context(), s.caller, throng.Page{}); len(after) != len(before) {
 		t.Errorf("%d uploads after refusals, want %d", len(after), len(before))
 	}
