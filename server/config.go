@@ -52,8 +52,13 @@ type Config struct {
 // UsageError is a setting that cannot be used. The command exits with 2.
 type UsageError struct{ Setting, Message string }
 
-// Error names the setting.
-func (e *UsageError) Error() string { return fmt.Sprintf("--%s: %s", e.Setting, e.Message) }
+// Error names the setting, where it is about one.
+func (e *UsageError) Error() string {
+	if e.Setting == "" {
+		return e.Message
+	}
+	return fmt.Sprintf("--%s: %s", e.Setting, e.Message)
+}
 
 func usage(setting, format string, args ...any) error {
 	return &UsageError{Setting: setting, Message: fmt.Sprintf(format, args...)}

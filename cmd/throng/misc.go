@@ -3,7 +3,10 @@ package main
 import (
 	"fmt"
 	"runtime"
+	"strings"
 	"time"
+
+	"github.com/alecthomas/kong"
 
 	"throng/demo"
 	"throng/server"
@@ -67,7 +70,7 @@ func (c *generateCmd) Run(e *env) error {
 type benchCmd struct{}
 
 func (c *benchCmd) Run(*env) error {
-	return &server.UsageError{Setting: "bench", Message: "the benchmarks for users are not built yet; `go test -bench . ./engine/bitmap` runs the engine's"}
+	return &server.UsageError{Message: "the benchmarks for users are not built yet; `go test -bench . ./engine/bitmap` runs the engine's"}
 }
 
 type versionCmd struct{}
@@ -82,7 +85,16 @@ type helpCmd struct {
 }
 
 func (c *helpCmd) Run(e *env) error {
-	trace, err := e.parser.Parse(append(c.Command, "--help"))
-	_ = trace // --help prints and ends the parse
-	return err
+	node := e.parser.Model.Node
+	for _, word := range c.Command {
+		if node = childNamed(node, word); node == nil {
+			return &server.UsageError{Message: fmt.Sprintf("there is no command %q", strings.Join(c.Command, " "))}
+		}
+	}
+	// What is missing after the words is missing on purpose.
+	trace, err := kong.Trace(e.parser, c.Command)
+	if err != nil {
+		return fmt.Errorf("find command: %w", err)
+	}
+	return trace.PrintUsage(false)
 }

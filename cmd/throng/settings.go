@@ -19,8 +19,8 @@ import (
 // environment and in the configuration file, too.
 type settings struct {
 	Config                string `help:"File of settings, a line each, as in 'listen: 127.0.0.1:9090'. Default: throng.yaml, where it is there." env:"THRONG_CONFIG" placeholder:"FILE"`
-	Data                  string `help:"Folder that holds everything." default:"./throng-data" env:"THRONG_DATA" placeholder:"DIR"`
-	Listen                string `help:"Address of the API and the page." default:"127.0.0.1:8080" env:"THRONG_LISTEN" placeholder:"ADDR"`
+	Data                  string `help:"Folder that holds everything. Default: ./throng-data." default:"./throng-data" env:"THRONG_DATA" placeholder:"DIR"`
+	Listen                string `help:"Address of the API and the page. Default: 127.0.0.1:8080." default:"127.0.0.1:8080" env:"THRONG_LISTEN" placeholder:"ADDR"`
 	AdminListen           string `help:"Address of /metrics and profiles. Default: off." env:"THRONG_ADMIN_LISTEN" placeholder:"ADDR"`
 	Database              string `help:"A postgres:// URL. Default: SQLite in the data folder." env:"THRONG_DATABASE" placeholder:"URL"`
 	Blobs                 string `help:"Where files are kept. Default: a folder in the data folder." env:"THRONG_BLOBS" placeholder:"URL"`
@@ -29,7 +29,7 @@ type settings struct {
 	AllowPrivateCallbacks bool   `help:"Let callbacks go to private and loopback addresses." env:"THRONG_ALLOW_PRIVATE_CALLBACKS"`
 	PublicURL             string `name:"public-url" help:"Begins every URL given out. Default: the listen address." env:"THRONG_PUBLIC_URL" placeholder:"URL"`
 	MinimumSize           uint64 `help:"People below which no size is shown and no file is made." default:"0" env:"THRONG_MINIMUM_SIZE" placeholder:"N"`
-	KeepGenerations       int    `help:"How many of the newest generations are kept." default:"2" env:"THRONG_KEEP_GENERATIONS" placeholder:"N"`
+	KeepGenerations       int    `help:"How many of the newest generations are kept. Default: 2." default:"2" env:"THRONG_KEEP_GENERATIONS" placeholder:"N"`
 	SecretKey             string `help:"32 bytes in base64 that seal what must be read again. Default: made at the first start, in the data folder." env:"THRONG_SECRET_KEY" placeholder:"KEY"`
 }
 
