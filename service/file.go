@@ -74,18 +74,24 @@ func (s *Service) openFile(ctx context.Context, row sqldb.Audience, o sqldb.Outp
 		}
 		key = fmt.Sprintf("%s/%s-%s", d.Files, f, o.Type)
 		if err := s.makeFile(ctx, d.Files, key, identifier.Type(o.Type), f); err != nil {
-			return nil, fmt.Errorf("make file: %w", err)
+			return nil, deleted(err, o.AudienceID)
 		}
 	}
 	r, err := s.cfg.Blobs.Open(ctx, key)
-	if errors.Is(err, blob.ErrNotFound) { // deleted since the row was read
-		return nil, throng.Errorf(throng.NotFound, "audience %d does not exist", o.AudienceID)
-	}
 	if err != nil {
-		return nil, fmt.Errorf("open output: %w", err)
+		return nil, deleted(err, o.AudienceID)
 	}
 	file.ReadSeekCloser, file.Size, file.ModTime = r, r.Size(), r.ModTime()
 	return file, nil
+}
+
+// deleted tells a file that went with its audience since the row was read from
+// other trouble.
+func deleted(err error, id int64) error {
+	if errors.Is(err, blob.ErrNotFound) {
+		return throng.Errorf(throng.NotFound, "audience %d does not exist", id)
+	}
+	return fmt.Errorf("open output: %w", err)
 }
 
 // makeFile makes a csv or parquet file unless it is there. Who asks for the

@@ -43,7 +43,10 @@ func (s *Service) memberRows(ctx context.Context, g engine.Generation, a sqldb.A
 	return rows, uint64(*a.Size) - rows.Len(), nil
 }
 
-func rowsKey(prefix, generation string) string { return prefix + "/rows-" + generation }
+// rowsPrefix begins the names of kept sets of rows; a generation's id follows.
+const rowsPrefix = "rows-"
+
+func rowsKey(prefix, generation string) string { return prefix + "/" + rowsPrefix + generation }
 
 // rows reads the set kept under a prefix for a generation, or finds and keeps
 // it. A kept set that cannot be read is found anew.

@@ -23,8 +23,13 @@ type sorter struct {
 	runs   []*os.File
 }
 
-// minMemory lets any line in; the ends need as much again for short lines.
-const minMemory = 1 << 20
+const (
+	// minMemory lets any line in.
+	minMemory = 1 << 20
+	// perText is what a text needs beside its bytes: its end, and its slice
+	// while it is sorted.
+	perText = 4 + 24
+)
 
 func newSorter(memory int, dir string) *sorter {
 	return &sorter{memory: min(max(memory, minMemory), 1<<31), dir: dir}
@@ -32,7 +37,7 @@ func newSorter(memory int, dir string) *sorter {
 
 // add keeps a copy of a text.
 func (s *sorter) add(text []byte) error {
-	if len(s.arena)+len(text)+4*len(s.ends)+4 > s.memory && len(s.ends) > 0 {
+	if len(s.arena)+len(text)+perText*(len(s.ends)+1) > s.memory && len(s.ends) > 0 {
 		if err := s.spill(); err != nil {
 			return fmt.Errorf("sort upload: %w", err)
 		}

@@ -38,7 +38,18 @@ func (s *Service) Ready(ctx context.Context) error {
 func (s *Service) Sweep(ctx context.Context) error {
 	now := s.now()
 	_, err := s.db.SweepAnswers(ctx, now.Add(-answerLife))
-	return errors.Join(err, s.db.SweepSessions(ctx, now), s.SweepGenerations(ctx), s.sweepAudiences(ctx), s.sweepUploads(ctx))
+	err = errors.Join(err, s.db.SweepSessions(ctx, now), s.SweepGenerations(ctx))
+	all, listErr := s.cfg.Engine.Generations(ctx)
+	if listErr != nil {
+		return errors.Join(err, fmt.Errorf("list generations: %w", listErr))
+	}
+	return errors.Join(err, s.sweepAudiences(ctx, all), s.sweepUploads(ctx, all))
+}
+
+// stale tells whether a file is a kept set of rows of a generation that is gone.
+func stale(key string, all []engine.Info) bool {
+	_, id, ok := strings.Cut(key[strings.LastIndexByte(key, '/')+1:], rowsPrefix)
+	return ok && !slices.ContainsFunc(all, func(g engine.Info) bool { return g.ID == id })
 }
 
 // SweepGenerations removes the generations that are neither current, nor used
@@ -67,8 +78,9 @@ func (s *Service) SweepGenerations(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// sweepAudiences removes files of deleted audiences and of attempts that died.
-func (s *Service) sweepAudiences(ctx context.Context) error {
+// sweepAudiences removes files of deleted audiences, of attempts that died and
+// of generations that are gone.
+func (s *Service) sweepAudiences(ctx context.Context, all []engine.Info) error {
 	keep := map[int64]string{} // prefix of what stays; "" is nothing
 	for info, err := range s.cfg.Blobs.List(ctx, "audiences/") {
 		if err != nil {
@@ -86,7 +98,7 @@ func (s *Service) sweepAudiences(ctx context.Context) error {
 			}
 			keep[id] = prefix
 		}
-		if prefix != "" && strings.HasPrefix(info.Key, prefix) {
+		if prefix != "" && strings.HasPrefix(info.Key, prefix) && !stale(info.Key, all) {
 			continue
 		}
 		if err := s.cfg.Blobs.Delete(ctx, info.Key); err != nil {
@@ -119,14 +131,19 @@ func (s *Service) filesOf(ctx context.Context, id int64) (string, error) {
 }
 
 // sweepUploads removes old files of uploads that were never finished.
-func (s *Service) sweepUploads(ctx context.Context) error {
+func (s *Service) sweepUploads(ctx context.Context, all []engine.Info) error {
 	old := s.now().Add(-orphanAge)
 	var candidates []string
 	for info, err := range s.cfg.Blobs.List(ctx, "uploads/") {
 		if err != nil {
 			return err
 		}
-		if info.ModTime.Before(old) {
+		switch {
+		case stale(info.Key, all):
+			if err := s.cfg.Blobs.Delete(ctx, info.Key); err != nil {
+				return err
+			}
+		case info.ModTime.Before(old):
 			candidates = append(candidates, info.Key)
 		}
 	}

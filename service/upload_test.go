@@ -298,6 +298,37 @@ func TestUploadSortedInFiles(t *testing.T) {
 	s.noOrphans(1)
 }
 
+// Rows kept for a generation go with it, and are found anew where needed.
+func TestSweepRows(t *testing.T) {
+	s := start(t)
+	u := must(s.CreateUpload(t.Context(), s.caller, "ss_id", "", strings.NewReader("p1\n"), nil))
+	use := fmt.Sprintf(`[{"operation":"OR","upload":{"keys":[%q],"type":"ss_id"}}]`, u.Key)
+	a := s.build(s.caller, use)
+	rows := func() (n int) {
+		for info := range s.blobs.List(t.Context(), "") {
+			if strings.Contains(info.Key, rowsPrefix) {
+				n++
+			}
+		}
+		return n
+	}
+	if got := rows(); got != 2 {
+		t.Fatalf("%d sets of rows, want 2: the upload's and the audience's", got)
+	}
+	for range 2 {
+		s.load(people())
+	}
+	if err := s.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := rows(); got != 0 {
+		t.Errorf("%d sets of rows are left of a generation that is gone, want 0", got)
+	}
+	if got := s.members(s.build(s.caller, fmt.Sprintf(`[{"operation":"OR","audience":{"ids":[%d]}}]`, a.ID)).ID); got != "p1" {
+		t.Errorf("members = %q, want p1", got)
+	}
+}
+
 func TestSweepUploads(t *testing.T) {
 	s := start(t)
 	kept := must(s.CreateUpload(t.Context(), s.caller, "ss_id", "", strings.NewReader("p1\n"), nil))
