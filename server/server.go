@@ -84,6 +84,13 @@ func Open(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if s.db, err = sqldb.Open(ctx, sqldb.Config{URL: database}); err != nil {
 		return nil, err
 	}
+	stands, err := s.db.InitMeta(ctx, "secret_key", key.ID())
+	if err != nil {
+		return nil, err
+	}
+	if stands != key.ID() {
+		return nil, usage("secret-key", "the database was sealed with another key; give that one")
+	}
 	if s.engine, err = bitmap.Open(s.path("index"), bitmap.Config{}); err != nil {
 		return nil, err
 	}
