@@ -1,0 +1,274 @@
+package api
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"throng"
+	"throng/service"
+)
+
+func TestStatus(t *testing.T) {
+	for code, want := range map[throng.Code]int{
+		throng.Invalid: 400, throng.Unauthorized: 401, throng.Forbidden: 403, throng.CreditsExhausted: 403, throng.NotFound: 404,
+		throng.MethodNotAllowed: 405, throng.Conflict: 409, throng.TooLarge: 413, throng.Unsupported: 415, throng.RateLimited: 429,
+		throng.Internal: 500, throng.NotBuilt: 501, throng.Unavailable: 503, "unheard of": 500,
+	} {
+		if got := Status(code); got != want {
+			t.Errorf("Status(%s) = %d, want %d", code, got, want)
+		}
+	}
+}
+
+func TestErrorHeader(t *testing.T) {
+	unavailable := throng.Errorf(throng.Unavailable, "not yet")
+	unavailable.RetryAfter = 1500 * time.Millisecond
+	tests := []struct {
+		name          string
+		err           error
+		status        int
+		header, value string
+		logged        bool
+	}{
+		{"unauthorized", throng.Errorf(throng.Unauthorized, "who"), 401, "WWW-Authenticate", "Bearer", false},
+		{"retry", unavailable, 503, "Retry-After", "2", false},
+		{"no retry", throng.Errorf(throng.Unavailable, "not yet"), 503, "Retry-After", "", false},
+		{"internal", errors.New("disk full"), 500, "WWW-Authenticate", "", true},
+	}
+	for _, test := range tests {
+		var logged bytes.Buffer
+		w := httptest.NewRecorder()
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+		got := ErrorHeader(slog.New(slog.NewTextHandler(&logged, nil)), w, r, test.err)
+		if got != test.status || w.Header().Get(test.header) != test.value || (logged.Len() > 0) != test.logged {
+			t.Errorf("ErrorHeader(%s) = %d, %s %q, logged %q; want %d, %q, logged: %v",
+				test.name, got, test.header, w.Header().Get(test.header), &logged, test.status, test.value, test.logged)
+		}
+	}
+}
+
+func TestErrorHeaderOfClientThatLeft(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var logged bytes.Buffer
+	r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/", nil)
+	ErrorHeader(slog.New(slog.NewTextHandler(&logged, nil)), httptest.NewRecorder(), r, context.Canceled)
+	if logged.Len() > 0 {
+		t.Errorf("ErrorHeader() of a client that left logged %q", &logged)
+	}
+}
+
+func TestBearer(t *testing.T) {
+	for header, want := range map[string]string{
+		"Bearer abc": "abc", "bearer  abc ": "abc", "BEARER abc": "abc", "Basic abc": "", "Bearer": "", "": "", "abc": "",
+	} {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+		r.Header.Set("Authorization", header)
+		if got := Bearer(r); got != want {
+			t.Errorf("Bearer(%q) = %q, want %q", header, got, want)
+		}
+	}
+}
+
+func TestReadJSON(t *testing.T) {
+	const json = "application/json"
+	tests := []struct {
+		name, contentType, encoding, body string
+		code                              throng.Code // "" for success
+	}{
+		{"an object", json, "", `{"a":1}`, ""},
+		{"no type", "", "", `{}`, ""},
+		{"charset", "application/json; charset=UTF-8", "", `{}`, ""},
+		{"suffix", "application/vnd.example+json", "", `{}`, ""},
+		{"identity", json, "identity", `{}`, ""},
+		{"spaces around", json, "", " {} \n", ""},
+		{"a form", "application/x-www-form-urlencoded", "", `{}`, throng.Unsupported},
+		{"other charset", "application/json; charset=latin1", "", `{}`, throng.Unsupported},
+		{"bad type", "application/json; charset", "", `{}`, throng.Unsupported},
+		{"encoded", json, "gzip", `{}`, throng.Unsupported},
+		{"no JSON", json, "", `{"a":`, throng.Invalid},
+		{"more than one value", json, "", `{}{}`, throng.Invalid},
+		{"not UTF-8", json, "", "\"\xff\"", throng.Invalid},
+		{"at the limit", json, "", `"` + strings.Repeat("x", throng.MaxBody-2) + `"`, ""},
+		{"beyond it", json, "", `"` + strings.Repeat("x", throng.MaxBody-1) + `"`, throng.TooLarge},
+	}
+	for _, test := range tests {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", strings.NewReader(test.body))
+		r.Header.Set("Content-Type", test.contentType)
+		r.Header.Set("Content-Encoding", test.encoding)
+		body, err := ReadJSON(httptest.NewRecorder(), r)
+		switch {
+		case test.code == "" && (err != nil || string(body) != test.body):
+			t.Errorf("ReadJSON(%s) = %.20q, %v, want the body", test.name, body, err)
+		case test.code != "" && (err == nil || throng.CodeOf(err) != test.code):
+			t.Errorf("ReadJSON(%s) = %v, want %s", test.name, err, test.code)
+		}
+	}
+}
+
+func TestReadJSONOfNothing(t *testing.T) {
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", http.NoBody)
+	r.Header.Set("Content-Type", "text/plain") // of nothing it does not matter
+	if body, err := ReadJSON(httptest.NewRecorder(), r); body != nil || err != nil {
+		t.Errorf("ReadJSON() of nothing = %q, %v, want nil, nil", body, err)
+	}
+}
+
+func TestIdentify(t *testing.T) {
+	var inside string
+	h := Identify(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { inside = RequestID(r.Context()) }))
+	seen := map[string]bool{}
+	for range 3 {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil))
+		got := w.Header().Get("X-Request-Id")
+		if len(got) != 16 || got != inside || seen[got] {
+			t.Errorf("X-Request-Id = %q, inside %q, seen before: %v; want one new id of 16 digits", got, inside, seen[got])
+		}
+		seen[got] = true
+	}
+	if got := RequestID(t.Context()); got != "" {
+		t.Errorf("RequestID(no request) = %q, want none", got)
+	}
+}
+
+func TestRecover(t *testing.T) {
+	var logged bytes.Buffer
+	fail := func(w http.ResponseWriter, _ *http.Request, err error) { w.WriteHeader(Status(throng.CodeOf(err))) }
+	h := Recover(slog.New(slog.NewTextHandler(&logged, nil)), fail)(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		panic("somebody's secret")
+	}))
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil))
+	if w.Code != http.StatusInternalServerError {
+		t.Errorf("status after a panic = %d, want 500", w.Code)
+	}
+	if text := logged.String(); strings.Contains(text, "secret") || !strings.Contains(text, "handler panicked") {
+		t.Errorf("log after a panic = %q, want the fact without the text", text)
+	}
+}
+
+func TestRecoverLetsAbortThrough(t *testing.T) {
+	h := Recover(slog.New(slog.DiscardHandler), nil)(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		panic(http.ErrAbortHandler)
+	}))
+	defer func() {
+		if got := recover(); got != http.ErrAbortHandler { //nolint:errorlint // the very value
+			t.Errorf("recovered %v, want ErrAbortHandler", got)
+		}
+	}()
+	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil))
+}
+
+func TestTakesGzip(t *testing.T) {
+	for header, want := range map[string]bool{
+		"": false, "gzip": true, "GZIP": true, "br, gzip": true, "gzip;q=0.5": true, "gzip; q=0.001": true, "gzip;q=1": true,
+		"gzip;q=0": false, "gzip; q=0.000": false, "identity": false, "br;q=1, gzip;q=0": false, "x-gzip": false, "*": false,
+	} {
+		if got := takesGzip(header); got != want {
+			t.Errorf("takesGzip(%q) = %v, want %v", header, got, want)
+		}
+	}
+}
+
+const text = "one\ntwo\nthree\n"
+
+func textFile(contentType string) *service.File {
+	return &service.File{
+		ReadSeekCloser: nopSeekCloser{strings.NewReader(text)}, Name: "a.txt", ContentType: contentType, Tag: "tag", Size: int64(len(text)),
+	}
+}
+
+type nopSeekCloser struct{ io.ReadSeeker }
+
+func (nopSeekCloser) Close() error { return nil }
+
+func TestServeFile(t *testing.T) {
+	const plain, binary = "text/plain; charset=utf-8", "application/vnd.apache.parquet"
+	tests := []struct {
+		name, contentType string
+		header            [2]string
+		extra             [2]string
+		status            int
+		tag, encoding     string
+		body              string
+	}{
+		{"plain", plain, [2]string{}, [2]string{}, 200, `"tag"`, "", text},
+		{"gzip", plain, [2]string{"Accept-Encoding", "gzip"}, [2]string{}, 200, `"tag-gzip"`, "gzip", text},
+		{"binary is not packed", binary, [2]string{"Accept-Encoding", "gzip"}, [2]string{}, 200, `"tag"`, "", text},
+		{"range", plain, [2]string{"Range", "bytes=4-6"}, [2]string{"Accept-Encoding", "gzip"}, 206, `"tag"`, "", "two"},
+		{"range behind the end", plain, [2]string{"Range", "bytes=400-"}, [2]string{}, 416, "", "", ""},
+		{"has it", plain, [2]string{"If-None-Match", `"other", W/"tag"`}, [2]string{}, 304, `"tag"`, "", ""},
+		{"has it packed", plain, [2]string{"If-None-Match", `"tag-gzip"`}, [2]string{"Accept-Encoding", "gzip"}, 304, `"tag-gzip"`, "", ""},
+		{"has it plain, wants it packed", plain, [2]string{"If-None-Match", `"tag"`}, [2]string{"Accept-Encoding", "gzip"}, 200, `"tag-gzip"`, "gzip", text},
+		{"has any", plain, [2]string{"If-None-Match", `*`}, [2]string{"Accept-Encoding", "gzip"}, 304, `"tag-gzip"`, "", ""},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+			for _, h := range [][2]string{test.header, test.extra} {
+				if h[0] != "" {
+					r.Header.Set(h[0], h[1])
+				}
+			}
+			w := httptest.NewRecorder()
+			ServeFile(slog.New(slog.DiscardHandler), w, r, textFile(test.contentType))
+			if w.Code != test.status || w.Header().Get("ETag") != test.tag || w.Header().Get("Content-Encoding") != test.encoding {
+				t.Errorf("ServeFile() = %d, tag %s, encoding %q; want %d, %s, %q",
+					w.Code, w.Header().Get("ETag"), w.Header().Get("Content-Encoding"), test.status, test.tag, test.encoding)
+			}
+			if got := w.Header().Get("Vary"); got != "Accept-Encoding" {
+				t.Errorf("Vary = %q, want Accept-Encoding", got)
+			}
+			if got := unpacked(t, w); test.status != 416 && got != test.body {
+				t.Errorf("body = %q, want %q", got, test.body)
+			}
+		})
+	}
+}
+
+func unpacked(t *testing.T, w *httptest.ResponseRecorder) string {
+	t.Helper()
+	if w.Header().Get("Content-Encoding") != "gzip" {
+		return w.Body.String()
+	}
+	zr, err := gzip.NewReader(w.Body)
+	if err != nil {
+		t.Fatalf("unpack body: %v", err)
+	}
+	b, err := io.ReadAll(zr)
+	if err != nil {
+		t.Fatalf("unpack body: %v", err)
+	}
+	return string(b)
+}
+
+// TestServeFileBreaksOff makes sure that a file that cannot be read to its end
+// does not look whole.
+func TestServeFileBreaksOff(t *testing.T) {
+	f := textFile("text/plain")
+	f.ReadSeekCloser = nopSeekCloser{brokenFile{}}
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+	r.Header.Set("Accept-Encoding", "gzip")
+	defer func() {
+		if got := recover(); got != http.ErrAbortHandler { //nolint:errorlint // the very value
+			t.Errorf("recovered %v, want ErrAbortHandler", got)
+		}
+	}()
+	ServeFile(slog.New(slog.DiscardHandler), httptest.NewRecorder(), r, f)
+	t.Error("ServeFile() of a broken file came to an end")
+}
+
+type brokenFile struct{}
+
+func (brokenFile) Read([]byte) (int, error)       { return 0, errors.New("no such block") }
+func (brokenFile) Seek(int64, int) (int64, error) { return 0, nil }
