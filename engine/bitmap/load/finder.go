@@ -76,6 +76,9 @@ func (f *finder) find(key []byte) (uint32, who, error) {
 	if f.who != unknown && bytes.Equal(key, f.last) {
 		return f.row, f.who, nil
 	}
+	if row, ok, err := f.next(key); ok || err != nil {
+		return row, aRow, err
+	}
 	hash := storage.Hash(key)
 	row, ok, err := f.among(f.k.keys, f.k.keyLookup, key, hash, true)
 	w := aRow
@@ -89,6 +92,33 @@ func (f *finder) find(key []byte) (uint32, who, error) {
 	f.last = append(f.last[:0], key...)
 	f.row, f.who = row, w
 	return row, w, nil
+}
+
+// ahead is how many rows behind the last one are tried before the lookup.
+const ahead = 4
+
+// next tries the rows behind the last one: most tables come in the order of
+// people, and these keys are at hand.
+func (f *finder) next(key []byte) (uint32, bool, error) {
+	if f.who != aRow {
+		return 0, false, nil
+	}
+	for r := uint64(f.row) + 1; r <= uint64(f.row)+ahead && r < uint64(f.k.keys.Rows()); r++ {
+		if b := int(r / storage.BlockRows); b != f.block {
+			cb, err := f.k.keys.Block(b)
+			if err != nil {
+				return 0, false, err
+			}
+			f.cb, f.block = cb, b
+		}
+		from, _ := f.cb.Range(int(r % storage.BlockRows))
+		if bytes.Equal(f.cb.Value(from), key) {
+			f.last = append(f.last[:0], key...)
+			f.row = uint32(r)
+			return f.row, true, nil
+		}
+	}
+	return 0, false, nil
 }
 
 func (f *finder) among(c *storage.Column, l *storage.Lookup, key []byte, hash uint64, cached bool) (row uint32, found bool, err error) {
