@@ -62,18 +62,22 @@ func (g *core) run(ctx context.Context, p *plan, blocks []rowBlock) error {
 	sum := plan{steps: make([]step, len(p.steps))}
 	work := func(ctx context.Context) error {
 		w := g.engine.pool.Get().(*worker)
+		w.reset(g, p)
+		if err := g.guard(func() error {
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= chunks {
+					return nil
+				}
+				if err := w.chunk(ctx, i*chunk, chunk, blocks); err != nil {
+					return err
+				}
+			}
+		}); err != nil {
+			return err // and w, whose state is not known, is lost
+		}
 		defer g.engine.pool.Put(w)
 		defer w.release()
-		w.reset(g, p)
-		for {
-			i := int(next.Add(1)) - 1
-			if i >= chunks {
-				break
-			}
-			if err := w.chunk(ctx, i*chunk, chunk, blocks); err != nil {
-				return err
-			}
-		}
 		mu.Lock()
 		defer mu.Unlock()
 		sum.include.size += w.include

@@ -31,7 +31,7 @@ func (g *generation) Match(ctx context.Context, typ identifier.Type, seq iter.Se
 	for range m.workers {
 		group.Go(func() error {
 			for b := range full {
-				if err := m.match(gctx, b); err != nil {
+				if err := g.guard(func() error { return m.match(gctx, b) }); err != nil {
 					return err
 				}
 				b.reset()

@@ -44,7 +44,7 @@ func (g *generation) Stream(ctx context.Context, rows query.RowSet, types []iden
 		}
 		list := b.each(scratch)
 		for _, s := range streams {
-			if err := s.block(i, list, member); err != nil {
+			if err := g.guard(func() error { return s.block(i, list, member) }); err != nil {
 				return err
 			}
 		}
