@@ -348,3 +348,19 @@ func TestNoPeople(t *testing.T) {
 		t.Errorf("generation has %d parts and %d terms, want none", g.Manifest.Parts, g.Dict.Terms())
 	}
 }
+
+// TestGiantWord loads a text whose one word is longer than a term can be.
+func TestGiantWord(t *testing.T) {
+	index := t.TempDir()
+	dir := writeTables(t, map[string]string{
+		"people.csv": "person\np1\n",
+		"bios.csv":   "person,network,text\np1,twitter,small " + strings.Repeat("x", storage.MaxTerm+1) + "\n",
+	})
+	if _, err := Load(t.Context(), index, dir, engine.LoadOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	g := openCurrent(t, index)
+	if _, n := g.Dict.Range(query.BioTwitter); n != 1 {
+		t.Errorf("bios have %d terms, want the small one", n)
+	}
+}

@@ -41,11 +41,10 @@ type peopleBatch struct {
 }
 
 type people struct {
-	l       *loader
-	log     *blobs
-	hashes  *store
-	sorted  *blobs
-	writers []*writer
+	l      *loader
+	log    *blobs
+	hashes *store
+	sorted *blobs
 
 	mu      sync.Mutex
 	batches []*peopleBatch

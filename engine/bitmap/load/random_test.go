@@ -211,12 +211,12 @@ func TestKill(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		cmd := exec.Command(os.Args[0], "-test.run=^TestKill$")
+		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestKill$")
 		cmd.Env = append(os.Environ(), "THRONG_TEST_LOAD_INDEX="+index, "THRONG_TEST_LOAD_DIR="+dir)
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		timer := time.AfterFunc(time.Duration(rng.Int64N(int64(whole)*3/2)), func() { cmd.Process.Kill() }) //nolint:errcheck // it may be over
+		timer := time.AfterFunc(time.Duration(rng.Int64N(int64(whole)*3/2)), func() { cmd.Process.Kill() })
 		err = cmd.Wait()
 		timer.Stop()
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"throng/dataset"
 	"throng/engine"
+	"throng/engine/bitmap/storage"
 	"throng/internal/words"
 	"throng/query"
 	"throng/reference"
@@ -298,7 +299,8 @@ func (w *rowWorker) text(b *dataset.Batch, i int, row uint32, f query.Field, tex
 	}
 	w.stream = w.cutter.Stream(w.stream[:0], text)
 	words.StreamTerms(w.stream, func(term []byte) {
-		if err == nil {
+		// A "word" of a megabyte is one that nobody looks for.
+		if err == nil && len(term) <= storage.MaxTerm {
 			_, err = w.pair(row, f, term)
 		}
 	})
@@ -335,7 +337,7 @@ func (l *loader) readPlaces(ctx context.Context) error {
 				return err
 			}
 			p := located{reference.Place{
-				Kind: reference.Kind(r.Kind), ID: string(r.ID), Name: string(r.Name),
+				Kind: r.Kind, ID: string(r.ID), Name: string(r.Name),
 				Region: string(r.Region), Country: string(r.Country), DMA: string(r.DMA),
 			}, at}
 			mu.Lock()

@@ -56,7 +56,7 @@ func OpenAccounts(path string) (*Accounts, error) {
 	}
 	a := &Accounts{file: f, byID: map[query.Field][2]int{}, byName: map[query.Field][2]int{}}
 	if err := a.open(); err != nil {
-		f.Close() //nolint:errcheck // the first error is the one to tell
+		f.Close()
 		return nil, err
 	}
 	return a, nil

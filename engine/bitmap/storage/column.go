@@ -51,7 +51,7 @@ func OpenColumn(path string) (*Column, error) {
 	}
 	c := &Column{file: f}
 	if err := c.open(); err != nil {
-		f.Close() //nolint:errcheck // the first error is the one to tell
+		f.Close()
 		return nil, err
 	}
 	return c, nil

@@ -41,7 +41,7 @@ func OpenDict(path string) (*Dict, error) {
 	}
 	d := &Dict{file: f, first: map[query.Field]int{}}
 	if err := d.open(); err != nil {
-		f.Close() //nolint:errcheck // the first error is the one to tell
+		f.Close()
 		return nil, err
 	}
 	return d, nil

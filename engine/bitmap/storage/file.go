@@ -79,7 +79,7 @@ func openFile(path string, kind uint32) (*file, error) {
 		return nil, err
 	}
 	if err := f.readFooter(kind); err != nil {
-		f.Close() //nolint:errcheck // the first error is the one to tell
+		f.Close()
 		return nil, err
 	}
 	return f, nil
@@ -123,7 +123,7 @@ func (f *file) mmap() error {
 	if err != nil {
 		return fmt.Errorf("open index file: %w", err)
 	}
-	defer h.Close() //nolint:errcheck // only read
+	defer h.Close()
 	info, err := h.Stat()
 	if err != nil {
 		return fmt.Errorf("open index file: %w", err)
@@ -177,14 +177,6 @@ func (f *file) check(off, n uint64) error {
 		f.seen[c>>6].Or(1 << (c & 63))
 	}
 	return nil
-}
-
-// verify checks the whole payload again, whatever was verified before.
-func (f *file) verify() error {
-	for i := range f.seen {
-		f.seen[i].Store(0)
-	}
-	return f.check(0, uint64(len(f.payload)))
 }
 
 // view reads b as numbers, without copying. b must be aligned, which holds for

@@ -204,7 +204,7 @@ func verifyFile(dir string, want FileSum, buf []byte, read func(int)) error {
 	if err != nil {
 		return missing(path, err)
 	}
-	defer f.Close() //nolint:errcheck // only read
+	defer f.Close()
 	var sum uint32
 	var size int64
 	for {

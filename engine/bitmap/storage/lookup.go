@@ -41,7 +41,7 @@ func OpenLookup(path string) (*Lookup, error) {
 	}
 	l := &Lookup{file: f}
 	if err := l.open(); err != nil {
-		f.Close() //nolint:errcheck // the first error is the one to tell
+		f.Close()
 		return nil, err
 	}
 	return l, nil

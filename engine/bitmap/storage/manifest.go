@@ -37,14 +37,13 @@ func ColumnName(t identifier.Type) string {
 // LookupName is the file of the lookup of a type; "" for the types that have
 // none, since they are looked up by their MD5.
 func LookupName(t identifier.Type) string {
-	switch t {
-	case identifier.SSID:
+	if t == identifier.SSID {
 		return KeyLookupName
-	case identifier.EmailRaw:
-		return ""
-	default:
-		return "id-" + string(t) + ".idx"
 	}
+	if t == identifier.EmailRaw {
+		return ""
+	}
+	return "id-" + string(t) + ".idx"
 }
 
 // TextName is the file of the token streams of a text field.

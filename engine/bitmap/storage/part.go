@@ -52,7 +52,7 @@ func OpenPart(path string) (*Part, error) {
 	}
 	p := &Part{file: f}
 	if err := p.open(); err != nil {
-		f.Close() //nolint:errcheck // the first error is the one to tell
+		f.Close()
 		return nil, err
 	}
 	p.directory = sync.OnceValue(p.checkDirectory)

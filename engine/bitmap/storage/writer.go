@@ -112,7 +112,7 @@ func (w *fileWriter) finish(name string, meta []byte) (FileSum, error) {
 // abort closes the file, which is left to whoever removes the folder.
 func (w *fileWriter) abort() {
 	if w.file != nil {
-		w.file.Close() //nolint:errcheck // it is thrown away
+		w.file.Close()
 		w.file = nil
 	}
 }
