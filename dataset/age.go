@@ -46,8 +46,12 @@ func (p *PersonRow) age(b *Batch, row, year int) (a ages, ok bool) {
 		known := true
 		switch c.col {
 		case colAge:
-			n, whole := parseWhole(cell)
-			a, ok = ages{n, n}, whole && n <= oldest
+			// Of 17.5 the years are 17: nobody below 18 is loaded for a
+			// fraction.
+			years, fraction, _ := bytes.Cut(cell, []byte{'.'})
+			n, whole := parseWhole(years)
+			_, decimal := digits(fraction)
+			a, ok = ages{n, n}, whole && decimal && n <= oldest
 		case colBirthYear:
 			n, whole := parseWhole(cell)
 			// The birthday may be still to come.

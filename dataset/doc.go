@@ -19,9 +19,8 @@
 //
 // # NDJSON
 //
-// One object a line. Strings are taken as they are, numbers as written, true
-// and false as these words; null is absent. An array or an object is a
-// malformed cell. Of two values for one key the last counts. Keys that are no
+// One object a line. Strings are taken as they are, numbers as written; null is
+// absent. Everything else, true and false as well, is a malformed cell. Of two values for one key the last counts. Keys that are no
 // columns are ignored, and named.
 //
 // # Parquet

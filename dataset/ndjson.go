@@ -155,8 +155,8 @@ func (s *jsonScanner) take(c byte) bool {
 	return false
 }
 
-// value reads any value. null is the empty span, an array or an object the
-// malformed one.
+// value reads any value. null is the empty span; what is no string and no
+// number is the malformed one.
 func (s *jsonScanner) value(depth int) (cell span, reason string) {
 	if s.pos >= len(s.data) || depth > maxDepth {
 		return span{}, MalformedJSON
@@ -170,12 +170,11 @@ func (s *jsonScanner) value(depth int) (cell span, reason string) {
 	case '{':
 		return malformedSpan(), s.nested('}', depth)
 	case 't':
-		return s.word("true")
+		return malformedSpan(), s.word("true")
 	case 'f':
-		return s.word("false")
+		return malformedSpan(), s.word("false")
 	case 'n':
-		_, reason := s.word("null")
-		return span{}, reason
+		return span{}, s.word("null")
 	default:
 		if !s.number() {
 			return span{}, MalformedJSON
@@ -217,13 +216,12 @@ func (s *jsonScanner) nested(closing byte, depth int) (reason string) {
 	}
 }
 
-func (s *jsonScanner) word(w string) (cell span, reason string) {
-	start := s.pos
-	if !bytes.HasPrefix(s.data[start:], []byte(w)) {
-		return span{}, MalformedJSON
+func (s *jsonScanner) word(w string) (reason string) {
+	if !bytes.HasPrefix(s.data[s.pos:], []byte(w)) {
+		return MalformedJSON
 	}
 	s.pos += len(w)
-	return span{uint32(start), uint32(s.pos)}, ""
+	return ""
 }
 
 // number reads past a number and reports whether it is one.

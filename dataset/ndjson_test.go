@@ -18,7 +18,7 @@ func TestReadNDJSON(t *testing.T) {
 		{"\t{\"person\":\"a\"}\r", "a|-|-"},
 		{`{}`, "-|-|-"},
 		{`{"person":12.50,"network":-0,"account":1e+3}`, "12.50|-0|1e+3"},
-		{`{"person":true,"network":false,"account":null}`, "true|false|-"},
+		{`{"person":true,"network":false,"account":null}`, "!|!|-"},
 		{`{"person":"","network":[1,"]",{"a":[]}],"account":{"x":{"y":"}"}}}`, "-|!|!"},
 		{`{"x":[],"y":{},"z":[[1,2],{"a":1,"b":null}],"person":"a"}`, "a|-|-"},
 		{`{"person":"a","person":"b"}`, "b|-|-"},
