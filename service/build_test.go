@@ -17,6 +17,7 @@ import (
 	"throng/blob"
 	"throng/identifier"
 	"throng/sqldb"
+	"throng/webhook"
 )
 
 const everyone = `[{"operation":"OR","location":{"cities":[{"id":"c1"},{"id":"c2"}]}},{"operation":"OR","youtube_channels":{"accounts":[{"id":"UC1"}]}}]`
@@ -638,6 +639,81 @@ func TestCount(t *testing.T) {
 	wantCode(t, err, throng.Invalid, "parameters[1].upload.keys[0]")
 	_, err = s.Count(t.Context(), "nobody", d)
 	wantCode(t, err, throng.NotFound)
+}
+
+// What was accepted on one generation may not be there when the build begins.
+func TestDatasetChanges(t *testing.T) {
+	s := open(t)
+	s.load(people())
+	one := int64(1)
+	c := s.add("c", CallerSettings{Builds: &one})
+	a := s.create(c, definition(`[{"operation":"OR","affinities":{"affinities":[{"id":"a1"}]}}]`))
+	s.load(map[string]string{"people.csv": "person\nq1\n"})
+	s.run()
+	got := s.wait(c, a.ID)
+	if got.Status != throng.Failed || got.Failure == nil || got.Failure.Code != string(throng.Invalid) || got.Failure.Retry ||
+		!strings.Contains(got.Failure.Message, "parameters[0].affinities.affinities[0].id") {
+		t.Errorf("audience = %s, failure %+v, want it to name the affinity that is gone", got.Status, got.Failure)
+	}
+	if left, _ := s.Credits(t.Context(), c); left.Builds != 1 {
+		t.Errorf("builds left = %d, want 1", left.Builds)
+	}
+}
+
+func TestUploadIsMatchedAnew(t *testing.T) {
+	s := start(t)
+	u := must(s.CreateUpload(t.Context(), s.caller, "email_raw", "", strings.NewReader("bob@example.com\n"), nil))
+	use := fmt.Sprintf(`[{"operation":"OR","upload":{"keys":[%q],"type":"email_raw"}}]`, u.Key)
+	if got := s.members(s.build(s.caller, use).ID); got != "p2" {
+		t.Errorf("members = %q, want p2", got)
+	}
+	tables := people()
+	tables["identifiers.csv"] = strings.Replace(tables["identifiers.csv"], "p2,email_raw,bob", "p8,email_raw,BOB", 1)
+	s.load(tables)
+	if got := s.members(s.build(s.caller, use).ID); got != "p8" {
+		t.Errorf("members on the next generation = %q, want p8", got)
+	}
+}
+
+func TestCallbackRefused(t *testing.T) {
+	r := receive(t)
+	s := start(t, func(c *Config) {
+		c.Sender = webhook.NewSender(webhook.Config{})
+		c.AllowPrivateCallbacks = false
+	})
+	d := definition(everyone)
+	d.CallbackURL = r.URL
+	a := s.wait(s.caller, s.create(s.caller, d).ID)
+	if a.Status != throng.Done {
+		t.Errorf("status = %s, want done all the same", a.Status)
+	}
+	var list []Callback
+	waitFor(t, func() bool {
+		list, _, _ = s.Callbacks(t.Context(), s.caller, CallbackFilter{Status: "refused"})
+		return len(list) == 1
+	})
+	if len(list[0].Attempts) != 1 || list[0].Attempts[0].Error == "" || r.count() != 0 {
+		t.Errorf("callback = %+v after %d calls, want one refused attempt and no call", list[0], r.count())
+	}
+}
+
+// A callback that is not delivered yet outlives the server that made it.
+func TestCallbackAfterRestart(t *testing.T) {
+	r := receive(t, 503)
+	s := start(t)
+	d := definition(everyone)
+	d.CallbackURL = r.URL
+	s.create(s.caller, d)
+	waitFor(t, func() bool { return r.count() == 1 })
+	if err := s.jobs.Stop(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	two := s.again()
+	two.run()
+	waitFor(t, func() bool {
+		list, _, _ := two.Callbacks(t.Context(), two.caller, CallbackFilter{Status: "delivered"})
+		return len(list) == 1 && r.count() == 2
+	})
 }
 
 // waitFor waits for a state that another goroutine brings about.
