@@ -17,11 +17,11 @@ import (
 	"throng/reference"
 )
 
-// catalog is what a generation knows by name. It is immutable but for the
-// search indexes, which are built when they are first asked for.
+// catalog is what a generation knows by name. It is immutable but for places
+// and search indexes, which are built when they are first asked for.
 type catalog struct {
 	core   *core
-	places *reference.Table
+	places func() *reference.Table
 	tree   *engine.Taxonomy
 	names  map[query.Field]func() *nameIndex
 }
@@ -35,18 +35,9 @@ func (g *generation) Catalog() engine.Catalog {
 }
 
 func (g *core) buildCatalog() (*catalog, error) {
-	c := &catalog{core: g, places: reference.BuiltIn(), names: map[query.Field]func() *nameIndex{}}
+	c := &catalog{core: g, names: map[query.Field]func() *nameIndex{}}
 	stored := g.files.Catalog
-	if !stored.BuiltInPlaces {
-		list := make([]reference.Place, len(stored.Places))
-		for i, p := range stored.Places {
-			list[i] = reference.Place{
-				Kind: reference.Kind(p.Kind), ID: p.ID, Name: p.Name,
-				Region: p.Region, Country: p.Country, DMA: p.DMA,
-			}
-		}
-		c.places, _ = reference.New(list) // problems were reported by the load
-	}
+	c.places = sync.OnceValue(func() *reference.Table { return places(stored) })
 	var err error
 	if c.tree, err = g.taxonomy(stored.Affinities); err != nil {
 		return nil, err
@@ -55,6 +46,22 @@ func (g *core) buildCatalog() (*catalog, error) {
 		c.names[f] = sync.OnceValue(func() *nameIndex { return newNameIndex(g.files.Dict, f) })
 	}
 	return c, nil
+}
+
+// places is the dataset's own table, or the built-in one.
+func places(stored *storage.Catalog) *reference.Table {
+	if stored.BuiltInPlaces {
+		return reference.BuiltIn()
+	}
+	list := make([]reference.Place, len(stored.Places))
+	for i, p := range stored.Places {
+		list[i] = reference.Place{
+			Kind: reference.Kind(p.Kind), ID: p.ID, Name: p.Name,
+			Region: p.Region, Country: p.Country, DMA: p.DMA,
+		}
+	}
+	table, _ := reference.New(list) // problems were reported by the load
+	return table
 }
 
 // taxonomy builds the tree below the seven roots.
@@ -90,7 +97,7 @@ func (g *core) taxonomy(stored []storage.CatalogAffinity) (*engine.Taxonomy, err
 }
 
 // Places implements engine.Catalog.
-func (c *catalog) Places() *reference.Table { return c.places }
+func (c *catalog) Places() *reference.Table { return c.places() }
 
 // Affinities implements engine.Catalog.
 func (c *catalog) Affinities() *engine.Taxonomy { return c.tree }

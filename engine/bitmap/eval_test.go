@@ -375,3 +375,38 @@ func TestCountCanceled(t *testing.T) {
 		t.Errorf("Count after a canceled one = %d, want 199998", got.Exclude)
 	}
 }
+
+// TestPhrases asks every phrase of every field, alone, as a filter and as an
+// exclusion: the three ways in which candidates are verified.
+func TestPhrases(t *testing.T) {
+	f := evalFixture(rand.New(rand.NewPCG(11, 12)), 70_001)
+	dir := t.TempDir()
+	f.write(t, dir, "00000001")
+	g := acquire(t, openTest(t, dir), "")
+	some := query.In{Field: query.Age, Values: []string{"18-24"}}
+	found := uint64(0)
+	for _, phrase := range []string{"york", "new york", "go lang", "#go lang", "@go", "go go", "new york times", "a b a", "york new york new", "a a"} {
+		for _, fields := range [][]query.Field{{query.BioTwitter}, {query.Tweet}, {query.Tweet, query.BioTwitter, query.BioTikTok}} {
+			text := query.Text{Fields: fields, Phrases: []string{phrase, "times times"}}
+			for _, d := range []query.Definition{
+				one(text),
+				{Steps: []query.Step{{Node: some}, {Op: query.Filter, Node: text}}},
+				{Steps: []query.Step{{Node: some}, {Op: query.Include, Node: text}, {Op: query.Exclude, Node: text}}},
+				one(query.And{Nodes: []query.Node{query.Not{Node: text}, some}}),
+			} {
+				want, _ := f.naiveCounts(d)
+				got, err := g.Count(t.Context(), d)
+				must(t, err)
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Errorf("Count(%s) (-want +got):\n%s", describe(d), diff)
+				}
+			}
+			n, err := g.Count(t.Context(), one(query.Text{Fields: fields, Phrases: []string{phrase}}))
+			must(t, err)
+			found += n.Exclude
+		}
+	}
+	if found == 0 {
+		t.Error("no phrase was found at all")
+	}
+}
