@@ -24,10 +24,17 @@ import (
 //
 //	api METHOD PATH [FILE]     send a request; the answer is kept
 //	header NAME VALUE          send this header with the next requests; "" ends it
+//	got NAME REGEXP            a header of the last answer
 //	status CODE                the last answer's HTTP status
 //	like [-more] FILE          the last answer has the shape of FILE: same keys in the same
 //	                           order, same texts; numbers may differ. -more: it may have more keys
 //	json PATH WANT             a value of the last answer, as in response.data.0.id
+//	keep VAR PATH              put a value of the last answer into a variable
+//	refused CODE [PATH...]     the last answer is an error of this code with details of these paths
+//	same FILE                  the last answer's body is this file, byte for byte
+//	saved FILE                 write the last answer's body to a file
+//	gzip FILE, gunzip FILE     pack or unpack a file in place
+//	sum VAR FILE               put the SHA-256 of a file into a variable
 //	finish STATUS              wait until the audience just made ends so
 //	people FILE                write the keys of some people
 //	upload TYPE FILE           upload a file; $KEY is its key
@@ -59,6 +66,7 @@ func TestScripts(t *testing.T) {
 				Cmds: map[string]func(*testscript.TestScript, bool, []string){
 					"api": cmdAPI, "header": cmdHeader, "status": cmdStatus, "like": cmdLike, "json": cmdJSON, "finish": cmdFinish,
 					"people": cmdPeople, "upload": cmdUpload, "replace": cmdReplace, "caller": cmdCaller, "saved": cmdSaved,
+					"got": cmdGot, "keep": cmdKeep, "refused": cmdRefused, "same": cmdSame, "gzip": cmdGzip, "gunzip": cmdGunzip, "sum": cmdSum,
 				},
 			})
 		})
@@ -104,26 +112,34 @@ func send(ts *testscript.TestScript, method, path string, body []byte) {
 	if req.Header.Get("Accept-Encoding") == "" { // else the transport asks for gzip on its own
 		req.Header.Set("Accept-Encoding", "identity")
 	}
-	resp, err := http.DefaultTransport.RoundTrip(req)
-	ts.Check(err)
-	defer resp.Body.Close()
-	a.body, err = io.ReadAll(resp.Body)
-	ts.Check(err)
-	a.status, a.got = resp.StatusCode, resp.Header
-	if err := holdToDocument(req, body, resp, a.body); err != nil {
-		ts.Fatalf("%s %s is not as the OpenAPI document says: %v\n%s", method, path, err, a.body)
+	got, err := roundTrip(req, body)
+	a.status, a.got, a.body = got.status, got.header, got.body
+	if err != nil {
+		ts.Fatalf("%s %s: %v\n%s", method, path, err, a.body)
 	}
 }
 
-func cmdHeader(ts *testscript.TestScript, neg bool, args []string) {
-	if len(args) != 2 {
-		ts.Fatalf("usage: header NAME VALUE")
+// roundTrip sends a request and holds the exchange to the document.
+func roundTrip(req *http.Request, body []byte) (exchanged, error) {
+	resp, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		return exchanged{}, err
 	}
-	if neg {
-		if got := last(ts).got.Get(args[0]); got == args[1] {
-			ts.Fatalf("header %s is %q", args[0], got)
-		}
-		return
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	got := exchanged{resp.StatusCode, resp.Header, text}
+	if err != nil {
+		return got, err
+	}
+	if err := holdToDocument(req, body, resp, text); err != nil {
+		return got, fmt.Errorf("not as the OpenAPI document says: %w", err)
+	}
+	return got, nil
+}
+
+func cmdHeader(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: header NAME VALUE")
 	}
 	if last(ts).header.Set(args[0], args[1]); args[1] == "" {
 		last(ts).header.Del(args[0])
@@ -161,7 +177,7 @@ func cmdJSON(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// lookup gives a value as text: strings bare, everything else as JSON; # is
+// lookup gives a value as text: strings bare, everything else as JSON; len is
 // the length of a list.
 func lookup(body []byte, path string) (string, error) {
 	var v any
@@ -179,7 +195,7 @@ func lookup(body []byte, path string) (string, error) {
 			}
 			v = next
 		case []any:
-			if key == "#" {
+			if key == "len" {
 				return strconv.Itoa(len(x)), nil
 			}
 			i, err := strconv.Atoi(key)
@@ -252,9 +268,4 @@ func cmdCaller(ts *testscript.TestScript, _ bool, args []string) {
 	token, err := run(append([]string{"caller", "add", "--data", ts.Getenv("DATA")}, args...)...)
 	ts.Check(err)
 	ts.Setenv("TOKEN", strings.TrimSpace(token))
-}
-
-// cmdSaved writes the last answer's body to a file.
-func cmdSaved(ts *testscript.TestScript, _ bool, args []string) {
-	ts.Check(os.WriteFile(ts.MkAbs(args[0]), last(ts).body, 0o600))
 }

@@ -1,0 +1,107 @@
+package e2e
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"io"
+	"os"
+	"regexp"
+	"slices"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func cmdGot(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: got NAME REGEXP")
+	}
+	want, err := regexp.Compile("^(?:" + args[1] + ")$")
+	ts.Check(err)
+	if got := last(ts).got.Get(args[0]); want.MatchString(got) == neg {
+		ts.Fatalf("header %s is %q, want %s (not: %v)", args[0], got, args[1], neg)
+	}
+}
+
+func cmdKeep(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: keep VAR PATH")
+	}
+	got, err := lookup(last(ts).body, args[1])
+	if err != nil {
+		ts.Fatalf("%s: %v\n%s", args[1], err, last(ts).body)
+	}
+	ts.Setenv(args[0], got)
+}
+
+func cmdRefused(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: refused CODE [PATH...]")
+	}
+	var said struct {
+		Error *struct {
+			Code    string
+			Details []detail
+		}
+	}
+	ts.Check(json.Unmarshal(last(ts).body, &said))
+	if said.Error == nil || said.Error.Code != args[0] {
+		ts.Fatalf("want an error %s, not\n%s", args[0], last(ts).body)
+	}
+	paths := []string{}
+	for _, d := range said.Error.Details {
+		paths = append(paths, d.Path)
+	}
+	if !slices.Equal(paths, args[1:]) {
+		ts.Fatalf("details are of %q, want %q", paths, args[1:])
+	}
+}
+
+func cmdSame(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 1 {
+		ts.Fatalf("usage: same FILE")
+	}
+	if want := ts.ReadFile(args[0]); (string(last(ts).body) == want) == neg {
+		ts.Fatalf("the answer has %d bytes, %s %d; same: %v", len(last(ts).body), args[0], len(want), neg)
+	}
+}
+
+func cmdSaved(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: saved FILE")
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), last(ts).body, 0o600))
+}
+
+func cmdGzip(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: gzip FILE")
+	}
+	var packed bytes.Buffer
+	w := gzip.NewWriter(&packed)
+	_, err := w.Write([]byte(ts.ReadFile(args[0])))
+	ts.Check(err)
+	ts.Check(w.Close())
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), packed.Bytes(), 0o600))
+}
+
+func cmdGunzip(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: gunzip FILE")
+	}
+	r, err := gzip.NewReader(bytes.NewReader([]byte(ts.ReadFile(args[0]))))
+	ts.Check(err)
+	plain, err := io.ReadAll(r)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), plain, 0o600))
+}
+
+func cmdSum(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: sum VAR FILE")
+	}
+	sum := sha256.Sum256([]byte(ts.ReadFile(args[1])))
+	ts.Setenv(args[0], hex.EncodeToString(sum[:]))
+}
