@@ -1,10 +1,8 @@
 package service
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -14,10 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"throng"
-	"throng/blob"
 	"throng/identifier"
-	"throng/sqldb"
-	"throng/webhook"
 )
 
 const everyone = `[{"operation":"OR","location":{"cities":[{"id":"c1"},{"id":"c2"}]}},{"operation":"OR","youtube_channels":{"accounts":[{"id":"UC1"}]}}]`
@@ -51,8 +46,13 @@ func TestBuild(t *testing.T) {
 	}
 	// Each e-mail address is an md5 more; p3 has two.
 	want := []row{
-		{"ss_id", 8, 8}, {"twitter_id", 2, 2}, {"twitter_user", 1, 1}, {"md5", 5, 6}, {"email_raw", 3, 4},
-		{"cint_id", 0, 0}, {"ma_id", 1, 1},
+		{"ss_id", 8, 8},
+		{"twitter_id", 2, 2},
+		{"twitter_user", 1, 1},
+		{"md5", 5, 6},
+		{"email_raw", 3, 4},
+		{"cint_id", 0, 0},
+		{"ma_id", 1, 1},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("files (-want +got):\n%s", diff)
@@ -283,284 +283,6 @@ func TestViewAndDownload(t *testing.T) {
 	wantCode(t, err, throng.Invalid, "format")
 }
 
-// gate is a store whose writer of one sort of file waits or fails.
-type gate struct {
-	blob.Store
-	match string        // part of the key
-	hold  chan struct{} // where not nil: waits until it is closed
-	fails atomic.Int64  // how often creating fails
-	seen  chan struct{} // told once for each that came
-}
-
-var errGate = errors.New("the disk is full")
-
-func (g *gate) Create(ctx context.Context, key string) (blob.Writer, error) {
-	if strings.Contains(key, g.match) {
-		select {
-		case g.seen <- struct{}{}:
-		default:
-		}
-		if g.hold != nil {
-			<-g.hold // as a process does that hangs: the context is not heeded
-		}
-		if g.fails.Add(-1) >= 0 {
-			return nil, errGate
-		}
-	}
-	return g.Store.Create(ctx, key)
-}
-
-// gated puts a gate before the store of a service.
-func gated(g *gate) option {
-	return func(c *Config) {
-		g.Store, g.seen = c.Blobs, make(chan struct{}, 1)
-		c.Blobs = g
-	}
-}
-
-// files lists the keys of an audience's files.
-func (s *testService) files(id int64) (keys []string) {
-	s.t.Helper()
-	for info, err := range s.blobs.List(s.t.Context(), audiencePrefix(id)) {
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		keys = append(keys, info.Key)
-	}
-	return keys
-}
-
-func TestBuildIsTriedAgain(t *testing.T) {
-	g := &gate{match: "/text-md5"}
-	s := start(t, gated(g))
-	want := s.build(s.caller, everyone)
-	g.fails.Store(2)
-	got := s.build(s.caller, everyone)
-	if diff := cmp.Diff(want.Outputs, got.Outputs); diff != "" {
-		t.Errorf("files after two failures (-want +got):\n%s", diff)
-	}
-	if a, b := len(s.files(want.ID)), len(s.files(got.ID)); a != b {
-		t.Errorf("%d files after two failures, want %d as without", b, a)
-	}
-}
-
-func TestBuildFails(t *testing.T) {
-	r := receive(t)
-	g := &gate{match: "/text-md5"}
-	s := start(t, gated(g))
-	g.fails.Store(1000)
-	five := int64(5)
-	c := s.add("c", CallerSettings{Builds: &five})
-	d := definition(everyone)
-	d.CallbackURL = r.URL
-	grants := throng.Grants()
-	c.Grants = grants
-	a := s.wait(c, s.create(c, d).ID)
-	if a.Status != throng.Failed || a.Failure == nil || a.Failure.Code != string(throng.Internal) || !a.Failure.Retry || a.Size != nil {
-		t.Errorf("audience = %+v, failure %+v, want failed, internal, no size", a, a.Failure)
-	}
-	if strings.Contains(a.Failure.Message, "disk") {
-		t.Errorf("message = %q, which tells of the inside", a.Failure.Message)
-	}
-	if got, _ := s.Credits(t.Context(), c); got.Builds != 5 {
-		t.Errorf("builds left = %d, want 5: a failed build gives its credit back", got.Builds)
-	}
-	if keys := s.files(a.ID); len(keys) != 0 {
-		t.Errorf("files of a failed build: %q, want none", keys)
-	}
-	waitFor(t, func() bool { return r.count() == 1 })
-	if want := string(must(render(*a))); r.bodies[0] != want {
-		t.Errorf("callback = %s, want %s", r.bodies[0], want)
-	}
-	_, err := s.OpenOutput(t.Context(), c, a.ID, "ss_id", Text)
-	wantCode(t, err, throng.NotFound)
-}
-
-// A server that hangs or dies in the middle of a build is followed by another.
-// That one finishes on the generation that the first began with, and what the
-// first still does is of no effect.
-func TestCrash(t *testing.T) {
-	g := &gate{match: "/text-md5", hold: make(chan struct{})}
-	s := start(t, gated(g))
-	a := s.create(s.caller, definition(everyone))
-	<-g.seen
-	_, err := s.OpenOutput(t.Context(), s.caller, a.ID, "ss_id", Text)
-	wantCode(t, err, throng.Conflict)
-	began := must(s.Audience(t.Context(), s.caller, a.ID))
-	if began.Generation == "" || began.Status != throng.Running || began.Size != nil || len(began.Outputs) != 0 {
-		t.Fatalf("audience in the middle of its build = %+v", began)
-	}
-	tables := people()
-	tables["people.csv"] += "p9,33,male,,c1,\n"
-	for range 3 {
-		s.load(tables)
-		if err := s.SweepGenerations(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-	}
-	two := s.again()
-	two.run()
-	done := two.wait(two.caller, a.ID)
-	if done.Status != throng.Done || done.Generation != began.Generation {
-		t.Fatalf("status %s on generation %s, want done on %s", done.Status, done.Generation, began.Generation)
-	}
-	if got, want := two.members(a.ID), "p1 p2 p3 p4 p5 p6 p7 p8"; got != want {
-		t.Errorf("members = %q, want those of the generation it began with, %q", got, want)
-	}
-	lasting := func() []string { // rows are kept as long as their generation
-		return slices.DeleteFunc(two.files(a.ID), func(key string) bool { return strings.Contains(key, rowsPrefix) })
-	}
-	before := lasting()
-	close(g.hold)
-	if err := s.jobs.Stop(context.Background()); err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(done, must(two.Audience(t.Context(), two.caller, a.ID))); diff != "" {
-		t.Errorf("the first server changed a finished audience (-before +after):\n%s", diff)
-	}
-	if err := two.Sweep(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(before, lasting()); diff != "" {
-		t.Errorf("files after the first server came back (-before +after):\n%s", diff)
-	}
-	if got, want := two.members(a.ID), "p1 p2 p3 p4 p5 p6 p7 p8"; got != want {
-		t.Errorf("members in the end = %q, want %q", got, want)
-	}
-	// Now that nothing runs on it, the generation can go.
-	if err := two.SweepGenerations(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	all := must(s.engine.Generations(t.Context()))
-	if len(all) != 2 || all[0].ID == began.Generation || all[1].ID == began.Generation {
-		t.Errorf("%d generations are left, want the last 2", len(all))
-	}
-}
-
-func TestCancel(t *testing.T) {
-	r := receive(t)
-	g := &gate{match: "/text-md5", hold: make(chan struct{})}
-	s := start(t, gated(g))
-	two := int64(2)
-	c := s.add("c", CallerSettings{Builds: &two})
-	c.Grants = throng.Grants()
-	d := definition(everyone)
-	d.CallbackURL = r.URL
-	a := s.create(c, d)
-	<-g.seen
-	for range 2 { // the second time changes nothing
-		if err := s.CancelAudience(t.Context(), c, a.ID); err != nil {
-			t.Fatal(err)
-		}
-	}
-	close(g.hold)
-	if err := s.jobs.Stop(context.Background()); err != nil {
-		t.Fatal(err)
-	}
-	got := must(s.Audience(t.Context(), c, a.ID))
-	if got.Status != throng.Canceled || got.Size != nil || got.FinishedAt.IsZero() {
-		t.Errorf("audience = %+v, want canceled and without size", got)
-	}
-	if left, _ := s.Credits(t.Context(), c); left.Builds != 2 {
-		t.Errorf("builds left = %d, want 2: a canceled build gives its credit back, once", left.Builds)
-	}
-	if keys := s.files(a.ID); len(keys) != 0 {
-		t.Errorf("files of a canceled build: %q, want none", keys)
-	}
-	if list, _, err := s.Callbacks(t.Context(), c, CallbackFilter{}); err != nil || len(list) != 0 {
-		t.Errorf("callbacks = %+v, %v, want none for a canceled build", list, err)
-	}
-}
-
-func TestDelete(t *testing.T) {
-	g := &gate{match: "/text-md5"}
-	s := start(t, gated(g))
-	used := s.build(s.caller, everyone)
-	u := must(s.CreateUpload(t.Context(), s.caller, "ss_id", "", strings.NewReader("p1\n"), nil))
-	g.hold = make(chan struct{})
-	running := s.create(s.caller, definition(fmt.Sprintf(
-		`[{"operation":"OR","audience":{"ids":[%d]}},{"operation":"OR","upload":{"keys":[%q],"type":"ss_id"}}]`, used.ID, u.Key)))
-	<-g.seen
-	wantCode(t, s.DeleteAudience(t.Context(), s.caller, used.ID), throng.Conflict)
-	wantCode(t, s.DeleteUpload(t.Context(), s.caller, u.Key), throng.Conflict)
-	wantCode(t, s.CancelAudience(t.Context(), s.caller, used.ID), throng.Conflict)
-	if err := s.DeleteAudience(t.Context(), s.caller, running.ID); err != nil {
-		t.Fatalf("DeleteAudience of a running one: %v", err)
-	}
-	close(g.hold)
-	for name, err := range map[string]error{
-		"used audience": s.DeleteAudience(t.Context(), s.caller, used.ID),
-		"used upload":   s.DeleteUpload(t.Context(), s.caller, u.Key),
-	} {
-		if err != nil {
-			t.Errorf("delete %s when the build is gone: %v", name, err)
-		}
-	}
-	for _, id := range []int64{used.ID, running.ID} {
-		_, err := s.Audience(t.Context(), s.caller, id)
-		wantCode(t, err, throng.NotFound)
-	}
-	if err := s.jobs.Stop(context.Background()); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Sweep(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	for info, err := range s.blobs.List(t.Context(), "") {
-		t.Errorf("file %s is left (%v), want none", info.Key, err)
-	}
-}
-
-func TestCallback(t *testing.T) {
-	r := receive(t, 500)
-	s := start(t)
-	d := definition(everyone)
-	d.CallbackURL = r.URL + "/path?q=1"
-	a := s.wait(s.caller, s.create(s.caller, d).ID)
-	list, next, err := s.Callbacks(t.Context(), s.caller, CallbackFilter{})
-	if err != nil || len(list) != 1 || next != "" || list[0].AudienceID != a.ID || list[0].URL != d.CallbackURL {
-		t.Fatalf("Callbacks = %+v, %q, %v, want one of audience %d", list, next, err, a.ID)
-	}
-	id := list[0].ID
-	state := func() *Callback { return must(s.Callback(t.Context(), s.caller, id)) }
-	waitFor(t, func() bool { return state().Status == sqldb.CallbackDelivered })
-	c := state()
-	if len(c.Attempts) != 2 || c.Attempts[0].HTTPStatus != 500 || c.Attempts[0].Error == "" || c.Attempts[1].HTTPStatus != 200 || c.Attempts[1].Error != "" || !c.NextAttemptAt.IsZero() {
-		t.Errorf("callback = %+v, want a 500 and a 200", c)
-	}
-	if want := string(must(render(*a))); r.bodies[0] != want || r.bodies[1] != want {
-		t.Errorf("bodies = %q, want %s twice", r.bodies, want)
-	}
-	if r.got[0].Header.Get("webhook-id") != r.got[1].Header.Get("webhook-id") || r.got[0].Header.Get("webhook-signature") == "" {
-		t.Error("attempts differ in their id, or are not signed")
-	}
-	if _, err := s.ReplayCallback(t.Context(), s.caller, id, nil); err != nil {
-		t.Fatal(err)
-	}
-	waitFor(t, func() bool { return len(state().Attempts) == 3 && state().Status == sqldb.CallbackDelivered })
-	other := s.add("other", CallerSettings{})
-	_, err = s.Callback(t.Context(), other, id)
-	wantCode(t, err, throng.NotFound)
-	_, err = s.ReplayCallback(t.Context(), other, id, nil)
-	wantCode(t, err, throng.NotFound)
-}
-
-func TestCallbackGone(t *testing.T) {
-	r := receive(t, 410)
-	s := start(t)
-	d := definition(everyone)
-	d.CallbackURL = r.URL
-	s.create(s.caller, d)
-	var list []Callback
-	waitFor(t, func() bool {
-		list, _, _ = s.Callbacks(t.Context(), s.caller, CallbackFilter{Status: "failed"})
-		return len(list) == 1
-	})
-	if len(list[0].Attempts) != 1 || list[0].Attempts[0].HTTPStatus != 410 || r.count() != 1 {
-		t.Errorf("callback = %+v, want one attempt alone", list[0])
-	}
-}
-
 func TestList(t *testing.T) {
 	s := open(t)
 	s.load(people())
@@ -641,25 +363,6 @@ func TestCount(t *testing.T) {
 	wantCode(t, err, throng.NotFound)
 }
 
-// What was accepted on one generation may not be there when the build begins.
-func TestDatasetChanges(t *testing.T) {
-	s := open(t)
-	s.load(people())
-	one := int64(1)
-	c := s.add("c", CallerSettings{Builds: &one})
-	a := s.create(c, definition(`[{"operation":"OR","affinities":{"affinities":[{"id":"a1"}]}}]`))
-	s.load(map[string]string{"people.csv": "person\nq1\n"})
-	s.run()
-	got := s.wait(c, a.ID)
-	if got.Status != throng.Failed || got.Failure == nil || got.Failure.Code != string(throng.Invalid) || got.Failure.Retry ||
-		!strings.Contains(got.Failure.Message, "parameters[0].affinities.affinities[0].id") {
-		t.Errorf("audience = %s, failure %+v, want it to name the affinity that is gone", got.Status, got.Failure)
-	}
-	if left, _ := s.Credits(t.Context(), c); left.Builds != 1 {
-		t.Errorf("builds left = %d, want 1", left.Builds)
-	}
-}
-
 func TestUploadIsMatchedAnew(t *testing.T) {
 	s := start(t)
 	u := must(s.CreateUpload(t.Context(), s.caller, "email_raw", "", strings.NewReader("bob@example.com\n"), nil))
@@ -673,47 +376,6 @@ func TestUploadIsMatchedAnew(t *testing.T) {
 	if got := s.members(s.build(s.caller, use).ID); got != "p8" {
 		t.Errorf("members on the next generation = %q, want p8", got)
 	}
-}
-
-func TestCallbackRefused(t *testing.T) {
-	r := receive(t)
-	s := start(t, func(c *Config) {
-		c.Sender = webhook.NewSender(webhook.Config{})
-		c.AllowPrivateCallbacks = false
-	})
-	d := definition(everyone)
-	d.CallbackURL = r.URL
-	a := s.wait(s.caller, s.create(s.caller, d).ID)
-	if a.Status != throng.Done {
-		t.Errorf("status = %s, want done all the same", a.Status)
-	}
-	var list []Callback
-	waitFor(t, func() bool {
-		list, _, _ = s.Callbacks(t.Context(), s.caller, CallbackFilter{Status: "refused"})
-		return len(list) == 1
-	})
-	if len(list[0].Attempts) != 1 || list[0].Attempts[0].Error == "" || r.count() != 0 {
-		t.Errorf("callback = %+v after %d calls, want one refused attempt and no call", list[0], r.count())
-	}
-}
-
-// A callback that is not delivered yet outlives the server that made it.
-func TestCallbackAfterRestart(t *testing.T) {
-	r := receive(t, 503)
-	s := start(t)
-	d := definition(everyone)
-	d.CallbackURL = r.URL
-	s.create(s.caller, d)
-	waitFor(t, func() bool { return r.count() == 1 })
-	if err := s.jobs.Stop(context.Background()); err != nil {
-		t.Fatal(err)
-	}
-	two := s.again()
-	two.run()
-	waitFor(t, func() bool {
-		list, _, _ := two.Callbacks(t.Context(), two.caller, CallbackFilter{Status: "delivered"})
-		return len(list) == 1 && r.count() == 2
-	})
 }
 
 // waitFor waits for a state that another goroutine brings about.

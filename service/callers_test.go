@@ -69,6 +69,27 @@ func TestCallers(t *testing.T) {
 	wantCode(t, err, throng.Unauthorized)
 }
 
+func TestRenewToken(t *testing.T) {
+	s := open(t)
+	made := must(s.AddCaller(t.Context(), "ann", CallerSettings{}))
+	token, err := s.RenewToken(t.Context(), "ann")
+	if err != nil || token == made.Token {
+		t.Fatalf("RenewToken: the old token again, or %v", err)
+	}
+	if c, err := s.Authenticate(t.Context(), token); err != nil || c.Name != "ann" {
+		t.Errorf("Authenticate with the new token = %+v, %v, want ann", c, err)
+	}
+	_, err = s.Authenticate(t.Context(), made.Token)
+	wantCode(t, err, throng.Unauthorized)
+	_, err = s.RenewToken(t.Context(), "bob")
+	wantCode(t, err, throng.NotFound)
+	if err := s.RevokeCaller(t.Context(), "ann"); err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.RenewToken(t.Context(), "ann")
+	wantCode(t, err, throng.NotFound)
+}
+
 func TestCallerRefusals(t *testing.T) {
 	s := open(t)
 	ramp, grant, minus, negative := []identifier.Type{identifier.RampID}, []throng.Grant{"fly"}, int64(-2), -1

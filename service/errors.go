@@ -3,6 +3,7 @@ package service
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"throng"
@@ -29,7 +30,7 @@ func known(err error, format string, args ...any) error {
 // refuse makes one error of all problems of a request: 400 where anything is
 // invalid, 403 where all that is wrong is a missing grant, nil without any.
 func refuse(invalid, forbidden []throng.Detail) error {
-	all := append(invalid[:len(invalid):len(invalid)], forbidden...)
+	all := slices.Concat(invalid, forbidden)
 	if len(all) == 0 {
 		return nil
 	}

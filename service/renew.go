@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 
+	"throng"
 	"throng/internal/seal"
 	"throng/sqldb"
 )
@@ -13,6 +14,9 @@ func (s *Service) RenewToken(ctx context.Context, name string) (string, error) {
 	row, err := s.callerNamed(ctx, name)
 	if err != nil {
 		return "", err
+	}
+	if !row.RevokedAt.IsZero() {
+		return "", throng.Errorf(throng.NotFound, "the caller %q is revoked", name)
 	}
 	token := seal.NewToken()
 	hash, id := seal.HashToken(token), seal.TokenID(token)
