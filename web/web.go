@@ -6,7 +6,9 @@ package web
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"embed"
+	"encoding/hex"
 	"errors"
 	"io/fs"
 	"log/slog"
@@ -53,11 +55,7 @@ func New(cfg Config) http.Handler {
 	p := &pages{cfg: cfg}
 	r := chi.NewRouter()
 	r.Use(headers, http.NewCrossOriginProtection().Handler)
-	static, err := fs.Sub(files, "static")
-	if err != nil {
-		panic(err) // the folder is embedded above
-	}
-	r.Handle("/static/*", cached(http.StripPrefix("/static/", http.FileServerFS(static))))
+	r.Handle("/static/*", static())
 	r.Get("/docs", p.docs)
 	r.Post("/login", p.login)
 	r.Post("/logout", p.logout)
@@ -85,10 +83,36 @@ func headers(next http.Handler) http.Handler {
 	})
 }
 
-func cached(next http.Handler) http.Handler {
+// static serves the embedded files. Browsers keep them and ask by tag whether
+// they are still the same, so that a new release is seen at once.
+func static() http.Handler {
+	sub, err := fs.Sub(files, "static")
+	if err != nil {
+		panic(err) // the folder is embedded above
+	}
+	tags := map[string]string{}
+	err = fs.WalkDir(sub, ".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		text, err := fs.ReadFile(sub, path)
+		sum := sha256.Sum256(text)
+		tags["/static/"+path] = `"` + hex.EncodeToString(sum[:8]) + `"`
+		return err
+	})
+	if err != nil {
+		panic(err) // reading what is embedded does not fail
+	}
+	serve := http.StripPrefix("/static/", http.FileServerFS(sub))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Cache-Control", "public, max-age=3600")
-		next.ServeHTTP(w, r)
+		tag, ok := tags[r.URL.Path]
+		if !ok {
+			http.NotFound(w, r) // folders, too: they are nobody's
+			return
+		}
+		w.Header().Set("ETag", tag)
+		w.Header().Set("Cache-Control", "no-cache")
+		serve.ServeHTTP(w, r)
 	})
 }
 
