@@ -33,8 +33,8 @@ const (
 // Its memory is what the distinct terms take, some 45 bytes each beside their
 // values, whatever the number of rows; it lies outside the heap. What it takes
 // the stores of rows have to do without, since they can be spilt and a
-// vocabulary is not: where it outgrows five eighths of the load's memory, the
-// load ends with an error that names the setting.
+// vocabulary is not: where it outgrows half of the load's memory, the load ends
+// with an error that names the setting.
 type dictionary struct {
 	limit  int64
 	size   atomic.Int64

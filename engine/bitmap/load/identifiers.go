@@ -289,19 +289,19 @@ func (ids *identifiers) block(b int) ([]idValue, error) {
 		return nil, err
 	}
 	out := values[:0]
-	var scratch, other []byte
+	scratch := make([]byte, 0, identifier.MaxLen)
 	first := 0 // in out, of the row and type at hand
 	for _, v := range values {
 		if first < len(out) && out[first].place>>1 != v.place>>1 {
 			first = len(out)
 		}
 		codec := ids.codecs[v.typ()]
-		scratch = append(scratch[:0], codec.Key(other, v.stored)...)
-		if slices.ContainsFunc(out[first:], func(o idValue) bool { return codec.Equal(o.stored, scratch) }) {
+		key := codec.Key(scratch, v.stored)
+		if slices.ContainsFunc(out[first:], func(o idValue) bool { return codec.Equal(o.stored, key) }) {
 			continue
 		}
 		if len(shared) > 0 {
-			v.shared = shared[sharedKey{v.typ(), storage.Hash(scratch)}]
+			v.shared = shared[sharedKey{v.typ(), storage.Hash(key)}]
 		}
 		out = append(out, v)
 	}

@@ -148,10 +148,10 @@ func newLoader(indexDir string, opt engine.LoadOptions) *loader {
 	}
 	l.rejects = dataset.NewRejects()
 	l.progress = &progress{tell: opt.Progress}
-	// Three quarters of the memory hold rows and distinct terms; the rest is
-	// for batches under way and the blocks at hand.
-	l.dict = &dictionary{limit: l.opt.Memory * 5 / 8}
-	l.mem = newMemory(l.opt.Memory * 3 / 4)
+	// Five eighths of the memory hold rows and distinct terms; the rest is for
+	// batches under way and the blocks at hand.
+	l.dict = &dictionary{limit: l.opt.Memory / 2}
+	l.mem = newMemory(l.opt.Memory * 5 / 8)
 	l.mem.least, l.mem.others = l.opt.Memory/8, l.dict.size.Load
 	l.fields = map[query.Field]uint8{}
 	for i, f := range storage.Fields() {
