@@ -1,6 +1,7 @@
 package throng
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -121,11 +122,18 @@ func (a AccountRef) Key() AccountRef {
 	return AccountRef{ScreenName: strings.ToLower(a.ScreenName)}
 }
 
-// MarshalParameters gives the list as it was sent.
+// MarshalParameters gives the list as it was sent, but for spaces between
+// values: its texts are spelled as they were.
 func MarshalParameters(params []Parameter) (json.RawMessage, error) {
 	raws := make([]json.RawMessage, len(params))
 	for i, p := range params {
 		raws[i] = p.Raw
 	}
-	return json.Marshal(raws)
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(raws); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte{'\n'}), nil
 }

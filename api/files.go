@@ -64,7 +64,7 @@ func takesGzip(header string) bool {
 			continue
 		}
 		q := strings.ReplaceAll(strings.TrimSpace(params), " ", "")
-		return !(strings.HasPrefix(q, "q=0") && strings.Trim(q[len("q=0"):], ".0") == "")
+		return !strings.HasPrefix(q, "q=0") || strings.Trim(q[len("q=0"):], ".0") != ""
 	}
 	return false
 }

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -100,7 +101,7 @@ func cmdAPI(ts *testscript.TestScript, neg bool, args []string) {
 // send carries out a request and holds it, and the answer, to the document.
 func send(ts *testscript.TestScript, method, path string, body []byte) {
 	a := last(ts)
-	req, err := http.NewRequest(method, ts.Getenv("URL")+path, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(context.Background(), method, ts.Getenv("URL")+path, bytes.NewReader(body))
 	ts.Check(err)
 	req.Header = a.header.Clone()
 	if ts.Getenv("TOKEN") != "" {

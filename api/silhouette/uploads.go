@@ -1,7 +1,6 @@
 package silhouette
 
 import (
-	"errors"
 	"io"
 	"mime"
 	"mime/multipart"
@@ -41,11 +40,11 @@ func uploadBody(r *http.Request) (io.Reader, string, error) {
 	form := multipart.NewReader(r.Body, params["boundary"])
 	for {
 		part, err := form.NextPart()
-		if errors.Is(err, io.EOF) {
+		if isEnd(err) {
 			return nil, "", throng.Errorf(throng.Invalid, "the form holds no file")
 		}
 		if err != nil {
-			return nil, "", throng.Errorf(throng.Invalid, "the form is malformed or ended too early")
+			return nil, "", errForm()
 		}
 		if part.FileName() != "" {
 			return &onlyFile{part: part, form: form}, part.FileName(), nil
@@ -57,25 +56,44 @@ func uploadBody(r *http.Request) (io.Reader, string, error) {
 type onlyFile struct {
 	part *multipart.Part
 	form *multipart.Reader
+	end  error // once it was reached
 }
 
 // Read implements io.Reader.
-func (f *onlyFile) Read(p []byte) (int, error) {
-	n, err := f.part.Read(p)
-	if !errors.Is(err, io.EOF) {
-		return n, err
+func (f *onlyFile) Read(p []byte) (n int, err error) {
+	if f.end != nil {
+		return 0, f.end
 	}
-	for {
-		part, err := f.form.NextPart()
+	if n, err = f.part.Read(p); err != nil {
+		f.end = f.rest(err)
+	}
+	return n, f.end
+}
+
+// rest reads what follows the file, which ended with err.
+func (f *onlyFile) rest(err error) error {
+	for isEnd(err) {
+		part, next := f.form.NextPart()
 		switch {
-		case errors.Is(err, io.EOF):
-			return n, io.EOF
-		case err != nil:
-			return n, err
-		case part.FileName() != "":
-			return n, throng.Errorf(throng.Invalid, "the form holds more than one file")
+		case isEnd(next):
+			return io.EOF
+		case next == nil && part.FileName() != "":
+			return throng.Errorf(throng.Invalid, "the form holds more than one file")
+		case next != nil:
+			err = next
 		}
 	}
+	return errForm()
+}
+
+// isEnd tells the end of a form from one that was cut off, whose error wraps
+// io.EOF, too.
+func isEnd(err error) bool {
+	return err == io.EOF //nolint:errorlint // see above
+}
+
+func errForm() error {
+	return throng.Errorf(throng.Invalid, "the form is malformed or ended too early")
 }
 
 func (h *handlers) listUploads(w http.ResponseWriter, r *http.Request, c *throng.Caller) error {
