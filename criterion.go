@@ -8,7 +8,7 @@ import (
 // CriterionKind is the wire name of a criterion.
 type CriterionKind string
 
-// The criteria of the seed, then ours.
+// The criteria of the vendor, then ours.
 const (
 	KindAffinities CriterionKind = "affinities"
 	KindB2B        CriterionKind = "b2b"

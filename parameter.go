@@ -9,7 +9,7 @@ import (
 // Operation is what a parameter does to the audience.
 type Operation string
 
-// The seed's operations.
+// The vendor's operations.
 const (
 	Or  Operation = "OR"  // include
 	And Operation = "AND" // filter
@@ -53,15 +53,15 @@ const (
 // Windows are the values that last_tweeted may have.
 func Windows() []int { return []int{0, 1, 7, 30, 60, 90, 180, 365} }
 
-// AgeRanges, Genders and Ethnicities are the values of the seed, with unknown.
+// AgeRanges lists the ranges of the vendor, with unknown.
 func AgeRanges() []string {
 	return []string{"18-24", "25-34", "35-44", "45-54", "over 54", "unknown"}
 }
 
-// Genders lists the seed's genders, with unknown.
+// Genders lists the vendor's genders, with unknown.
 func Genders() []string { return []string{"male", "female", "unknown"} }
 
-// Ethnicities lists the seed's ethnicities, with unknown.
+// Ethnicities lists the vendor's ethnicities, with unknown.
 func Ethnicities() []string {
 	return []string{"asian", "black", "hispanic", "native", "white", "unknown"}
 }

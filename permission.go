@@ -47,9 +47,7 @@ func may(list []identifier.Type, t identifier.Type) bool {
 	return t == identifier.SSID || slices.Contains(list, t)
 }
 
-// CheckFirst and the rest of "Who may send what": one table-tested place.
-//
-// CheckParameters returns the problems that make the list invalid (400) and
+// CheckParameters holds "Who may send what" in one place. It returns the problems that make the list invalid (400) and
 // those that a grant would lift (403), with the paths of the parameters. It
 // looks at order and operations alone; nested groups are checked like the top.
 func (c *Caller) CheckParameters(params []Parameter) (invalid, forbidden []Detail) {
@@ -97,6 +95,8 @@ func (c *Caller) checkParameter(p Parameter, first bool) (invalid, forbidden []D
 		} else if p.Operation == Or {
 			bad(p.Path+".operation", "ethnicity must not be OR; use AND or NOT")
 		}
+	case Affinities, B2B, Personality, UploadRef, Followers, BioSearch, TweetSearch, Group, AudienceRef:
+		// May come with any operation, anywhere.
 	case Location:
 		switch {
 		case first && len(x.Countries) > 0:

@@ -21,8 +21,11 @@ func band(a ages) string {
 		ages
 		name string
 	}{
-		{ages{18, 24}, "18-24"}, {ages{25, 34}, "25-34"}, {ages{35, 44}, "35-44"},
-		{ages{45, 54}, "45-54"}, {ages{55, oldest}, "over 54"},
+		{ages{18, 24}, "18-24"},
+		{ages{25, 34}, "25-34"},
+		{ages{35, 44}, "35-44"},
+		{ages{45, 54}, "45-54"},
+		{ages{55, oldest}, "over 54"},
 	} {
 		if r.low <= a.low && a.high <= r.high {
 			return r.name

@@ -64,6 +64,7 @@ func (p *parquetFile) checkPages(meta *format.ColumnMetaData, rows int64) error 
 			values += n
 		case format.DictionaryPage:
 			n = int64(header.DictionaryPageHeader.V.NumValues)
+		case format.IndexPage: // holds no values
 		}
 		if n < 0 || n > rows || values > rows {
 			return errors.New("file is damaged: number of values in a page")

@@ -2,7 +2,6 @@ package dataset
 
 import (
 	"bytes"
-	"fmt"
 	"math"
 	"os"
 	"strings"
@@ -165,5 +164,5 @@ func TestParquetFlips(t *testing.T) {
 	if errs == 0 {
 		t.Errorf("%d damaged files are read without an error", len(small))
 	}
-	t.Log(fmt.Sprintf("%d of %d damaged files are refused", errs, len(small)))
+	t.Logf("%d of %d damaged files are refused", errs, len(small))
 }

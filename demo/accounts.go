@@ -58,11 +58,16 @@ type seedAccount struct {
 // so that some people follow several of them, as the examples ask.
 func seedAccounts() []seedAccount {
 	list := []seedAccount{
-		{twitter, "11111", "name1", 40}, {twitter, "22222", "name2", 44},
-		{twitch, "11111", "name1", 40}, {twitch, "22222", "name2", 44},
-		{instagram, "111111", "name1", 40}, {instagram, "222222", "name2", 44},
-		{tiktok, "1", "name1", 40}, {tiktok, "2", "name2", 44},
-		{youtube, "UCbrbwT0o3LWVmhyvkvtWuTg", "name1", 40}, {youtube, "UCHUn2GT4DD2vM9QB0vTUmWg", "anme2", 44},
+		{twitter, "11111", "name1", 40},
+		{twitter, "22222", "name2", 44},
+		{twitch, "11111", "name1", 40},
+		{twitch, "22222", "name2", 44},
+		{instagram, "111111", "name1", 40},
+		{instagram, "222222", "name2", 44},
+		{tiktok, "1", "name1", 40},
+		{tiktok, "2", "name2", 44},
+		{youtube, "UCbrbwT0o3LWVmhyvkvtWuTg", "name1", 40},
+		{youtube, "UCHUn2GT4DD2vM9QB0vTUmWg", "anme2", 44},
 	}
 	for i := range 5 {
 		list = append(list,

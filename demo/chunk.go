@@ -72,6 +72,7 @@ func (w *worker) writePeople(t *table[peopleRow]) {
 			row.BirthYear = int32(w.year - 1 - p.age)
 		case ageRange:
 			row.AgeRange = [...]string{"18-24", "25-34", "35-44", "45-54", "over 54"}[w.ageBand(p.age)]
+		case ageAbsent:
 		}
 		if p.sexKnown {
 			row.Gender = "male"
@@ -93,6 +94,7 @@ func (w *worker) writePeople(t *table[peopleRow]) {
 			row.Region, row.Country = p.home.Region, p.country.id
 		case detailCountry:
 			row.Country = p.country.id
+		case detailNone:
 		}
 		if p.lastTweet >= 0 {
 			row.LastTweeted = w.moment(p.lastTweet)

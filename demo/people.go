@@ -3,6 +3,7 @@ package demo
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 
 	"throng/reference"
 )
@@ -159,12 +160,7 @@ func (w *world) drawTopics(r *rand.Rand, p *person) {
 }
 
 func (p *person) likes(topic int) bool {
-	for _, t := range p.topics[:p.topicCount] {
-		if t == topic {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(p.topics[:p.topicCount], topic)
 }
 
 func (w *world) ageBand(age int) int {

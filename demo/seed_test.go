@@ -238,7 +238,7 @@ func testLongExample(t *testing.T, src *dataset.Source) {
 	places := placesOf(t, src)
 	include, members := 0, 0
 	eachPerson(t, src, func(p *dataset.PersonRow) {
-		key := string(p.Key)
+		key := string(p.Key) //nolint:staticcheck // one string for all the maps below
 		if follows[query.YouTube][key] < 4 && follows[query.Twitch][key] == 0 && !computers[key] &&
 			!bios[key] && !programmer[key] && !google[key] {
 			return

@@ -67,8 +67,8 @@ func TextFields() []Field {
 	return []Field{BioTwitter, BioTwitch, BioYouTube, BioInstagram, BioTikTok, Tweet}
 }
 
-// Unknown, as a value of In, means the rows without any term of the field. It
-// may be asked of Age, Gender and Ethnicity.
+// Unknown is the value of In that means the rows without any term of the
+// field. It may be asked of Age, Gender and Ethnicity.
 const Unknown = ""
 
 // Node is a set of rows. The set of nodes is closed: every engine handles

@@ -3,6 +3,7 @@ package reference
 import (
 	_ "embed"
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 	"sync"
@@ -133,9 +134,7 @@ func decodeCities(t *Table) {
 	n := strings.Count(tsv, "\n") + len(cities.list)
 	cities.list = append(make([]Place, 0, n), cities.list...)
 	byID := make(map[string]int32, n)
-	for id, i := range cities.byID {
-		byID[id] = i
-	}
+	maps.Copy(byID, cities.byID)
 	cities.byID = byID
 	for row := range rows(tsv, 5) {
 		p := Place{Kind: City, ID: row[0], Region: row[1], Country: row[2], Name: row[4]}

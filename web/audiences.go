@@ -12,7 +12,6 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"throng"
-	"throng/identifier"
 	"throng/service"
 )
 
@@ -152,7 +151,7 @@ func row(c *throng.Caller, a throng.Audience) audienceRow {
 
 func file(c *throng.Caller, id int64, o throng.Output) fileRow {
 	f := fileRow{Type: string(o.Type), People: group(o.People), Rows: group(o.Rows), Bytes: bytesText(o.Bytes), SHA256: o.SHA256}
-	if c.MayDownload(identifier.Type(o.Type)) {
+	if c.MayDownload(o.Type) {
 		f.URL = fmt.Sprintf("/audiences/%d/files/%s", id, url.PathEscape(string(o.Type)))
 	}
 	return f

@@ -27,7 +27,7 @@ func (e *Engine) Check(ctx context.Context, id string, progress func(engine.Prog
 	if progress == nil {
 		progress = func(engine.Progress) {}
 	}
-	g := h.(*generation).core //nolint:errcheck // it is what Acquire makes
+	g := h.(*generation).core
 	if err := g.files.VerifyAll(func(done, total int64) {
 		progress(engine.Progress{Step: "verify checksums", Done: done, Total: total})
 	}); err != nil {

@@ -34,7 +34,7 @@ func (g *generation) Select(ctx context.Context, d query.Definition) (query.RowS
 	if err != nil {
 		return nil, engine.Counts{}, err
 	}
-	blocks := make([]rowBlock, g.core.blocks)
+	blocks := make([]rowBlock, g.blocks)
 	if err := g.run(ctx, p, blocks); err != nil {
 		return nil, engine.Counts{}, err
 	}

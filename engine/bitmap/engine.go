@@ -202,9 +202,8 @@ func (e *Engine) readCurrent() (string, error) {
 
 // validID tells whether id can be the name of a generation's folder.
 func validID(id string) bool {
-	return id != "" && len(id) <= 64 && strings.IndexFunc(id, func(r rune) bool {
-		return !('0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || r == '-' || r == '_')
-	}) < 0
+	const allowed = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_"
+	return id != "" && len(id) <= 64 && strings.Trim(id, allowed) == ""
 }
 
 // hold opens a generation, or takes the one that is open, for one more holder.

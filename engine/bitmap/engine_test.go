@@ -278,7 +278,7 @@ func TestRowsRoundTrip(t *testing.T) {
 		must(t, err)
 		var file bytes.Buffer
 		must(t, g.WriteRows(&file, set))
-		if limit := g.core.blocks*(8<<10+8) + 100; file.Len() > limit {
+		if limit := g.blocks*(8<<10+8) + 100; file.Len() > limit {
 			t.Errorf("%d rows take %d bytes, want at most %d", set.Len(), file.Len(), limit)
 		}
 		back, err := g.ReadRows(bytes.NewReader(file.Bytes()))
@@ -319,7 +319,7 @@ func FuzzReadRows(f *testing.F) {
 	fix.write(f, dir, "00000001")
 	e, err := Open(dir, Config{})
 	must(f, err)
-	h, err := e.Acquire(context.Background(), "") //nolint:usetesting // a fuzz target's own ends with the seeds
+	h, err := e.Acquire(context.Background(), "")
 	must(f, err)
 	g := h.(*generation)
 	for _, d := range []query.Node{query.And{}, query.In{Field: query.Country, Values: []string{"1"}}, query.In{Field: query.Country, Values: []string{"2"}}} {

@@ -11,12 +11,13 @@ import (
 )
 
 // TestRespondents loads a dataset of real answers and compares sizes with
-// those that it comes with. THRONG_TEST_DATA names its folder.
+// those that it comes with. THRONG_TEST_DATA names the folder that holds it.
 func TestRespondents(t *testing.T) {
 	data := os.Getenv("THRONG_TEST_DATA")
 	if data == "" {
-		t.Skip("THRONG_TEST_DATA is not set")
+		t.Skip("THRONG_TEST_DATA is not set; it names the folder that holds respondents/")
 	}
+	data = filepath.Join(data, "respondents")
 	b, err := os.ReadFile(filepath.Join(data, "expected.json"))
 	must(t, err)
 	var expected []struct {

@@ -103,8 +103,10 @@ func (c *compiler) criterion(kind string, raw json.RawMessage) (query.Node, erro
 		return c.b2b(v), nil
 	case "location":
 		return query.Or{Nodes: []query.Node{
-			query.In{Field: query.City, Values: ids(v.Cities)}, query.In{Field: query.Region, Values: ids(v.Regions)},
-			query.In{Field: query.DMA, Values: ids(v.DMAs)}, query.In{Field: query.Country, Values: ids(v.Countries)},
+			query.In{Field: query.City, Values: ids(v.Cities)},
+			query.In{Field: query.Region, Values: ids(v.Regions)},
+			query.In{Field: query.DMA, Values: ids(v.DMAs)},
+			query.In{Field: query.Country, Values: ids(v.Countries)},
 		}}, nil
 	case "personality":
 		return query.In{Field: query.Personality, Values: v.Personalities}, nil

@@ -87,7 +87,7 @@ now,soon,rust
 	return []Case{
 		// The window is open at its old end and closed at as_of.
 		w.hand("tweets of the window", t(`"golang"`), "now inside date zone split"),
-		w.hand("the seed's phrases", t(`"golang","#golang"`), "now inside date zone split"),
+		w.hand("the vendor's phrases", t(`"golang","#golang"`), "now inside date zone split"),
 		w.hand("a tag in a tweet", t(`"#golang"`), "inside"),
 		// No tweet of split's holds both words.
 		w.hand("a phrase in one tweet", t(`"learning golang"`), "now inside zone"),

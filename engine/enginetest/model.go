@@ -70,7 +70,7 @@ var identifierTypes = []string{
 	"imei", "imei_md5", "idfa", "idfa_md5", "gaid", "gaid_md5", "oaid", "oaid_md5", "idfv", "idfv_md5",
 }
 
-// personalityTerms are the 52, in the seed's order.
+// personalityTerms are the 52, in the vendor's order.
 var personalityTerms = []string{
 	"challenge", "closeness", "curiosity", "excitement", "harmony", "ideal", "liberty", "love",
 	"practicality", "self-expression", "stability", "structure", "agreeableness", "altruism", "cooperation",

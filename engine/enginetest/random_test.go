@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -99,10 +100,8 @@ func TestReduce(t *testing.T) {
 			return false
 		}
 		for _, p := range v.Parameters {
-			for _, ph := range p.Tweets.Phrases {
-				if ph == "c" {
-					return true
-				}
+			if slices.Contains(p.Tweets.Phrases, "c") {
+				return true
 			}
 		}
 		return false
