@@ -42,7 +42,7 @@ const crashDefinition = `{"audience":{"name":"crash"},"parameters":[
 // count gives the size of the definition, and the generation's people.
 func count(t testing.TB, data string) uint64 {
 	t.Helper()
-	cmd := exec.Command(binary, "count", "-", "--data", data, "--json")
+	cmd := exec.CommandContext(t.Context(), binary, "count", "-", "--data", data, "--json")
 	cmd.Stdin = strings.NewReader(crashDefinition)
 	out, err := cmd.Output()
 	if err != nil {
@@ -71,7 +71,7 @@ func TestKillDuringLoad(t *testing.T) {
 		kills = 3
 	}
 	for i := range kills {
-		cmd := exec.Command(binary, "load", dir, "--data", data)
+		cmd := exec.CommandContext(t.Context(), binary, "load", dir, "--data", data)
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
@@ -279,7 +279,7 @@ func TestUsage(t *testing.T) {
 		{"bench", 2, "not built"},
 		{"check --data " + data, 1, "no generation"},
 	} {
-		cmd := exec.Command(binary, strings.Fields(c.args)...)
+		cmd := exec.CommandContext(t.Context(), binary, strings.Fields(c.args)...)
 		out, err := cmd.CombinedOutput()
 		status := cmd.ProcessState.ExitCode()
 		if status != c.status || !strings.Contains(string(out), c.says) {

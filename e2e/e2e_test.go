@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 		}
 		defer os.RemoveAll(dir)
 		binary = filepath.Join(dir, "throng")
-		build := exec.Command("go", "build", "-o", binary, "throng/cmd/throng")
+		build := exec.CommandContext(context.Background(), "go", "build", "-o", binary, "throng/cmd/throng")
 		build.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := build.CombinedOutput(); err != nil {
 			fmt.Fprintf(os.Stderr, "build throng: %v\n%s", err, out)
@@ -54,7 +54,7 @@ func throng(t testing.TB, args ...string) string {
 
 // run is throng without the test's end.
 func run(args ...string) (string, error) {
-	cmd := exec.Command(binary, args...)
+	cmd := exec.CommandContext(context.Background(), binary, args...)
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
@@ -95,7 +95,7 @@ func (b *lockedBuffer) String() string {
 func start(t testing.TB, data string, args ...string) *process {
 	t.Helper()
 	p := &process{log: &lockedBuffer{}, done: make(chan struct{})}
-	p.cmd = exec.Command(binary, append([]string{"serve", "--data", data, "--listen", "127.0.0.1:0", "--log-format", "json"}, args...)...)
+	p.cmd = exec.CommandContext(t.Context(), binary, append([]string{"serve", "--data", data, "--listen", "127.0.0.1:0", "--log-format", "json"}, args...)...)
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
 		t.Fatalf("start throng: %v", err)
