@@ -1,7 +1,6 @@
 package silhouette
 
 import (
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,11 +20,13 @@ func TestDecodeDefinition(t *testing.T) {
 		name, body string
 		want       service.Definition // without parameters
 	}{
-		{"all", `{"audience":{"name":"N","description":"D"},"callback_url":"https://a.example/","generate_insights_automatically":true,
+		{
+			"all", `{"audience":{"name":"N","description":"D"},"callback_url":"https://a.example/","generate_insights_automatically":true,
 			"insight_callback_url":"https://b.example/","outputs":["md5"],` + parameters + `}`,
 			service.Definition{Name: "N", Description: "D", Build: service.Build{
 				CallbackURL: "https://a.example/", InsightCallbackURL: "https://b.example/", AutoInsight: true, Outputs: outputs("md5"),
-			}}},
+			}},
+		},
 		{"least", `{` + parameters + `}`, service.Definition{}},
 		{"nulls are as if absent", `{"audience":null,"callback_url":null,"outputs":null,"generate_insights_automatically":null,` + parameters + `}`, service.Definition{}},
 		{"no output", `{"outputs":[],` + parameters + `}`, service.Definition{Build: service.Build{Outputs: outputs([]string{}...)}}},
@@ -34,14 +35,16 @@ func TestDecodeDefinition(t *testing.T) {
 		{"unknown keys", `{"audience":{"name":"N","tags":[]},"color":1,` + parameters + `}`, service.Definition{Name: "N", Build: service.Build{
 			Warnings: []string{"audience.tags is not a known key and was ignored", "color is not a known key and was ignored"},
 		}}},
-		{"all that is wrong", `{"audience":{"name":1,"description":[]},"callback_url":2,"generate_insights_automatically":"no","outputs":[3,"md5"],` + parameters + `}`,
+		{
+			"all that is wrong", `{"audience":{"name":1,"description":[]},"callback_url":2,"generate_insights_automatically":"no","outputs":[3,"md5"],` + parameters + `}`,
 			service.Definition{Build: service.Build{Outputs: outputs("md5"), Problems: []throng.Detail{
 				{Path: "audience.name", Message: "must be a string"},
 				{Path: "audience.description", Message: "must be a string"},
 				{Path: "callback_url", Message: "must be a string"},
 				{Path: "generate_insights_automatically", Message: "must be true or false"},
 				{Path: "outputs[0]", Message: "must be a string"},
-			}}}},
+			}}},
+		},
 		{"audience is no object", `{"audience":[],` + parameters + `}`, service.Definition{Build: service.Build{
 			Problems: []throng.Detail{{Path: "audience", Message: "must be an object"}},
 		}}},
@@ -124,7 +127,7 @@ func FuzzDecodeDefinition(f *testing.F) {
 				t.Fatalf("parameter %d is another after storing:\n%s", i, diff)
 			}
 		}
-		if _, err := withSize(json.RawMessage(def.Parameters[0].Raw), nil); err != nil {
+		if _, err := withSize(def.Parameters[0].Raw, nil); err != nil {
 			t.Fatalf("withSize() = %v", err)
 		}
 	})

@@ -62,10 +62,13 @@ func TestRenderer(t *testing.T) {
 			`"generation":"","as_of":null,"created_at":"2026-11-21T08:30:00Z","finished_at":"2026-11-21T08:30:00Z","parameters":[{"operation":"OR","size":0}],` +
 			`"warnings":["<w>"],"error":null,"kind":"built","outputs":[{"type":"md5","people":0,"rows":0,"bytes":0,"sha256":"ab",` +
 			`"url":"https://example.com/platform/v0/audiences/2/outputs/md5"}],"insight":null},"information":{"version":"0.0.1"}}` + "\n"},
-		{"failed", throng.Audience{ID: 3, Status: throng.Failed, Kind: throng.Built, CreatedAt: created, SizeHidden: "few", Failure: &throng.Failure{Code: "internal", Message: "m", Retry: true}},
+		{
+			"failed",
+			throng.Audience{ID: 3, Status: throng.Failed, Kind: throng.Built, CreatedAt: created, SizeHidden: "few", Failure: &throng.Failure{Code: "internal", Message: "m", Retry: true}},
 			`{"response":{"id":3,"name":"","description":"","status":"failed","step":"","progress":0,"heartbeat_at":null,"size":null,"size_reason":"few",` +
 				`"generation":"","as_of":null,"created_at":"2026-11-21T08:30:00Z","finished_at":null,"parameters":[],"warnings":[],` +
-				`"error":{"code":"internal","message":"m","retry":true},"kind":"built","outputs":[],"insight":null},"information":{"version":"0.0.1"}}` + "\n"},
+				`"error":{"code":"internal","message":"m","retry":true},"kind":"built","outputs":[],"insight":null},"information":{"version":"0.0.1"}}` + "\n",
+		},
 	}
 	for _, test := range tests {
 		got, err := r.Audience(test.in)
