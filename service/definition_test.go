@@ -126,6 +126,20 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// A path names the element that is wrong, or nothing: where some of a list
+// could not be read, the positions of the others are not known.
+func TestPathsBesideUnreadable(t *testing.T) {
+	s := start(t)
+	d := definition(`[{"operation":"OR","affinities":{"affinities":[{},{"id":"nope"}]}},{"operation":"OR","affinities":{"affinities":[{"id":"a1"},{"id":"nope"}]}}]`)
+	_, err := s.CreateAudience(t.Context(), s.caller, d, nil)
+	wantCode(t, err, throng.Invalid, "parameters[0].affinities.affinities[0].id", "parameters[1].affinities.affinities[1].id")
+
+	u := must(s.CreateUpload(t.Context(), s.caller, "ss_id", "", strings.NewReader("p1\n"), nil))
+	d = definition(`[{"operation":"OR","upload":{"keys":[7,"` + u.Key + `"],"type":"md5"}}]`)
+	_, err = s.CreateAudience(t.Context(), s.caller, d, nil)
+	wantCode(t, err, throng.Invalid, "parameters[0].upload.keys[0]", "parameters[0].upload.type")
+}
+
 func TestGrants(t *testing.T) {
 	s := start(t)
 	plain := s.add("plain", CallerSettings{})
