@@ -58,6 +58,7 @@ func (s *Server) Serve(ctx context.Context, ready func(url string)) (err error) 
 	if err := s.serveAdmin(gctx, group); err != nil {
 		group.Go(func() error { return err })
 	}
+	group.Go(func() error { return s.sweep(gctx) })
 	if ready != nil {
 		ready(s.publicURL())
 	}
@@ -65,6 +66,26 @@ func (s *Server) Serve(ctx context.Context, ready func(url string)) (err error) 
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
 	return errors.Join(err, s.jobs.Stop(stop))
+}
+
+// sweepEvery is how often what is no longer needed is removed.
+const sweepEvery = time.Hour
+
+// sweep removes what is no longer needed until ctx is done. What fails is
+// tried again an hour later.
+func (s *Server) sweep(ctx context.Context) error {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		if err := s.service.Sweep(ctx); err != nil && ctx.Err() == nil {
+			s.cfg.Logger.ErrorContext(ctx, "sweep", "err", err)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
 }
 
 // serve answers on a listener until ctx is done.

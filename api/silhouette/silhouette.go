@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -62,6 +63,7 @@ func New(cfg Config) http.Handler {
 		h.fail(w, r, throng.Errorf(throng.NotFound, "there is no such endpoint"))
 	})
 	r.MethodNotAllowed(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Allow", strings.Join(allowed(r), ", "))
 		h.fail(w, r, throng.Errorf(throng.MethodNotAllowed, "the method %s is not allowed here", r.Method))
 	})
 	routes := []struct {
@@ -105,6 +107,17 @@ func New(cfg Config) http.Handler {
 		r.Method(route.method, route.path, h.known(route.do))
 	}
 	return r
+}
+
+// allowed lists the methods that a path has.
+func allowed(r *http.Request) (methods []string) {
+	at := chi.RouteContext(r.Context())
+	for _, m := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete} {
+		if at.Routes.Match(chi.NewRouteContext(), m, at.RoutePath) {
+			methods = append(methods, m)
+		}
+	}
+	return methods
 }
 
 // known lets the holders of a valid token through.

@@ -325,6 +325,9 @@ func (c *checker) textBlock(f query.Field, column *storage.Column, block int, pe
 		from, to := texts.Range(row)
 		for v := from; v < to; v++ {
 			words.StreamTerms(texts.Value(v), func(term []byte) {
+				if len(term) > storage.MaxTerm {
+					return // too long to be a term
+				}
 				t, ok := c.gen.files.Dict.Number(f, term)
 				bad = bad || !ok
 				pairs = append(pairs, uint64(t)<<16|uint64(row))
