@@ -126,7 +126,7 @@ func (f AudienceFilter) where() where {
 		w.addIDs(`id`, f.IDs)
 	}
 	if f.Query != "" {
-		w.add(`name_folded LIKE ? ESCAPE '\'`, contains(fold(f.Query)))
+		w.addText(`name_folded LIKE ? ESCAPE '\'`, f.Query, contains(fold(f.Query)))
 	}
 	if f.Status != "" {
 		w.add(`status = ?`, f.Status)

@@ -114,6 +114,8 @@ func TestListAudiences(t *testing.T) {
 		f(AudienceFilter{Query: "score"}, false, "UNDERXSCORE", "under_score")
 		f(AudienceFilter{Query: "abc"}, false, "İstanbul ＡＢＣ")
 		f(AudienceFilter{Query: `\`}, false)
+		f(AudienceFilter{Query: "\xff"}, false) // PostgreSQL refuses to look for these
+		f(AudienceFilter{Query: "\x00"}, false)
 		f(AudienceFilter{Status: StatusRunning}, false, "İstanbul ＡＢＣ", "device", "under_score")
 		f(AudienceFilter{Platform: 2}, false, "UNDERXSCORE")
 		f(AudienceFilter{IDs: []int64{first, last, gone, 999}}, false, "İstanbul ＡＢＣ", "Straße 100%")

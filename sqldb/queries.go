@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
@@ -256,6 +257,16 @@ func fold(s string) string {
 // contains is the pattern of a LIKE … ESCAPE '\' that finds text anywhere.
 func contains(text string) string {
 	return "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(text) + "%"
+}
+
+// addText adds a condition on a text that somebody sent. PostgreSQL takes valid
+// UTF-8 without NUL alone; what it cannot hold is in no row of any database.
+func (w *where) addText(cond, text, arg string) {
+	if !utf8.ValidString(text) || strings.ContainsRune(text, 0) {
+		w.add(`1 = 0`)
+		return
+	}
+	w.add(cond, arg)
 }
 
 // addIDs adds that column is one of the ids; no ids is never true.

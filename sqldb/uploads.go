@@ -61,7 +61,7 @@ func (q Queries) InsertUpload(ctx context.Context, u Upload) (stored Upload, fre
 // or [ErrNotFound].
 func (q Queries) UploadByKey(ctx context.Context, callerID int64, key string) (Upload, error) {
 	w := where{}
-	w.add(`key = ?`, key)
+	w.addText(`key = ?`, key, key)
 	if callerID != 0 {
 		w.add(`caller_id = ?`, callerID)
 	}

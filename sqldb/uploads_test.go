@@ -42,6 +42,10 @@ func TestUploads(t *testing.T) {
 		diff(t, "Upload", want, must[Upload](t)(db.Upload(ctx, want.ID)))
 		_, err = db.UploadByKey(ctx, a, "absent")
 		wantErr(t, "UploadByKey(absent)", err, ErrNotFound)
+		for _, key := range []string{"\x00", "\xff"} { // PostgreSQL refuses to look for them
+			_, err = db.UploadByKey(ctx, a, key)
+			wantErr(t, fmt.Sprintf("UploadByKey(%q)", key), err, ErrNotFound)
+		}
 
 		check(t, db.UpdateUpload(ctx, want.ID, UploadUpdate{Status: new("failed"), Matched: new(int64(9)), InvalidLines: new(json.RawMessage(nil))}))
 		want.Status, want.Matched, want.InvalidLines = "failed", 9, nil
