@@ -62,9 +62,9 @@ func New(cfg Config) http.Handler {
 	r.NotFound(func(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, throng.Errorf(throng.NotFound, "there is no such endpoint"))
 	})
-	r.MethodNotAllowed(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Allow", strings.Join(allowed(r), ", "))
-		h.fail(w, r, throng.Errorf(throng.MethodNotAllowed, "the method %s is not allowed here", r.Method))
+	r.MethodNotAllowed(func(w http.ResponseWriter, req *http.Request) {
+		w.Header().Set("Allow", strings.Join(allowed(r, req), ", "))
+		h.fail(w, req, throng.Errorf(throng.MethodNotAllowed, "the method %s is not allowed here", req.Method))
 	})
 	routes := []struct {
 		method, path string
@@ -110,10 +110,10 @@ func New(cfg Config) http.Handler {
 }
 
 // allowed lists the methods that a path has.
-func allowed(r *http.Request) (methods []string) {
+func allowed(routes chi.Routes, r *http.Request) (methods []string) {
 	at := chi.RouteContext(r.Context())
 	for _, m := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete} {
-		if at.Routes.Match(chi.NewRouteContext(), m, at.RoutePath) {
+		if routes.Match(chi.NewRouteContext(), m, at.RoutePath) {
 			methods = append(methods, m)
 		}
 	}
