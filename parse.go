@@ -217,9 +217,8 @@ func (r *Reader) upload(o *Object) Criterion {
 			r.Bad(o.At("keys"), "must hold at least one key")
 		}
 		for i, raw := range list {
-			if s, ok := r.Text(raw, index(o.At("keys"), i)); ok {
-				c.Keys = append(c.Keys, s)
-			}
+			s, _ := r.Text(raw, index(o.At("keys"), i))
+			c.Keys = append(c.Keys, s)
 		}
 	}
 	if raw, ok := o.Take("type"); !ok {
@@ -279,7 +278,7 @@ func (r *Reader) audience(o *Object) Criterion {
 		n, err := whole(raw)
 		if err != nil || n < 1 {
 			r.Bad(index(o.At("ids"), i), "must be the number of an audience")
-			continue
+			n = 0
 		}
 		c.IDs = append(c.IDs, n)
 	}
@@ -287,7 +286,9 @@ func (r *Reader) audience(o *Object) Criterion {
 }
 
 // ids reads a list of objects with an id; what else they may hold for people
-// to read has no effect. mayBeEmpty is for a list whose twin is filled.
+// to read has no effect. mayBeEmpty is for a list whose twin is filled. Of an
+// element that cannot be read "" is returned, so that the others keep their
+// places.
 func (o *Object) ids(key string, mayBeEmpty bool) []string {
 	path, raw, ok := o.At(key), json.RawMessage(nil), false
 	if raw, ok = o.Take(key); !ok {
@@ -300,7 +301,7 @@ func (o *Object) ids(key string, mayBeEmpty bool) []string {
 	if ok && len(list) == 0 && !mayBeEmpty {
 		o.r.Bad(path, "must hold at least one id")
 	}
-	var ids []string
+	ids := make([]string, len(list))
 	for i, raw := range list {
 		e := o.r.Object(raw, index(path, i))
 		if e == nil {
@@ -309,9 +310,7 @@ func (o *Object) ids(key string, mayBeEmpty bool) []string {
 		if key != "affinities" {
 			e.drop("name", "kind", "screen_name")
 		}
-		if id, ok := e.requiredID(); ok {
-			ids = append(ids, id)
-		}
+		ids[i] = e.requiredID()
 		e.Rest()
 	}
 	return ids
@@ -323,18 +322,18 @@ func (o *Object) drop(keys ...string) {
 	}
 }
 
-func (o *Object) requiredID() (string, bool) {
+// requiredID reads an id; "" where there is none to read.
+func (o *Object) requiredID() string {
 	raw, ok := o.Take("id")
 	if !ok {
 		o.r.Bad(o.At("id"), "is required")
-		return "", false
+		return ""
 	}
 	id, ok := o.r.id(raw, o.At("id"))
 	if ok && id == "" {
 		o.r.Bad(o.At("id"), "must not be empty")
-		return "", false
 	}
-	return id, ok
+	return id
 }
 
 func (o *Object) places(key string, kind reference.Kind) []string {
@@ -344,7 +343,7 @@ func (o *Object) places(key string, kind reference.Kind) []string {
 		return nil
 	}
 	list, _ := o.r.List(raw, path)
-	var ids []string
+	ids := make([]string, len(list))
 	for i, raw := range list {
 		e := o.r.Object(raw, index(path, i))
 		if e == nil {
@@ -356,9 +355,7 @@ func (o *Object) places(key string, kind reference.Kind) []string {
 			}
 		}
 		e.drop("name", "screen_name")
-		if id, ok := e.requiredID(); ok {
-			ids = append(ids, id)
-		}
+		ids[i] = e.requiredID()
 		e.Rest()
 	}
 	return ids

@@ -44,7 +44,7 @@ func (r *Reader) accounts(o *Object) []AccountRef {
 	if ok && len(list) == 0 {
 		r.Bad(path, "must hold at least one account")
 	}
-	var accounts []AccountRef
+	accounts := make([]AccountRef, len(list)) // empty where it cannot be read
 	for i, raw := range list {
 		e := r.Object(raw, index(path, i))
 		if e == nil {
@@ -65,7 +65,7 @@ func (r *Reader) accounts(o *Object) []AccountRef {
 		case a == AccountRef{}:
 			r.Bad(e.path, "must have an id or a screen_name")
 		default:
-			accounts = append(accounts, a)
+			accounts[i] = a
 		}
 	}
 	return accounts
@@ -108,7 +108,9 @@ func (r *Reader) cutoff(o *Object, network query.Field) int {
 func distinct(accounts []AccountRef) int {
 	seen := map[AccountRef]bool{}
 	for _, a := range accounts {
-		seen[a.Key()] = true
+		if a != (AccountRef{}) {
+			seen[a.Key()] = true
+		}
 	}
 	return len(seen)
 }

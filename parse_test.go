@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"throng/identifier"
 	"throng/query"
@@ -33,7 +34,7 @@ func TestParseCriterion(t *testing.T) {
 		if len(problems) > 0 || len(warnings) > 0 {
 			t.Errorf("ParseParameters(%s): problems %v, warnings %q", in, problems, warnings)
 		}
-		if diff := cmp.Diff(want, got); diff != "" {
+		if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("ParseParameters(%s) (-want +got):\n%s", in, diff)
 		}
 	}

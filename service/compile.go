@@ -291,6 +291,9 @@ type accounts struct {
 }
 
 func (r *accounts) add(path string, a throng.AccountRef) {
+	if a == (throng.AccountRef{}) { // a problem already
+		return
+	}
 	catalog := r.c.g.Catalog()
 	var named []engine.Account
 	if a.ScreenName != "" {

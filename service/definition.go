@@ -31,7 +31,7 @@ func (s *Service) check(ctx context.Context, g engine.Generation, c *throng.Call
 	outputs, badOutputs, denied, outputWarnings := chooseOutputs(c, def.Outputs)
 	addresses, addressWarnings := s.checkURLs(def.Build)
 
-	invalid := slices.Concat(def.Problems, checkNames(def), addresses, badOutputs, order, placed(k.problems, def.Problems))
+	invalid := slices.Concat(def.Problems, checkNames(def), addresses, badOutputs, order, k.problems)
 	if err := refuse(invalid, slices.Concat(denied, forbidden)); err != nil {
 		return checked{}, err
 	}
@@ -41,21 +41,6 @@ func (s *Service) check(ctx context.Context, g engine.Generation, c *throng.Call
 		uploads:   k.uploads,
 		audiences: k.audiences,
 	}, nil
-}
-
-// placed leaves out the problems whose place is not sure: of a list with
-// elements that could not be read only the others are known, and their
-// positions are not those of the request. They are told when the list can be
-// read.
-func placed(found, unread []throng.Detail) []throng.Detail {
-	return slices.DeleteFunc(slices.Clone(found), func(d throng.Detail) bool {
-		at := strings.LastIndexByte(d.Path, '[')
-		_, field, _ := strings.Cut(d.Path[at+1:], "]")
-		ofElement := at >= 0 && slices.Contains([]string{"", ".id", ".screen_name"}, field)
-		return ofElement && slices.ContainsFunc(unread, func(u throng.Detail) bool {
-			return strings.HasPrefix(u.Path, d.Path[:at+1])
-		})
-	})
 }
 
 func checkNames(def *Definition) (problems []throng.Detail) {
@@ -175,7 +160,7 @@ func (s *Service) preview(ctx context.Context, c *throng.Caller, scope int64, de
 	if err != nil {
 		return nil, err
 	}
-	if err := refuse(slices.Concat(invalid, placed(k.problems, def.Problems)), forbidden); err != nil {
+	if err := refuse(slices.Concat(invalid, k.problems), forbidden); err != nil {
 		return nil, err
 	}
 	counts, err := g.Count(ctx, d)

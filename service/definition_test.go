@@ -126,13 +126,13 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// A path names the element that is wrong, or nothing: where some of a list
-// could not be read, the positions of the others are not known.
+// A path names the element that is wrong, also behind others that could not be
+// read.
 func TestPathsBesideUnreadable(t *testing.T) {
 	s := start(t)
 	d := definition(`[{"operation":"OR","affinities":{"affinities":[{},{"id":"nope"}]}},{"operation":"OR","affinities":{"affinities":[{"id":"a1"},{"id":"nope"}]}}]`)
 	_, err := s.CreateAudience(t.Context(), s.caller, d, nil)
-	wantCode(t, err, throng.Invalid, "parameters[0].affinities.affinities[0].id", "parameters[1].affinities.affinities[1].id")
+	wantCode(t, err, throng.Invalid, "parameters[0].affinities.affinities[0].id", "parameters[0].affinities.affinities[1].id", "parameters[1].affinities.affinities[1].id")
 
 	u := must(s.CreateUpload(t.Context(), s.caller, "ss_id", "", strings.NewReader("p1\n"), nil))
 	d = definition(`[{"operation":"OR","upload":{"keys":[7,"` + u.Key + `"],"type":"md5"}}]`)
