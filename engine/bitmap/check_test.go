@@ -47,9 +47,8 @@ func TestCheck(t *testing.T) {
 			must(t, os.WriteFile(path, damaged, 0o600))
 			fresh, err := Open(dir, Config{})
 			must(t, err)
-			// A bit of the footer may make the format one that is not known.
 			err = fresh.Check(t.Context(), "", nil)
-			if err == nil || !errors.Is(err, engine.ErrCorrupt) && !strings.Contains(err.Error(), "is not known") || !strings.Contains(err.Error(), filepath.Base(path)) {
+			if !errors.Is(err, engine.ErrCorrupt) || !strings.Contains(err.Error(), filepath.Base(path)) {
 				t.Errorf("Check with damage in %s: error %v, want one that names it", file.Name, err)
 			}
 			must(t, fresh.Close())

@@ -5,13 +5,12 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
-	"fmt"
+	"errors"
 	"slices"
-	"sync"
-	"sync/atomic"
 
 	"throng/dataset"
 	"throng/engine/bitmap/storage"
+	"throng/internal/extsort"
 	"throng/query"
 )
 
@@ -21,34 +20,32 @@ func sortByOrder[T any](list []T, order func(T) uint64) {
 	slices.SortFunc(list, func(a, b T) int { return cmp.Compare(order(a), order(b)) })
 }
 
-// namedAccount is a row of accounts, kept as one string:
+// A row of accounts is sorted as a record:
 //
-//	length of id u16, of screen name u16, of name u16, and the three
-type namedAccount struct {
-	network uint8
-	order   uint64
-	line    int
-	file    int32 // position in the list of files
-	text    []byte
-}
+//	key      position of the network's field u8, id
+//	payload  order u64 big endian, file u32, line u64,
+//	         length of screen name u16, screen name, name
+//
+// so that of several rows with one id the first in the dataset comes first.
+const accountHead = 22
 
-func (a *namedAccount) record() storage.AccountRecord {
-	le := binary.LittleEndian
-	i, s, n := int(le.Uint16(a.text)), int(le.Uint16(a.text[2:])), int(le.Uint16(a.text[4:]))
-	t := a.text[6:]
-	return storage.AccountRecord{ID: t[:i], ScreenName: t[i : i+s], Name: t[i+s : i+s+n]}
-}
-
-// accountNames reads the names of accounts and writes them sorted. They are
-// kept in memory meanwhile: a quarter of the load's memory at most.
-func (l *loader) accountNames(ctx context.Context) error {
-	var mu sync.Mutex
-	var list []namedAccount
-	var size atomic.Int64
-	err := l.read(ctx, dataset.Accounts, func(b *dataset.Batch) error {
-		var r dataset.AccountRow
-		var arena []byte
-		var own []namedAccount
+// accountNames reads the names of accounts and writes them sorted.
+func (l *loader) accountNames(ctx context.Context) (err error) {
+	sorter := extsort.New(l.scratch("accounts"), l.opt.Memory/8/int64(l.workers))
+	defer func() { err = errors.Join(err, sorter.Close()) }()
+	type worker struct {
+		out          *extsort.Writer
+		row          dataset.AccountRow
+		key, payload []byte
+	}
+	free := make(chan *worker, l.workers)
+	for range l.workers {
+		free <- &worker{out: sorter.Writer()}
+	}
+	if err := l.read(ctx, dataset.Accounts, func(b *dataset.Batch) error {
+		w := <-free
+		defer func() { free <- w }()
+		r, be := &w.row, binary.BigEndian
 		for row := range b.Rows() {
 			out := r.Decode(b, row)
 			if !out.OK() {
@@ -60,38 +57,25 @@ func (l *loader) accountNames(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			from := len(arena)
-			le := binary.LittleEndian
-			arena = le.AppendUint16(arena, uint16(len(r.ID)))
-			arena = le.AppendUint16(arena, uint16(len(r.ScreenName)))
-			arena = le.AppendUint16(arena, uint16(len(r.Name)))
-			arena = append(append(append(arena, r.ID...), r.ScreenName...), r.Name...)
-			own = append(own, namedAccount{
-				network: l.fields[r.Network], order: order, line: b.Lines[row], file: int32(b.FileIndex),
-				text: arena[from:len(arena):len(arena)],
-			})
+			w.key = append(append(w.key[:0], l.fields[r.Network]), r.ID...)
+			w.payload = be.AppendUint64(w.payload[:0], order)
+			w.payload = be.AppendUint32(w.payload, uint32(b.FileIndex))
+			w.payload = be.AppendUint64(w.payload, uint64(b.Lines[row]))
+			w.payload = be.AppendUint16(w.payload, uint16(len(r.ScreenName)))
+			w.payload = append(append(w.payload, r.ScreenName...), r.Name...)
+			if err := w.out.Add(w.key, w.payload); err != nil {
+				return err
+			}
 		}
-		if size.Add(int64(len(arena))+64*int64(len(own))) > l.opt.Memory/4 {
-			return fmt.Errorf("read accounts: names exceed their share of memory, %d MiB: raise the memory of the load", l.opt.Memory/4>>20)
-		}
-		mu.Lock()
-		list = append(list, own...)
-		mu.Unlock()
 		return nil
-	})
-	if err != nil {
+	}); err != nil {
 		return err
 	}
-	slices.SortFunc(list, func(a, b namedAccount) int {
-		if c := cmp.Compare(a.network, b.network); c != 0 {
-			return c
-		}
-		return cmp.Or(bytes.Compare(a.record().ID, b.record().ID), cmp.Compare(a.order, b.order))
-	})
-	return l.writeAccounts(list)
+	l.progress.begin("write accounts", 0)
+	return l.writeAccounts(sorter)
 }
 
-func (l *loader) writeAccounts(list []namedAccount) error {
+func (l *loader) writeAccounts(sorter *extsort.Sorter) error {
 	w, err := storage.NewAccountsWriter(l.tmp, storage.AccountsName)
 	if err != nil {
 		return err
@@ -99,18 +83,24 @@ func (l *loader) writeAccounts(list []namedAccount) error {
 	defer w.Abort()
 	fields := query.TermFields()
 	loaded := uint64(0)
-	for i := range list {
-		a := &list[i]
-		r := a.record()
-		if i > 0 && list[i-1].network == a.network && bytes.Equal(list[i-1].record().ID, r.ID) {
-			file := l.source.Tables[dataset.Accounts].Files[a.file].Path
-			l.rejects.RejectAt(dataset.Accounts, file, int(a.file), a.line, rejectDuplicateAccount)
-			continue
+	var last []byte
+	if err := sorter.Each(func(key, payload []byte) error {
+		if len(payload) < accountHead {
+			return errSpill
 		}
+		be := binary.BigEndian
+		if bytes.Equal(key, last) {
+			file := int(be.Uint32(payload[8:]))
+			path := l.source.Tables[dataset.Accounts].Files[file].Path
+			l.rejects.RejectAt(dataset.Accounts, path, file, int(be.Uint64(payload[12:])), rejectDuplicateAccount)
+			return nil
+		}
+		last = append(last[:0], key...)
 		loaded++
-		if err := w.Add(fields[a.network], r); err != nil {
-			return err
-		}
+		names, n := payload[accountHead:], int(be.Uint16(payload[20:]))
+		return w.Add(fields[key[0]], storage.AccountRecord{ID: key[1:], ScreenName: names[:n], Name: names[n:]})
+	}); err != nil {
+		return err
 	}
 	l.rejects.Load(dataset.Accounts, loaded)
 	return l.file(w.Close())

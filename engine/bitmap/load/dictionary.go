@@ -23,22 +23,26 @@ const (
 	noTerm     = ^uint32(0)
 	// termBytes is what a term takes beside its value and its slot: where it
 	// lies, and at the end its final number and its place among the sorted.
-	termBytes = 8 + 4 + 8
+	termBytes = 8 + 4 + 4 + 16
 )
 
 // dictionary gives every distinct term a temporary number, in the order in
 // which they happen to be met; final numbers come from sorting when all rows
 // are read. Terms lie in arenas without a heap object each.
 //
-// Its memory is what the distinct terms take, some 45 bytes each beside their
+// Its memory is what the distinct terms take, some 60 bytes each beside their
 // values, whatever the number of rows; it lies outside the heap. What it takes
-// the stores of rows have to do without, since they can be spilt and a
-// vocabulary is not: where it outgrows half of the load's memory, the load ends
-// with an error that names the setting.
+// the stores of rows have to do without. When it is full it is frozen: what it
+// does not hold by then goes to the overflow, term by term for good, so that
+// no term is in both.
 type dictionary struct {
 	limit  int64
 	size   atomic.Int64
+	frozen atomic.Bool
 	shards [dictShards]dictShard
+	// bounded says that the dictionary may freeze: all terms of the tables
+	// that are kept in memory anyway are in it.
+	bounded bool
 	// declared is the bound of the numbers that may be of terms without a
 	// row; used has a bit for each of them that has one.
 	declared uint32
@@ -59,46 +63,82 @@ func termHash(field uint8, value []byte) uint64 {
 	return (xxhash.Sum64(value) ^ uint64(field)) * 0x9e3779b97f4a7c15
 }
 
-// intern gives the number of a term, and its value as it lies in the arena.
+// intern gives the number of a term, and its value as it lies in the arena;
+// noTerm where the dictionary is frozen and does not hold it.
 func (d *dictionary) intern(hash uint64, field uint8, value []byte) (uint32, []byte, error) {
 	i := hash >> 58
 	s := &d.shards[i]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if 4*(len(s.pos)+1) > 3*len(s.slots) {
-		if err := d.grow(s); err != nil {
+	index, v, found := s.find(hash, field, value)
+	if !found {
+		// A term is refused for good: whoever asks for it next holds the lock
+		// later, and sees that the dictionary is frozen.
+		if d.frozen.Load() || !d.charge(s, len(value)) {
+			return noTerm, nil, nil
+		}
+		if err := d.insert(s, hash, field, value); err != nil {
 			return 0, nil, err
 		}
+		index = uint32(len(s.pos) - 1)
+		_, v = s.term(index)
+	}
+	return index*dictShards + uint32(i), v, nil
+}
+
+func (s *dictShard) find(hash uint64, field uint8, value []byte) (index uint32, v []byte, ok bool) {
+	if len(s.slots) == 0 {
+		return 0, nil, false
 	}
 	mask := uint64(len(s.slots) - 1)
 	for at := hash & mask; ; at = (at + 1) & mask {
 		slot := s.slots[at]
 		if slot == 0 {
-			if err := d.insert(s, at, hash, field, value); err != nil {
-				return 0, nil, err
-			}
-			index := uint32(len(s.pos) - 1)
-			_, v := s.term(index)
-			return index*dictShards + uint32(i), v, nil
+			return 0, nil, false
 		}
 		if slot>>32 != hash<<6>>32 {
 			continue
 		}
 		index := uint32(slot) - 1
 		if f, v := s.term(index); f == field && bytes.Equal(v, value) {
-			return index*dictShards + uint32(i), v, nil
+			return index, v, true
 		}
 	}
 }
 
-func (d *dictionary) insert(s *dictShard, at, hash uint64, field uint8, value []byte) error {
-	if len(s.pos) >= 1<<32/dictShards-2 {
-		return fmt.Errorf("number terms: more than 2^32 distinct values")
+// full tells whether the slots do not hold one more term.
+func (s *dictShard) full() bool { return 4*(len(s.pos)+1) > 3*len(s.slots) }
+
+// charge counts the memory of one more term, with that of the slots that it
+// makes necessary, and freezes the dictionary where there is not as much.
+func (d *dictionary) charge(s *dictShard, value int) bool {
+	n := int64(1+binary.MaxVarintLen32+value) + termBytes
+	if s.full() {
+		n += int64(slotsAfter(s)-len(s.slots)) * 8
+	}
+	if d.size.Add(n) > d.limit && d.bounded || len(s.pos) >= 1<<32/dictShards-2 {
+		d.size.Add(-n)
+		d.frozen.Store(true)
+		return false
+	}
+	return true
+}
+
+func slotsAfter(s *dictShard) int { return max(512, 2*len(s.slots)) }
+
+// insert adds a term that is not there and whose memory was charged.
+func (d *dictionary) insert(s *dictShard, hash uint64, field uint8, value []byte) error {
+	if s.full() {
+		if err := s.grow(); err != nil {
+			return err
+		}
+	}
+	mask := uint64(len(s.slots) - 1)
+	at := hash & mask
+	for s.slots[at] != 0 {
+		at = (at + 1) & mask
 	}
 	need := 1 + binary.MaxVarintLen32 + len(value)
-	if err := d.charge(int64(need) + termBytes); err != nil {
-		return err
-	}
 	last := len(s.arena) - 1
 	if last < 0 || cap(s.arena[last])-len(s.arena[last]) < need {
 		a, err := s.alloc(max(need, arenaBytes))
@@ -128,11 +168,8 @@ func (s *dictShard) alloc(n int) ([]byte, error) {
 }
 
 // grow doubles the slots, and the room for terms with them.
-func (d *dictionary) grow(s *dictShard) error {
-	n := max(512, 2*len(s.slots))
-	if err := d.charge(int64(n-len(s.slots)) * 8); err != nil {
-		return err
-	}
+func (s *dictShard) grow() error {
+	n := slotsAfter(s)
 	table, err := s.alloc(n*8 + n*6) // three terms for four slots
 	if err != nil {
 		return err
@@ -169,13 +206,6 @@ func (d *dictionary) close() {
 	}
 }
 
-func (d *dictionary) charge(n int64) error {
-	if d.size.Add(n) > d.limit {
-		return fmt.Errorf("number terms: distinct values exceed their share of memory, %d MiB: raise the memory of the load", d.limit>>20)
-	}
-	return nil
-}
-
 // term gives a term by its index in the shard.
 func (s *dictShard) term(index uint32) (field uint8, value []byte) {
 	p := s.pos[index]
@@ -200,8 +230,9 @@ func (d *dictionary) bound() uint32 {
 }
 
 // declare ends the numbers of terms that may turn out to have no row. From now
-// on every row's term goes through use.
+// on every row's term goes through use, and the memory is bounded.
 func (d *dictionary) declare() {
+	d.bounded = true
 	d.declared = d.bound()
 	d.used = make([]atomic.Uint64, (d.declared+63)/64)
 }
@@ -231,6 +262,19 @@ type sortedTerm struct {
 func (d *dictionary) number(workers int) (order, final []uint32) {
 	fields := len(query.TermFields()) + len(query.TextFields())
 	byField := make([][]sortedTerm, fields)
+	counts := make([]int, fields)
+	for i := range d.shards {
+		s := &d.shards[i]
+		for j := range s.pos {
+			f, _ := s.term(uint32(j))
+			counts[f]++
+		}
+	}
+	total := 0
+	for f, n := range counts {
+		byField[f] = make([]sortedTerm, 0, n)
+		total += n
+	}
 	for i := range d.shards {
 		s := &d.shards[i]
 		for j := range s.pos {
@@ -259,6 +303,7 @@ func (d *dictionary) number(workers int) (order, final []uint32) {
 		})
 	}
 	g.Wait() //nolint:errcheck // none returns one
+	order = make([]uint32, 0, total)
 	final = make([]uint32, d.bound())
 	for i := range final {
 		final[i] = noTerm
@@ -293,7 +338,8 @@ func (d *dictionary) newTerms() *terms {
 	return &terms{d: d, cache: make([]cachedTerm, cachedTerms)}
 }
 
-// intern gives the number of a term.
+// intern gives the number of a term, noTerm where the dictionary is frozen and
+// does not hold it.
 func (t *terms) intern(field uint8, value []byte) (uint32, error) {
 	hash := termHash(field, value)
 	c := &t.cache[hash&(cachedTerms-1)]
@@ -301,8 +347,8 @@ func (t *terms) intern(field uint8, value []byte) (uint32, error) {
 		return c.term, nil
 	}
 	n, v, err := t.d.intern(hash, field, value)
-	if err != nil {
-		return 0, err
+	if err != nil || n == noTerm {
+		return n, err
 	}
 	*c = cachedTerm{hash: hash, value: v, term: n, field: field, set: true}
 	return n, nil

@@ -28,11 +28,20 @@ type inverter struct {
 // invert sorts the pairs by their final terms. The sort is stable, by the
 // bits of the term alone: since most tables come in the order of people, most
 // lists then are in order already, and only the others are sorted.
-func (v *inverter) invert(pieces [][]byte, final []uint32, terms int) (*blockTerms, error) {
+//
+// more are pairs of final terms.
+func (v *inverter) invert(pieces, more [][]byte, final []uint32, terms int) (*blockTerms, error) {
 	v.keys = v.keys[:0]
 	for _, piece := range pieces {
 		if err := eachPair(piece, func(row uint16, term uint32) {
 			v.keys = append(v.keys, uint64(final[term])<<16|uint64(row))
+		}); err != nil {
+			return nil, err
+		}
+	}
+	for _, piece := range more {
+		if err := eachPair(piece, func(row uint16, term uint32) {
+			v.keys = append(v.keys, uint64(term)<<16|uint64(row))
 		}); err != nil {
 			return nil, err
 		}
@@ -117,9 +126,8 @@ func (v *inverter) order(rows []uint16) {
 	}
 }
 
-// invertAll writes the parts. People counts of the final terms are returned.
-func (l *loader) invertAll(ctx context.Context, pairs *store, final []uint32, terms int) ([]uint32, error) {
-	people := make([]uint32, terms)
+// invertAll writes the parts, and counts the people of the final terms.
+func (l *loader) invertAll(ctx context.Context, final, people []uint32) error {
 	inverters := make(chan *inverter, l.workers)
 	for range l.workers {
 		inverters <- new(inverter)
@@ -127,7 +135,7 @@ func (l *loader) invertAll(ctx context.Context, pairs *store, final []uint32, te
 	blocks := (int(l.rows) + storage.BlockRows - 1) / storage.BlockRows
 	for part := 0; part*storage.PartBlocks < blocks; part++ {
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return err
 		}
 		var inverted [storage.PartBlocks]*blockTerms
 		var g errgroup.Group
@@ -136,24 +144,29 @@ func (l *loader) invertAll(ctx context.Context, pairs *store, final []uint32, te
 			g.Go(func() error {
 				v := <-inverters
 				defer func() { inverters <- v }()
-				pieces, err := pairs.read(b)
+				pieces, err := l.pairs.read(b)
 				if err != nil {
 					return err
 				}
-				inverted[b%storage.PartBlocks], err = v.invert(pieces, final, terms)
-				pairs.release(b)
+				more, err := l.over.read(b)
+				if err != nil {
+					return err
+				}
+				inverted[b%storage.PartBlocks], err = v.invert(pieces, more, final, len(people))
+				l.pairs.release(b)
+				l.over.release(b)
 				return err
 			})
 		}
 		if err := g.Wait(); err != nil {
-			return nil, err
+			return err
 		}
 		if err := l.writePart(part, &inverted, people); err != nil {
-			return nil, err
+			return err
 		}
 		l.progress.step(int64(part+1), int64((blocks+storage.PartBlocks-1)/storage.PartBlocks))
 	}
-	return people, nil
+	return nil
 }
 
 // writePart merges the blocks of a part term by term.

@@ -84,6 +84,7 @@ type loader struct {
 	rows     uint32
 	known    *known
 	pairs    *store
+	over     *overflow
 	ids      *identifiers
 	texts    map[query.Field]*store
 	files    []storage.FileSum
@@ -266,6 +267,7 @@ func (l *loader) build(ctx context.Context) (err error) {
 // What was interned so far may have no row.
 func (l *loader) makePairs() {
 	l.dict.declare()
+	l.over = l.newOverflow()
 	l.pairs = l.mem.newStore(l.scratch("pairs"), l.blocks(), l.workers+1, l.opt.Memory/8)
 }
 
@@ -291,16 +293,23 @@ func (l *loader) writeIndex(ctx context.Context) error {
 	}
 	l.progress.begin("number terms", 0)
 	order, final := l.dict.number(l.workers)
-	l.progress.begin("write postings", 0)
-	people, err := l.invertAll(ctx, l.pairs, final, len(order))
+	if err := l.over.number(l, order, final); err != nil {
+		return err
+	}
+	people, err := newCounters(l.scratch("counts"), int(l.over.total), l.opt.Memory/32)
 	if err != nil {
 		return err
 	}
-	l.progress.begin("write terms", 0)
-	if err := l.writeTerms(order, people); err != nil {
+	defer people.close()
+	l.progress.begin("write postings", 0)
+	if err := l.invertAll(ctx, final, people.n); err != nil {
 		return err
 	}
-	catalog := &storage.Catalog{Affinities: l.taxonomy.catalog()}
+	l.progress.begin("write terms", 0)
+	if err := l.writeTerms(order, people.n); err != nil {
+		return err
+	}
+	catalog := &storage.Catalog{Affinities: l.taxonomy.catalog(), Baselines: l.source.Meta.Baselines}
 	if l.source.Tables[dataset.Locations] == nil {
 		catalog.BuiltInPlaces = true
 	} else {
@@ -322,11 +331,10 @@ func (l *loader) writeTerms(order, people []uint32) error {
 	}
 	defer w.Abort()
 	fields := storage.Fields()
-	for n, t := range order {
-		f, v := l.dict.term(t)
-		if err := w.Add(fields[f], v, people[n]); err != nil {
-			return err
-		}
+	if err := l.over.eachTerm(l.dict, order, func(n uint32, field uint8, value []byte) error {
+		return w.Add(fields[field], value, people[n])
+	}); err != nil {
+		return err
 	}
 	return l.file(w.Close())
 }
@@ -372,8 +380,8 @@ func (l *loader) release() error {
 	}
 	l.texts = nil
 	if l.pairs != nil {
-		errs = append(errs, l.pairs.close())
-		l.pairs = nil
+		errs = append(errs, l.pairs.close(), l.over.close())
+		l.pairs, l.over = nil, nil
 	}
 	return errors.Join(errs...)
 }

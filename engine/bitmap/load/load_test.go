@@ -59,7 +59,7 @@ func TestRespondents(t *testing.T) {
 	}
 }
 
-const oddJSON = `{"name": "odd", "as_of": "2026-11-01T00:00:00Z", "personality_threshold": 0.5}`
+const oddJSON = `{"name": "odd", "as_of": "2026-11-01T00:00:00Z", "personality_threshold": 0.5, "baselines": {"a": [1, 2]}}`
 
 // oddTables has a row of every fate.
 func oddTables() map[string]string {
@@ -173,6 +173,9 @@ func TestOddRows(t *testing.T) {
 		{ID: "unused", Name: "Unused", Parent: ".media."},
 	}, g.Catalog.Affinities); diff != "" {
 		t.Errorf("taxonomy (-want +got):\n%s", diff)
+	}
+	if got, want := string(g.Catalog.Baselines), `{"a":[1,2]}`; got != want {
+		t.Errorf("baselines = %s, want %s", got, want)
 	}
 	if _, ok := g.Dict.Number(query.Twitter, []byte("99")); ok {
 		t.Error("the dictionary knows an account that nobody follows")

@@ -19,6 +19,7 @@ import (
 	"throng/engine"
 	"throng/engine/bitmap/storage"
 	"throng/identifier"
+	"throng/query"
 )
 
 // model is people and what is true of them, from which tables are written.
@@ -163,17 +164,92 @@ func TestRandom(t *testing.T) {
 	}
 }
 
-// TestDictionaryFull makes sure that a vocabulary that outgrows its share ends
-// the load with an error that names the way out.
-func TestDictionaryFull(t *testing.T) {
-	rows := []string{"person,title"}
-	for i := range 50_000 {
-		rows = append(rows, fmt.Sprintf("p,job %d", i))
+// richModel is people with a vocabulary, and accounts, that take more than a
+// little memory.
+func richModel(people int) map[string]string {
+	rng := rand.New(rand.NewPCG(5, 6))
+	tables := map[string]*strings.Builder{}
+	row := func(table, format string, args ...any) {
+		if tables[table] == nil {
+			tables[table] = &strings.Builder{}
+		}
+		fmt.Fprintf(tables[table], format+"\n", args...)
 	}
-	dir := writeTables(t, map[string]string{"people.csv": "person\np\n", "jobs.csv": strings.Join(append(rows, ""), "\n")})
-	_, err := Load(t.Context(), t.TempDir(), dir, engine.LoadOptions{Memory: 1 << 20})
-	if err == nil || !strings.Contains(err.Error(), "raise the memory") {
-		t.Errorf("Load = %v, want an error that names the memory", err)
+	row("people", "person,gender")
+	row("follows", "person,network,account")
+	row("jobs", "person,title,employer")
+	row("bios", "person,network,text")
+	row("accounts", "network,account,screen_name,name")
+	for i := range people {
+		row("people", "p%d,male", i)
+	}
+	for range people {
+		p := rng.IntN(people)
+		// Half of the values are rare, some are in several fields.
+		row("jobs", "p%d,Job %d,Job %d", p, rng.IntN(people*2), rng.IntN(100))
+		row("follows", "p%d,twitter,%d", p, rng.IntN(people))
+		row("follows", "p%d,tiktok,%d", p, rng.IntN(people))
+		row("bios", "p%d,twitter,w%d of a\u00e9%d %s", p, rng.IntN(people), rng.IntN(10), strings.Repeat("z", rng.IntN(40)))
+	}
+	for i := range people {
+		row("accounts", "tiktok,%d,%c%d,Name %d", i%(people-3), 'A'+rng.IntN(40), rng.IntN(people), i)
+	}
+	files := map[string]string{
+		"dataset.json":          oddJSON,
+		"affinities.csv":        "affinity,name,parent\nnode,Node,.media.\n",
+		"affinity_accounts.csv": "affinity,network,account\nnode,twitter,3\nnode,twitter,7\n",
+	}
+	for table, b := range tables {
+		files[table+"/0.csv"] = b.String()
+	}
+	return files
+}
+
+// TestLittleMemory loads what exceeds the memory for terms and for names of
+// accounts, and compares the files with those of a load that had enough.
+func TestLittleMemory(t *testing.T) {
+	dir := writeTables(t, richModel(20_000))
+	var first []storage.FileSum
+	for _, opt := range []engine.LoadOptions{
+		{Workers: 2},
+		{Workers: 1, Memory: 1 << 20},
+		{Workers: 3, Memory: 1 << 20},
+		{Workers: 2, Memory: 3 << 20},
+	} {
+		index := t.TempDir()
+		spilt := map[string]bool{}
+		opt.Progress = func(engine.Progress) {
+			for _, name := range []string{"accounts", "rare-terms", "rare-values", "counts"} {
+				if _, err := os.Stat(filepath.Join(index, "00000001.tmp", workName, name)); err == nil {
+					spilt[name] = true
+				}
+			}
+		}
+		r, err := Load(t.Context(), index, dir, opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"accounts", "rare-terms", "rare-values", "counts"} {
+			if want := opt.Memory == 1<<20; opt.Memory != 3<<20 && spilt[name] != want {
+				t.Errorf("memory %d: %s spilt = %v, want %v", opt.Memory, name, spilt[name], want)
+			}
+		}
+		g := openCurrent(t, index)
+		if err := g.VerifyAll(nil); err != nil {
+			t.Error(err)
+		}
+		if first == nil {
+			first = sums(g)
+			if n := g.Accounts.Len(query.TikTok); n != 20_000-3 {
+				t.Errorf("%d accounts, want %d", n, 20_000-3)
+			}
+			if r.Rejects == "" {
+				t.Error("duplicate accounts are not listed")
+			}
+		}
+		if diff := cmp.Diff(first, sums(g)); diff != "" {
+			t.Errorf("memory %d, %d workers: files (-first +this):\n%s", opt.Memory, opt.Workers, diff)
+		}
 	}
 }
 

@@ -51,6 +51,7 @@ type rowWorker struct {
 	find  *finder
 	terms *terms
 	pairs *pairWriter
+	over  *overflowWriter
 	ids   *idWriter // nil where there are no identifiers
 	texts map[query.Field]*writer
 
@@ -82,7 +83,7 @@ func (l *loader) readRows(ctx context.Context) error {
 	for range l.workers {
 		w := &rowWorker{
 			l: l, find: l.known.finder(), terms: l.dict.newTerms(),
-			pairs: newPairWriter(l.pairs, l.dict), texts: map[query.Field]*writer{},
+			pairs: newPairWriter(l.pairs, l.dict), over: l.over.writer(), texts: map[query.Field]*writer{},
 		}
 		if l.ids != nil {
 			w.ids = l.ids.writer()
@@ -222,11 +223,15 @@ func rowReaders() []rowReader {
 	}
 }
 
-// pair notes that a row has a term, and returns the term's number.
+// pair notes that a row has a term, and returns the term's temporary number,
+// noTerm where the dictionary does not hold it.
 func (w *rowWorker) pair(row uint32, f query.Field, value []byte) (uint32, error) {
 	t, err := w.terms.intern(w.l.fields[f], value)
 	if err != nil {
 		return 0, err
+	}
+	if t == noTerm {
+		return t, w.over.add(w.l.fields[f], value, row)
 	}
 	return t, w.pairs.add(row, t)
 }

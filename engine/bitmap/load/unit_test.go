@@ -74,7 +74,7 @@ func TestPairs(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			bt, err := v.invert(pieces, final, len(final))
+			bt, err := v.invert(pieces, nil, final, len(final))
 			if err != nil {
 				t.Fatal(err)
 			}

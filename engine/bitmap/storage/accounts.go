@@ -8,6 +8,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"throng/internal/extsort"
 	"throng/query"
 )
 
@@ -146,24 +147,27 @@ func (a *Accounts) ByName(network query.Field, folded []byte) []AccountRecord {
 	return found
 }
 
-// AccountsWriter writes the file of names. It keeps some forty bytes an
-// account and the folded names in memory. It is for one goroutine.
+// AccountsWriter writes the file of names. Folded names that exceed a few
+// megabytes go to a file beside it meanwhile. It is for one goroutine.
 type AccountsWriter struct {
 	w      *fileWriter
 	name   string
 	s      stringWriter
 	nets   []query.Field
 	counts []uint32
-	named  [][]foldedName
+	// sorter has a record for each account with a screen name: the number of
+	// the network u8 and the folded name, and the number of the account,
+	// big endian.
+	sorter *extsort.Sorter
+	folded *extsort.Writer
+	key    []byte
 	net    int
 	last   []byte
 	n      uint32
 }
 
-type foldedName struct {
-	name []byte
-	at   uint32
-}
+// namesMemory is what folded names may take.
+const namesMemory = 4 << 20
 
 // NewAccountsWriter creates the file of names under dir.
 func NewAccountsWriter(dir, name string) (*AccountsWriter, error) {
@@ -172,9 +176,10 @@ func NewAccountsWriter(dir, name string) (*AccountsWriter, error) {
 		return nil, err
 	}
 	nets := networks()
+	sorter := extsort.New(w.path+".names", namesMemory)
 	return &AccountsWriter{
-		w: w, name: name, s: stringWriter{w: w}, nets: nets,
-		counts: make([]uint32, len(nets)), named: make([][]foldedName, len(nets)),
+		w: w, name: name, s: newStringWriter(w), nets: nets,
+		counts: make([]uint32, len(nets)), sorter: sorter, folded: sorter.Writer(),
 	}, nil
 }
 
@@ -191,8 +196,11 @@ func (aw *AccountsWriter) Add(network query.Field, r AccountRecord) error {
 	aw.s.add(r.ID)
 	aw.s.add(r.ScreenName)
 	aw.s.add(r.Name)
-	if f := FoldName(nil, r.ScreenName); len(f) > 0 {
-		aw.named[i] = append(aw.named[i], foldedName{f, aw.n})
+	aw.key = FoldName(append(aw.key[:0], byte(i)), r.ScreenName)
+	if len(aw.key) > 1 {
+		if err := aw.folded.Add(aw.key, binary.BigEndian.AppendUint32(nil, aw.n)); err != nil {
+			return err
+		}
 	}
 	aw.n++
 	return aw.w.err
@@ -202,22 +210,28 @@ func (aw *AccountsWriter) Add(network query.Field, r AccountRecord) error {
 func (aw *AccountsWriter) Close() (FileSum, error) {
 	data := aw.s.end()
 	le := binary.LittleEndian
+	named := make([]uint32, len(aw.nets))
+	if err := aw.sorter.Each(func(key, at []byte) error {
+		named[key[0]]++
+		aw.w.write(le.AppendUint32(nil, binary.BigEndian.Uint32(at)))
+		return nil
+	}); err != nil {
+		return FileSum{}, err
+	}
+	if err := aw.sorter.Close(); err != nil {
+		return FileSum{}, err
+	}
 	meta := le.AppendUint64(nil, data)
-	for i, names := range aw.named {
-		slices.SortFunc(names, func(a, b foldedName) int {
-			if c := bytes.Compare(a.name, b.name); c != 0 {
-				return c
-			}
-			return int(a.at) - int(b.at)
-		})
-		for _, n := range names {
-			aw.w.write(le.AppendUint32(nil, n.at))
-		}
-		meta = le.AppendUint32(meta, aw.counts[i])
-		meta = le.AppendUint32(meta, uint32(len(names)))
+	for i, n := range aw.counts {
+		meta = le.AppendUint32(meta, n)
+		meta = le.AppendUint32(meta, named[i])
 	}
 	return aw.w.finish(aw.name, meta)
 }
 
 // Abort closes the file without ending it. After Close it does nothing.
-func (aw *AccountsWriter) Abort() { aw.w.abort() }
+func (aw *AccountsWriter) Abort() {
+	aw.s.abort()
+	_ = aw.sorter.Close() // what is left goes with the folder
+	aw.w.abort()
+}

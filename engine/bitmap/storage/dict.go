@@ -126,13 +126,13 @@ func (d *Dict) People(n uint32) uint64 {
 	return uint64(d.people[n])
 }
 
-// DictWriter writes a dictionary. It keeps eight bytes a term in memory. It is
-// for one goroutine.
+// DictWriter writes a dictionary. It is for one goroutine.
 type DictWriter struct {
 	w      *fileWriter
 	name   string
 	s      stringWriter
-	people []uint32
+	terms  uint32
+	people *tail
 	fields []query.Field
 	counts []uint32
 	field  int
@@ -146,7 +146,10 @@ func NewDictWriter(dir, name string) (*DictWriter, error) {
 		return nil, err
 	}
 	fields := Fields()
-	return &DictWriter{w: w, name: name, s: stringWriter{w: w}, fields: fields, counts: make([]uint32, len(fields))}, nil
+	return &DictWriter{
+		w: w, name: name, s: newStringWriter(w), people: newTail(w, "people"),
+		fields: fields, counts: make([]uint32, len(fields)),
+	}, nil
 }
 
 // Add writes the next term, whose number is how many were added before it.
@@ -158,23 +161,24 @@ func (dw *DictWriter) Add(f query.Field, value []byte, people uint32) error {
 		return errors.New("write dictionary: terms are out of order")
 	case len(value) > MaxTerm:
 		return errors.New("write dictionary: a term exceeds 1 MiB")
-	case len(dw.people) == math.MaxUint32:
+	case dw.terms == math.MaxUint32:
 		return errors.New("write dictionary: more than 2^32 terms")
 	}
 	dw.field = i
 	dw.last = append(dw.last[:0], value...)
 	dw.counts[i]++
 	dw.s.add(value)
-	dw.people = append(dw.people, people)
+	dw.people.add32(people)
+	dw.terms++
 	return dw.w.err
 }
 
 // Close ends the dictionary and makes it durable.
 func (dw *DictWriter) Close() (FileSum, error) {
 	data := dw.s.end()
-	dw.w.write(bytesOf(dw.people))
+	dw.people.end()
 	le := binary.LittleEndian
-	meta := le.AppendUint32(nil, uint32(len(dw.people)))
+	meta := le.AppendUint32(nil, dw.terms)
 	meta = le.AppendUint32(meta, uint32(len(dw.fields)))
 	meta = le.AppendUint64(meta, data)
 	for _, c := range dw.counts {
@@ -184,4 +188,8 @@ func (dw *DictWriter) Close() (FileSum, error) {
 }
 
 // Abort closes the file without ending it. After Close it does nothing.
-func (dw *DictWriter) Abort() { dw.w.abort() }
+func (dw *DictWriter) Abort() {
+	dw.s.abort()
+	dw.people.close()
+	dw.w.abort()
+}

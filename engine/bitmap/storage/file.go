@@ -95,9 +95,6 @@ func (f *file) readFooter(kind uint32) error {
 		return f.corrupt("no footer")
 	}
 	le := binary.LittleEndian
-	if le.Uint32(foot[12:]) != format {
-		return fmt.Errorf("open %s: format %d is not known", f.path, le.Uint32(foot[12:]))
-	}
 	if le.Uint32(foot[8:]) != kind {
 		return f.corrupt("another kind of file")
 	}
@@ -110,6 +107,9 @@ func (f *file) readFooter(kind uint32) error {
 	sum := crc32.Checksum(f.data[pad8(payload):size-8], castagnoli)
 	if sum != le.Uint32(foot[40:]) || le.Uint32(foot[44:]) != 0 {
 		return f.corrupt("checksum of the directory differs")
+	}
+	if le.Uint32(foot[12:]) != format { // only now: a flipped bit is damage
+		return fmt.Errorf("open %s: format %d is not known", f.path, le.Uint32(foot[12:]))
 	}
 	f.payload = f.data[:payload:payload]
 	f.meta = f.data[pad8(payload):][:meta:meta]

@@ -137,14 +137,14 @@ type LookupWriter struct {
 	w       *fileWriter
 	name    string
 	bits    uint
-	buckets []uint32
+	buckets *tail
+	begun   uint64 // buckets whose first entry is known
 	n, want uint64
 	last    uint64 // hash
 	row     uint32
 }
 
-// NewLookupWriter creates the file of a lookup of at most n pairs under dir. It
-// keeps half a byte to a byte a pair in memory.
+// NewLookupWriter creates the file of a lookup of at most n pairs under dir.
 func NewLookupWriter(dir, name string, n uint64) (*LookupWriter, error) {
 	if n > math.MaxUint32 {
 		return nil, errors.New("write lookup: more than 2^32 keys of one type")
@@ -153,8 +153,7 @@ func NewLookupWriter(dir, name string, n uint64) (*LookupWriter, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := LookupBits(n)
-	return &LookupWriter{w: w, name: name, bits: b, buckets: make([]uint32, 1<<b+1), want: n}, nil
+	return &LookupWriter{w: w, name: name, bits: LookupBits(n), buckets: newTail(w, "buckets"), want: n}, nil
 }
 
 // LookupBits is how many leading bits of a hash choose the bucket, in a lookup
@@ -171,20 +170,26 @@ func (lw *LookupWriter) Add(hash uint64, row uint32) error {
 	if lw.n == lw.want {
 		return errors.New("write lookup: more keys than announced")
 	}
+	lw.begin(hash>>(64-lw.bits) + 1)
 	lw.last, lw.row = hash, row
 	lw.n++
-	lw.buckets[hash>>(64-lw.bits)+1]++
 	e := [1]uint64{uint64(uint32(hash<<lw.bits>>32))<<32 | uint64(row)}
 	lw.w.write(bytesOf(e[:]))
 	return lw.w.err
 }
 
+// begin says that the next entry is the first of all buckets below n that have
+// none yet.
+func (lw *LookupWriter) begin(n uint64) {
+	for ; lw.begun < n; lw.begun++ {
+		lw.buckets.add32(uint32(lw.n))
+	}
+}
+
 // Close ends the lookup and makes it durable.
 func (lw *LookupWriter) Close() (FileSum, error) {
-	for i := 1; i < len(lw.buckets); i++ {
-		lw.buckets[i] += lw.buckets[i-1]
-	}
-	lw.w.write(bytesOf(lw.buckets))
+	lw.begin(1<<lw.bits + 1)
+	lw.buckets.end()
 	le := binary.LittleEndian
 	meta := le.AppendUint64(nil, lw.n)
 	meta = le.AppendUint32(meta, uint32(lw.bits))
@@ -192,4 +197,7 @@ func (lw *LookupWriter) Close() (FileSum, error) {
 }
 
 // Abort closes the file without ending it. After Close it does nothing.
-func (lw *LookupWriter) Abort() { lw.w.abort() }
+func (lw *LookupWriter) Abort() {
+	lw.buckets.close()
+	lw.w.abort()
+}

@@ -132,6 +132,9 @@ type Catalog struct {
 	BuiltInPlaces bool `json:"built_in_places,omitempty"`
 	// Places are the dataset's own, by kind, then id.
 	Places []CatalogPlace `json:"places,omitempty"`
+	// Baselines is what dataset.json says of them, as written but for white
+	// space; nil where it says nothing.
+	Baselines json.RawMessage `json:"baselines,omitempty"`
 }
 
 // CatalogAffinity is a node of the taxonomy. Its parent is a root or another

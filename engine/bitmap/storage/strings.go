@@ -44,21 +44,28 @@ func (t *stringTable) at(i int) []byte {
 	return t.data[from:to:to]
 }
 
-// stringWriter writes a table: the strings at once, the rest at the end. It
-// keeps four bytes a string in memory.
+// stringWriter writes a table: the strings at once, the rest at the end.
 type stringWriter struct {
 	w     *fileWriter
 	start uint64
-	bases []uint64
-	ends  []uint32
+	base  uint64
+	n     uint64
+	bases *tail
+	ends  *tail
+}
+
+func newStringWriter(w *fileWriter) stringWriter {
+	return stringWriter{w: w, bases: newTail(w, "bases"), ends: newTail(w, "ends")}
 }
 
 func (s *stringWriter) add(b []byte) {
 	at := s.w.n - s.start
-	if len(s.ends)&63 == 0 {
-		s.bases = append(s.bases, at)
+	if s.n&63 == 0 {
+		s.base = at
+		s.bases.add64(at)
 	}
-	s.ends = append(s.ends, uint32(at+uint64(len(b))-s.bases[len(s.bases)-1]))
+	s.n++
+	s.ends.add32(uint32(at + uint64(len(b)) - s.base))
 	s.w.write(b)
 }
 
@@ -66,8 +73,13 @@ func (s *stringWriter) add(b []byte) {
 func (s *stringWriter) end() uint64 {
 	data := s.w.n - s.start
 	s.w.align(8)
-	s.w.write(bytesOf(s.bases))
-	s.w.write(bytesOf(s.ends))
+	s.bases.end()
+	s.ends.end()
 	s.w.align(8)
 	return data
+}
+
+func (s *stringWriter) abort() {
+	s.bases.close()
+	s.ends.close()
 }

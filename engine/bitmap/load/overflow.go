@@ -1,0 +1,227 @@
+package load
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+
+	"throng/engine/bitmap/storage"
+	"throng/internal/extsort"
+)
+
+// overflow keeps the rows of terms that the full dictionary does not hold, as
+// records of term and row. Sorted by term they give these terms their numbers
+// among those of the dictionary, as if it had held them; then they are pairs
+// like all others, kept by block.
+//
+// The key of a record is the field's position and the value, its payload the
+// row, big endian.
+type overflow struct {
+	sorter *extsort.Sorter
+	// pairs hold final numbers; nil where there are none.
+	pairs *store
+	terms *termFile
+	total uint32 // terms, with those of the dictionary
+}
+
+// overflowWriter is one goroutine's way to the overflow.
+type overflowWriter struct {
+	w   *extsort.Writer
+	key []byte
+	row [4]byte
+}
+
+func (l *loader) newOverflow() *overflow {
+	return &overflow{sorter: extsort.New(l.scratch("rare-terms"), l.opt.Memory/16/int64(l.workers))}
+}
+
+func (o *overflow) writer() *overflowWriter { return &overflowWriter{w: o.sorter.Writer()} }
+
+// add notes that a row has a term.
+func (w *overflowWriter) add(field uint8, value []byte, row uint32) error {
+	w.key = append(append(w.key[:0], field), value...)
+	binary.BigEndian.PutUint32(w.row[:], row)
+	return w.w.Add(w.key, w.row[:])
+}
+
+var errTooManyTerms = errors.New("number terms: more than 2^32 distinct values")
+
+// number merges the terms of the overflow with those of the dictionary, which
+// are in order, and gives all of them their final numbers. Where there is no
+// overflow, final is right already.
+func (o *overflow) number(l *loader, order, final []uint32) (err error) {
+	o.total = uint32(len(order))
+	if o.sorter.Empty() {
+		return nil
+	}
+	o.pairs = l.mem.newStore(l.scratch("rare-pairs"), l.blocks(), 1, l.opt.Memory/16)
+	pairs := newPairWriter(o.pairs, &dictionary{})
+	if o.terms, err = newTermFile(l.scratch("rare-values")); err != nil {
+		return err
+	}
+	n, known := uint64(0), 0 // terms so far; of the dictionary
+	var term []byte          // the last of the overflow
+	var number uint32
+	if err := o.sorter.Each(func(key, row []byte) error {
+		if n == 0 || !bytes.Equal(key, term) {
+			for ; known < len(order) && l.dict.before(order[known], key); known++ {
+				final[order[known]] = uint32(n)
+				n++
+			}
+			if n >= uint64(noTerm) {
+				return errTooManyTerms
+			}
+			term, number = append(term[:0], key...), uint32(n)
+			n++
+			if err := o.terms.add(number, term); err != nil {
+				return err
+			}
+		}
+		return pairs.add(binary.BigEndian.Uint32(row), number)
+	}); err != nil {
+		return err
+	}
+	for _, t := range order[known:] {
+		final[t] = uint32(n)
+		n++
+	}
+	if n >= uint64(noTerm) {
+		return errTooManyTerms
+	}
+	o.total = uint32(n)
+	pairs.w.flush()
+	return errors.Join(o.sorter.Close(), o.terms.rewind())
+}
+
+// read gives the pairs of a block, with final numbers.
+func (o *overflow) read(block int) ([][]byte, error) {
+	if o.pairs == nil {
+		return nil, nil
+	}
+	return o.pairs.read(block)
+}
+
+func (o *overflow) release(block int) {
+	if o.pairs != nil {
+		o.pairs.release(block)
+	}
+}
+
+// close removes what was spilt.
+func (o *overflow) close() error {
+	errs := []error{o.sorter.Close()}
+	if o.pairs != nil {
+		errs = append(errs, o.pairs.close())
+	}
+	if o.terms != nil {
+		errs = append(errs, o.terms.close())
+	}
+	return errors.Join(errs...)
+}
+
+// before tells whether a term comes before the one with this key.
+func (d *dictionary) before(t uint32, key []byte) bool {
+	f, v := d.term(t)
+	return f < key[0] || f == key[0] && bytes.Compare(v, key[1:]) < 0
+}
+
+// eachTerm passes all terms on in the order of their numbers.
+func (o *overflow) eachTerm(d *dictionary, order []uint32, yield func(n uint32, field uint8, value []byte) error) error {
+	next, key, err := o.terms.next()
+	if err != nil {
+		return err
+	}
+	for n := range o.total {
+		if n == next && key != nil {
+			if err := yield(n, key[0], key[1:]); err != nil {
+				return err
+			}
+			if next, key, err = o.terms.next(); err != nil {
+				return err
+			}
+			continue
+		}
+		f, v := d.term(order[0])
+		order = order[1:]
+		if err := yield(n, f, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// termFile keeps terms with their numbers in a file, in order.
+type termFile struct {
+	file *os.File
+	w    *bufio.Writer
+	r    *bufio.Reader
+	buf  []byte
+}
+
+func newTermFile(path string) (*termFile, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("spill terms: %w", err)
+	}
+	return &termFile{file: f, w: bufio.NewWriterSize(f, slabBytes/4)}, nil
+}
+
+func (t *termFile) add(number uint32, key []byte) error {
+	t.buf = binary.AppendUvarint(t.buf[:0], uint64(number))
+	t.buf = binary.AppendUvarint(t.buf, uint64(len(key)))
+	if _, err := t.w.Write(append(t.buf, key...)); err != nil {
+		return fmt.Errorf("spill terms: %w", err)
+	}
+	return nil
+}
+
+// rewind ends writing; next then begins with the first term.
+func (t *termFile) rewind() error {
+	err := t.w.Flush()
+	if err == nil {
+		_, err = t.file.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		return fmt.Errorf("spill terms: %w", err)
+	}
+	t.w, t.r = nil, bufio.NewReaderSize(t.file, slabBytes/4)
+	return nil
+}
+
+// next reads a term, valid until the next call; key is nil at the end, and
+// where there is no file.
+func (t *termFile) next() (number uint32, key []byte, err error) {
+	if t == nil {
+		return 0, nil, nil
+	}
+	n, err := binary.ReadUvarint(t.r)
+	if errors.Is(err, io.EOF) {
+		return 0, nil, nil
+	}
+	size, err2 := binary.ReadUvarint(t.r)
+	if err != nil || err2 != nil || size < 1 || size > storage.MaxTerm+1 {
+		return 0, nil, errSpill
+	}
+	t.buf = slices.Grow(t.buf[:0], int(size))[:size]
+	if _, err := io.ReadFull(t.r, t.buf); err != nil {
+		return 0, nil, errSpill
+	}
+	return uint32(n), t.buf, nil
+}
+
+func (t *termFile) close() error {
+	if t.file == nil {
+		return nil
+	}
+	err := errors.Join(t.file.Close(), os.Remove(t.file.Name()))
+	t.file = nil
+	if err != nil {
+		return fmt.Errorf("remove spilt terms: %w", err)
+	}
+	return nil
+}
