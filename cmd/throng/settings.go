@@ -133,7 +133,11 @@ func readConfigFile(args []string, model *kong.Application) (kong.Resolver, erro
 	}
 	return kong.ResolverFunc(func(_ *kong.Context, parent *kong.Path, f *kong.Flag) (any, error) {
 		v, ok := values[f.Name]
-		if !ok || parent.App == nil {
+		inEnvironment := slices.ContainsFunc(f.Envs, func(name string) bool {
+			_, set := os.LookupEnv(name)
+			return set
+		})
+		if !ok || parent.App == nil || inEnvironment { // which is stronger
 			return nil, nil
 		}
 		return fmt.Sprint(v), nil
