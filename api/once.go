@@ -7,9 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"sync"
 
 	"throng"
+	"throng/internal/keylock"
 	"throng/service"
 )
 
@@ -21,7 +21,7 @@ const maxKey = 255
 // first is under way waits for it: within the process here, between processes
 // by the transaction in which the service keeps the answer. The zero value is
 // ready.
-type Repeats struct{ keys keyedLock }
+type Repeats struct{ keys keylock.Lock }
 
 // Answer is what a request is answered.
 type Answer struct {
@@ -43,7 +43,7 @@ func (p *Repeats) Do(r *http.Request, svc *service.Service, c *throng.Caller, bo
 		return Answer{}, throng.Errorf(throng.Invalid, "an Idempotency-Key has 1 to %d visible characters of ASCII", maxKey)
 	}
 	once := &service.Once{Method: r.Method, Path: r.URL.Path, Key: key, Answer: word}
-	unlock, err := p.keys.lock(r.Context(), fmt.Sprintf("%d %s %s %s", c.ID, r.Method, r.URL.Path, key))
+	unlock, err := p.keys.Lock(r.Context(), fmt.Sprintf("%d %s %s %s", c.ID, r.Method, r.URL.Path, key))
 	if err != nil {
 		return Answer{}, err
 	}
@@ -94,38 +94,4 @@ func printable(s string) bool {
 		}
 	}
 	return true
-}
-
-// keyedLock is a lock for each key. The zero value is ready.
-type keyedLock struct {
-	mu   sync.Mutex
-	held map[string]chan struct{} // closed when the key is free
-}
-
-// lock waits for the key until ctx is done; unlock must be called once.
-func (l *keyedLock) lock(ctx context.Context, key string) (unlock func(), err error) {
-	for {
-		l.mu.Lock()
-		busy, taken := l.held[key]
-		if !taken {
-			if l.held == nil {
-				l.held = map[string]chan struct{}{}
-			}
-			free := make(chan struct{})
-			l.held[key] = free
-			l.mu.Unlock()
-			return func() {
-				l.mu.Lock()
-				delete(l.held, key)
-				l.mu.Unlock()
-				close(free)
-			}, nil
-		}
-		l.mu.Unlock()
-		select {
-		case <-busy:
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		}
-	}
 }

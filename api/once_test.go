@@ -189,7 +189,7 @@ func TestRepeatsFoundLate(t *testing.T) {
 func TestRepeatsGiveUp(t *testing.T) {
 	f := newOnce(t)
 	var p Repeats
-	unlock, err := p.keys.lock(t.Context(), "1 POST /a k")
+	unlock, err := p.keys.Lock(t.Context(), "1 POST /a k")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -97,7 +97,7 @@ func deleted(err error, id int64) error {
 // makeFile makes a csv or parquet file unless it is there. Who asks for the
 // same file meanwhile waits.
 func (s *Service) makeFile(ctx context.Context, files, key string, t identifier.Type, f Format) error {
-	unlock, err := s.files.lock(ctx, key)
+	unlock, err := s.files.Lock(ctx, key)
 	if err != nil {
 		return err
 	}

@@ -5,11 +5,9 @@
 package service
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
 	"throng"
@@ -17,6 +15,7 @@ import (
 	"throng/engine"
 	"throng/internal/durable"
 	"throng/internal/seal"
+	"throng/internal/keylock"
 	"throng/job"
 	"throng/sqldb"
 	"throng/webhook"
@@ -93,7 +92,7 @@ func (c Config) withDefaults() (Config, error) {
 type Service struct {
 	cfg   Config
 	db    *sqldb.DB
-	files keyedLock // of files that are made on demand
+	files keylock.Lock // of files that are made on demand
 }
 
 // New makes a Service of its parts. It owns none of them. With Render and
@@ -118,37 +117,3 @@ func New(cfg Config) (*Service, error) {
 
 // now is the clock in UTC, as precise as the database keeps it.
 func (s *Service) now() time.Time { return s.cfg.Now().UTC().Truncate(time.Microsecond) }
-
-// keyedLock is a lock for each key. The zero value is ready.
-type keyedLock struct {
-	mu   sync.Mutex
-	held map[string]chan struct{}
-}
-
-// lock waits for the key until ctx is done; unlock must be called once.
-func (l *keyedLock) lock(ctx context.Context, key string) (unlock func(), err error) {
-	for {
-		l.mu.Lock()
-		busy, taken := l.held[key]
-		if !taken {
-			if l.held == nil {
-				l.held = map[string]chan struct{}{}
-			}
-			done := make(chan struct{})
-			l.held[key] = done
-			l.mu.Unlock()
-			return func() {
-				l.mu.Lock()
-				delete(l.held, key)
-				l.mu.Unlock()
-				close(done)
-			}, nil
-		}
-		l.mu.Unlock()
-		select {
-		case <-busy:
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		}
-	}
-}
