@@ -147,7 +147,7 @@ func TestRepeatsAtOnce(t *testing.T) {
 	if n := f.made.Load(); n != 1 {
 		t.Errorf("made %d, want 1", n)
 	}
-	if n := len(p.keys.held); n != 0 {
+	if n := p.keys.Held(); n != 0 {
 		t.Errorf("%d keys are still held", n)
 	}
 }

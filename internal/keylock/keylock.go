@@ -41,3 +41,10 @@ func (l *Lock) Lock(ctx context.Context, key string) (unlock func(), err error) 
 		}
 	}
 }
+
+// Held is how many keys are held now.
+func (l *Lock) Held() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.held)
+}

@@ -50,8 +50,8 @@ func TestLock(t *testing.T) {
 		}
 		unlock()
 		wg.Wait()
-		if len(l.held) != 0 {
-			t.Errorf("%d keys are left", len(l.held))
+		if l.Held() != 0 {
+			t.Errorf("%d keys are left", l.Held())
 		}
 	})
 }
