@@ -40,17 +40,12 @@ type Error struct {
 	Details []Detail
 	// RetryAfter tells when a repeat can help; 0 says nothing.
 	RetryAfter time.Duration
-	// Header are further response headers that belong to the answer.
-	err error
+
+	err error // the cause
 }
 
-// Error gives the message, and the cause where there is one.
-func (e *Error) Error() string {
-	if e.err != nil {
-		return e.Message + ": " + e.err.Error()
-	}
-	return e.Message
-}
+// Error gives the message.
+func (e *Error) Error() string { return e.Message }
 
 // Unwrap gives the cause.
 func (e *Error) Unwrap() error { return e.err }
@@ -60,20 +55,8 @@ func (e *Error) Unwrap() error { return e.err }
 // the cause, and its text, too, goes to the caller.
 func Errorf(code Code, format string, args ...any) *Error {
 	err := fmt.Errorf(format, args...)
-	return &Error{Code: code, Message: err.Error(), err: nonText(err)}
+	return &Error{Code: code, Message: err.Error(), err: errors.Unwrap(err)}
 }
-
-// nonText keeps what errors.Is needs of a formatted error without printing it twice.
-func nonText(err error) error {
-	if u := errors.Unwrap(err); u != nil {
-		return silent{u}
-	}
-	return nil
-}
-
-type silent struct{ error }
-
-func (s silent) Unwrap() error { return s.error }
 
 // CodeOf finds the code of an error chain; Internal where it has none.
 func CodeOf(err error) Code {
