@@ -47,7 +47,7 @@ func TestScripts(t *testing.T) {
 	}
 	data := newData(t)
 	server := start(t, data)
-	for _, dir := range []string{"testdata/seed", "testdata/api"} {
+	for _, dir := range []string{"testdata/vendor", "testdata/api"} {
 		t.Run(filepath.Base(dir), func(t *testing.T) {
 			testscript.Run(t, testscript.Params{
 				Dir: dir,

@@ -87,7 +87,7 @@ func TestDecodeRegenerate(t *testing.T) {
 // FuzzDecodeDefinition: whatever comes is read without harm, and what has no
 // problem is stored and read again as the same definition.
 func FuzzDecodeDefinition(f *testing.F) {
-	scripts, err := filepath.Glob("../../e2e/testdata/seed/*.txtar")
+	scripts, err := filepath.Glob("../../e2e/testdata/vendor/*.txtar")
 	if err != nil || len(scripts) == 0 {
 		f.Fatalf("find examples: %v, %d", err, len(scripts))
 	}
