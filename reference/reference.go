@@ -90,6 +90,15 @@ type places struct {
 // are not in the table are dropped, the place stays.
 func New(list []Place) (*Table, []Problem) {
 	t := newTable()
+	count := map[Kind]int{}
+	for i := range list {
+		count[list[i].Kind]++
+	}
+	for k, n := range count {
+		if of := t.kinds[k]; of != nil {
+			of.list, of.byID = make([]Place, 0, n), make(map[string]int32, n)
+		}
+	}
 	var problems []Problem
 	kept := make([]int, 0, len(list)) // index in list, in the order of the places of each kind
 	for i, p := range list {

@@ -37,7 +37,7 @@ func (g *generation) Catalog() engine.Catalog {
 func (g *core) buildCatalog() (*catalog, error) {
 	c := &catalog{core: g, names: map[query.Field]func() *nameIndex{}}
 	stored := g.files.Catalog
-	c.places = sync.OnceValue(func() *reference.Table { return places(stored) })
+	c.places = sync.OnceValue(func() *reference.Table { return places(g.files.Places) })
 	var err error
 	if c.tree, err = g.taxonomy(stored.Affinities); err != nil {
 		return nil, err
@@ -49,17 +49,17 @@ func (g *core) buildCatalog() (*catalog, error) {
 }
 
 // places is the dataset's own table, or the built-in one.
-func places(stored *storage.Catalog) *reference.Table {
-	if stored.BuiltInPlaces {
+func places(stored *storage.Places) *reference.Table {
+	if stored == nil {
 		return reference.BuiltIn()
 	}
-	list := make([]reference.Place, len(stored.Places))
-	for i, p := range stored.Places {
-		list[i] = reference.Place{
+	list := make([]reference.Place, 0, stored.Len())
+	stored.Each(func(p storage.CatalogPlace) {
+		list = append(list, reference.Place{
 			Kind: reference.Kind(p.Kind), ID: p.ID, Name: p.Name,
 			Region: p.Region, Country: p.Country, DMA: p.DMA,
-		}
-	}
+		})
+	})
 	table, _ := reference.New(list) // problems were reported by the load
 	return table
 }

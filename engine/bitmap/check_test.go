@@ -27,6 +27,7 @@ func TestCheck(t *testing.T) {
 	}
 	f.addText(query.BioTwitter, 7, "new york")
 	f.accounts = map[query.Field][]engine.Account{query.Twitter: {{ID: "1", ScreenName: "a"}}}
+	f.places, f.catalog.BuiltInPlaces = []storage.CatalogPlace{{Kind: "country", ID: "c", Name: "Cee"}}, false
 	dir := t.TempDir()
 	f.write(t, dir, "00000001")
 	e := openTest(t, dir)
@@ -103,7 +104,7 @@ func TestCatalog(t *testing.T) {
 	f.addTerm(query.JobTitle, "Cook", []uint32{8})
 	f.addTerm(query.Twitter, "77", []uint32{9})
 	f.catalog.BuiltInPlaces = false
-	f.catalog.Places = []storage.CatalogPlace{{Kind: "country", ID: "c", Name: "Cee"}, {Kind: "city", ID: "x", Name: "Ex", Country: "c"}}
+	f.places = []storage.CatalogPlace{{Kind: "country", ID: "c", Name: "Cee"}, {Kind: "city", ID: "x", Name: "Ex", Country: "c"}}
 	f.catalog.Affinities = []storage.CatalogAffinity{
 		{ID: "a1", Name: "Music", Parent: ".interests."},
 		{ID: "a2", Name: "Rock", Parent: "a1"},

@@ -27,6 +27,7 @@ type fixture struct {
 	texts    map[query.Field]map[int][]string
 	accounts map[query.Field][]engine.Account
 	catalog  storage.Catalog
+	places   []storage.CatalogPlace // nil: built in
 }
 
 func newFixture(rows int) *fixture {
@@ -94,6 +95,9 @@ func (f *fixture) write(t testing.TB, dir, id string) {
 	f.writeTerms(t, gen, m.Parts, add)
 	f.writeAccounts(t, gen, add)
 	add(storage.WriteCatalog(gen, &f.catalog))
+	if f.places != nil {
+		add(storage.WritePlaces(gen, f.places))
+	}
 	if f.ids[identifier.SSID] == nil {
 		for r := range f.rows {
 			f.addID(identifier.SSID, r, fmt.Sprintf("p%07d", r))

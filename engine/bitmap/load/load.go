@@ -313,12 +313,16 @@ func (l *loader) writeIndex(ctx context.Context) error {
 	if l.source.Tables[dataset.Locations] == nil {
 		catalog.BuiltInPlaces = true
 	} else {
+		var places []storage.CatalogPlace
 		for _, k := range reference.Kinds() {
 			for _, p := range l.env.Places.All(k) {
-				catalog.Places = append(catalog.Places, storage.CatalogPlace{
+				places = append(places, storage.CatalogPlace{
 					Kind: string(p.Kind), ID: p.ID, Name: p.Name, Region: p.Region, Country: p.Country, DMA: p.DMA,
 				})
 			}
+		}
+		if err := l.file(storage.WritePlaces(l.tmp, places)); err != nil {
+			return err
 		}
 	}
 	return l.file(storage.WriteCatalog(l.tmp, catalog))

@@ -49,6 +49,7 @@ const (
 	kindLookup
 	kindDict
 	kindAccounts
+	kindPlaces
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)

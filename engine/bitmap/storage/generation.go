@@ -22,6 +22,7 @@ type Files struct {
 	Dict      *Dict
 	Accounts  *Accounts
 	Catalog   *Catalog
+	Places    *Places // nil where they are built in
 	Keys      *Column
 	KeyLookup *Lookup
 	// IDs are the columns of the types present, also SSID's, which is Keys.
@@ -89,6 +90,8 @@ func (g *Files) open(f FileSum) (err error) {
 		g.Accounts, err = add(g, f, path, OpenAccounts)
 	case f.Name == CatalogName:
 		g.Catalog, err = readCatalog(g.Dir, f)
+	case f.Name == PlacesName:
+		g.Places, err = add(g, f, path, OpenPlaces)
 	case strings.HasPrefix(f.Name, "parts/"):
 		err = g.openPart(f, path)
 	case isColumn(f.Name):
@@ -154,6 +157,7 @@ func (g *Files) openLookup(f FileSum, path string) error {
 func (g *Files) complete() error {
 	g.Keys, g.KeyLookup = g.IDs[identifier.SSID], g.Lookups[identifier.SSID]
 	whole := g.Dict != nil && g.Accounts != nil && g.Catalog != nil && g.Keys != nil && g.KeyLookup != nil
+	whole = whole && g.Catalog.BuiltInPlaces == (g.Places == nil)
 	for _, p := range g.Parts {
 		whole = whole && p != nil
 	}

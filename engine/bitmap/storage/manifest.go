@@ -20,6 +20,7 @@ const (
 	DictName      = "terms.dict"
 	AccountsName  = "accounts.dict"
 	CatalogName   = "catalog.json"
+	PlacesName    = "places.dict"
 	KeysName      = "keys.col"
 	KeyLookupName = "keys.idx"
 	RejectsName   = "rejects.csv"
@@ -128,10 +129,9 @@ type Catalog struct {
 	// Affinities are the accepted nodes of the taxonomy but the roots, in
 	// order of id.
 	Affinities []CatalogAffinity `json:"affinities"`
-	// BuiltInPlaces says that the places are the built-in reference's.
+	// BuiltInPlaces says that the places are the built-in reference's. Else the
+	// generation has a file of the dataset's own.
 	BuiltInPlaces bool `json:"built_in_places,omitempty"`
-	// Places are the dataset's own, by kind, then id.
-	Places []CatalogPlace `json:"places,omitempty"`
 	// Baselines is what dataset.json says of them, as written but for white
 	// space; nil where it says nothing.
 	Baselines json.RawMessage `json:"baselines,omitempty"`
@@ -148,12 +148,8 @@ type CatalogAffinity struct {
 // CatalogPlace is a place of the dataset's own reference. Empty ids are not
 // known.
 type CatalogPlace struct {
-	Kind    string `json:"kind"`
-	ID      string `json:"id"`
-	Name    string `json:"name"`
-	Region  string `json:"region,omitempty"`
-	Country string `json:"country,omitempty"`
-	DMA     string `json:"dma,omitempty"`
+	Kind, ID, Name       string
+	Region, Country, DMA string
 }
 
 // WriteCatalog writes the catalog into the folder, durably.

@@ -512,6 +512,14 @@ func touch(kind uint32, path string) error {
 			d.Value(n)
 		}
 		return nil
+	case kindPlaces:
+		p, err := OpenPlaces(path)
+		if err != nil {
+			return err
+		}
+		defer p.Close()
+		p.Each(func(CatalogPlace) {})
+		return nil
 	default:
 		a, err := OpenAccounts(path)
 		if err != nil {
@@ -532,6 +540,7 @@ func samples(t testing.TB) map[uint32][]byte {
 		kindLookup:   lookup,
 		kindDict:     writeDict(t, dir),
 		kindAccounts: writeAccounts(t, dir),
+		kindPlaces:   writePlaces(t, dir),
 	}
 	out := map[uint32][]byte{}
 	for k, p := range paths {

@@ -1,0 +1,3 @@
+package main
+import _ "github.com/mmcloughlin/avo/build"
+func main() {}

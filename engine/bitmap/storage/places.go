@@ -1,0 +1,101 @@
+package storage
+
+import (
+	"encoding/binary"
+	"errors"
+	"math"
+)
+
+// The places of a dataset that brings its own: a stringTable with kind, id,
+// name, region, country and market area of each. meta: places u32, zero u32,
+// bytes of strings u64. It is verified wholly when it is opened; the strings
+// are read when they are asked for.
+
+// placeStrings is how many strings a place has.
+const placeStrings = 6
+
+// Places is the mapped file of places. It is safe for concurrent use until
+// Close.
+type Places struct {
+	*file
+	values stringTable
+	n      int
+}
+
+// OpenPlaces maps the file of places and verifies it.
+func OpenPlaces(path string) (*Places, error) {
+	f, err := openFile(path, kindPlaces)
+	if err != nil {
+		return nil, err
+	}
+	p := &Places{file: f}
+	if err := p.open(); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return p, nil
+}
+
+func (p *Places) open() error {
+	if len(p.meta) != 16 {
+		return p.corrupt("directory has a wrong length")
+	}
+	le := binary.LittleEndian
+	n, data, size := uint64(le.Uint32(p.meta)), le.Uint64(p.meta[8:]), uint64(len(p.payload))
+	if data > size || stringsSize(placeStrings*n, data) != size {
+		return p.corrupt("directory does not fit the file")
+	}
+	if err := p.check(0, size); err != nil {
+		return err
+	}
+	var ok bool
+	if p.values, ok = readStrings(p.payload, placeStrings*n, data); !ok {
+		return p.corrupt("places contradict themselves")
+	}
+	p.n = int(n)
+	return nil
+}
+
+// Len is the number of places.
+func (p *Places) Len() int { return p.n }
+
+// Each passes the places to yield in the order in which they were written. The
+// strings are copies, which the caller owns.
+func (p *Places) Each(yield func(p CatalogPlace)) {
+	all := string(p.values.data) // one allocation for all
+	var at, next int
+	read := func() string {
+		n := len(p.values.at(next))
+		s := all[at : at+n]
+		at += n
+		next++
+		return s
+	}
+	for range p.n {
+		yield(CatalogPlace{Kind: read(), ID: read(), Name: read(), Region: read(), Country: read(), DMA: read()})
+	}
+}
+
+// WritePlaces writes the places into the folder, durably.
+func WritePlaces(dir string, places []CatalogPlace) (FileSum, error) {
+	if len(places) > math.MaxUint32/placeStrings {
+		return FileSum{}, errors.New("write places: there are too many")
+	}
+	w, err := newFileWriter(join(dir, PlacesName), kindPlaces)
+	if err != nil {
+		return FileSum{}, err
+	}
+	defer w.abort()
+	s := newStringWriter(w)
+	defer s.abort()
+	for _, p := range places {
+		for _, v := range [placeStrings]string{p.Kind, p.ID, p.Name, p.Region, p.Country, p.DMA} {
+			s.add([]byte(v))
+		}
+	}
+	data := s.end()
+	le := binary.LittleEndian
+	meta := le.AppendUint32(nil, uint32(len(places)))
+	meta = le.AppendUint32(meta, 0)
+	return w.finish(PlacesName, le.AppendUint64(meta, data))
+}
