@@ -311,37 +311,6 @@ func TestSlices(t *testing.T) {
 	}
 }
 
-func benchBlock(p float64) *Block {
-	rng := rand.New(rand.NewPCG(1, 2))
-	b := new(Block)
-	for r := range Rows {
-		if rng.Float64() < p {
-			b[r/64] |= 1 << (r % 64)
-		}
-	}
-	return b
-}
-
-func BenchmarkBlock(b *testing.B) {
-	dst, src := benchBlock(0.5), benchBlock(0.3)
-	for _, test := range []struct {
-		name string
-		f    func()
-	}{
-		{"Or", func() { Or(dst, src) }},
-		{"OrCount", func() { OrCount(dst, src) }},
-		{"AndCount", func() { AndCount(dst, src) }},
-		{"Count", func() { Count(dst) }},
-	} {
-		b.Run(test.name, func(b *testing.B) {
-			b.SetBytes(Rows / 8)
-			for b.Loop() {
-				test.f()
-			}
-		})
-	}
-}
-
 func BenchmarkArray(b *testing.B) {
 	for _, n := range []int{64, 1000, 4000} {
 		rows := AppendRows(nil, benchBlock(float64(n)/Rows))

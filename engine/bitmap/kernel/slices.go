@@ -28,33 +28,16 @@ func (s *Slices) Slice(i int) *Block { return s.slices[i] }
 // one in place of the rest; n says how many are real.
 func (s *Slices) Add(in *[7]*Block, n int) {
 	s.grow(s.added + n)
-	a0, a1, a2, a3, a4, a5, a6 := in[0], in[1], in[2], in[3], in[4], in[5], in[6]
 	if s.used < 3 {
 		s.addFew(in[:n])
 		return
 	}
-	p0, p1, p2, out := s.slices[0], s.slices[1], s.slices[2], &s.carry
-	for i := range Words {
-		s1, c1 := add3(a0[i], a1[i], a2[i])
-		s2, c2 := add3(a3[i], a4[i], a5[i])
-		one, c3 := add3(s1, s2, a6[i])
-		two, four := add3(c1, c2, c3)
-		var carry uint64
-		p0[i], carry = p0[i]^one, p0[i]&one
-		p1[i], carry = add3(p1[i], two, carry)
-		p2[i], out[i] = add3(p2[i], four, carry)
-	}
+	some := use.add7(in, s.slices[0], s.slices[1], s.slices[2], &s.carry)
 	for _, p := range s.slices[3:s.used] {
-		if IsEmpty(out) {
+		if !some {
 			break
 		}
-		for i := 0; i < Words; i += 4 {
-			p, c := (*[4]uint64)(p[i:]), (*[4]uint64)(out[i:])
-			p[0], c[0] = p[0]^c[0], p[0]&c[0]
-			p[1], c[1] = p[1]^c[1], p[1]&c[1]
-			p[2], c[2] = p[2]^c[2], p[2]&c[2]
-			p[3], c[3] = p[3]^c[3], p[3]&c[3]
-		}
+		some = use.add1(p, &s.carry)
 	}
 }
 
@@ -139,10 +122,4 @@ func (c *Counters) AddSlices(s *Slices, most int) {
 			c.AddBlockSaturating(s.slices[d], MaxCount)
 		}
 	}
-}
-
-// add3 adds three bits: their sum is low + 2·high.
-func add3(a, b, c uint64) (low, high uint64) {
-	x := a ^ b
-	return x ^ c, a&b | x&c
 }

@@ -1,3 +1,282 @@
+// Command gen writes the assembly of package kernel:
+//
+//	go generate ./engine/bitmap/kernel
+//
+// It is a module of its own so that the assembler's library stays out of the
+// product's.
+//
+// Every function is written once, for registers of any width, and made for
+// each of the sets of instructions in sets.go. Arguments have the types of
+// package kernel: a block is *[1024]uint64, counters are *[65536]uint8.
 package main
-import _ "github.com/mmcloughlin/avo/build"
-func main() {}
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+const (
+	blockBytes = 8192
+	rows       = 65536
+)
+
+func main() {
+	for _, s := range []*set{avx2(), avx512()} {
+		for _, op := range []string{"or", "and", "andNot"} {
+			combine(s, op, false)
+			combine(s, op, true)
+		}
+		count(s)
+		add7(s)
+		add1(s)
+		s.atLeast(s)
+		s.addBlock(s)
+	}
+	// All that it does better is counting.
+	s := vpopcnt()
+	for _, op := range []string{"or", "and", "andNot"} {
+		combine(s, op, true)
+	}
+	count(s)
+	Generate()
+}
+
+// text begins a function of the set.
+func text(s *set, name, signature, doc string) {
+	TEXT(name+s.name, NOSPLIT, signature)
+	Pragma("noescape")
+	Doc(name + s.name + " " + doc)
+}
+
+// loop repeats body for i from 0 to limit by step; i is the register that
+// body uses as an index.
+func loop(name string, limit, step int, body func(i reg.Register)) {
+	i := GP64()
+	XORQ(i, i)
+	Label(name)
+	body(i)
+	ADDQ(U32(step), i)
+	CMPQ(i, U32(limit))
+	JNE(LabelRef(name))
+}
+
+// at is the memory of register n of those that follow base+i.
+func at(s *set, base, i reg.Register, n int) Mem {
+	return Mem{Base: base, Index: i, Scale: 1, Disp: n * s.bytes}
+}
+
+// unroll is how many registers a turn of the loops of combine and count takes:
+// as many as popcount adds up at once.
+const unroll = 8
+
+// combine writes or, and, andNot and their counting kin.
+func combine(s *set, op string, counting bool) {
+	name, signature, doc := op, "func(dst, src *[1024]uint64)", "combines dst with src."
+	if counting {
+		name, signature = op+"Count", "func(dst, src *[1024]uint64) int"
+		doc = "combines dst with src and returns the number of rows in dst."
+	}
+	text(s, name, signature, doc)
+	dst, src := Load(Param("dst"), GP64()), Load(Param("src"), GP64())
+	var sum *counter
+	if counting {
+		sum = newCounter(s)
+	}
+	loop("loop", blockBytes, unroll*s.bytes, func(i reg.Register) {
+		word := func(n int) reg.VecVirtual {
+			w := s.vec()
+			s.mov(at(s, src, i, n), w)
+			s.op(op, at(s, dst, i, n), w)
+			s.mov(w, at(s, dst, i, n))
+			return w
+		}
+		if counting {
+			sum.add(word)
+			return
+		}
+		for n := range unroll {
+			word(n)
+		}
+	})
+	if counting {
+		sum.ret()
+	}
+	VZEROUPPER()
+	RET()
+}
+
+// count writes count.
+func count(s *set) {
+	text(s, "count", "func(b *[1024]uint64) int", "returns the number of rows in b.")
+	b := Load(Param("b"), GP64())
+	sum := newCounter(s)
+	loop("loop", blockBytes, unroll*s.bytes, func(i reg.Register) {
+		sum.add(func(n int) reg.VecVirtual {
+			w := s.vec()
+			s.mov(at(s, b, i, n), w)
+			return w
+		})
+	})
+	sum.ret()
+	VZEROUPPER()
+	RET()
+}
+
+// add7 writes the step of Slices.Add: seven blocks join the three lowest
+// slices.
+func add7(s *set) {
+	text(s, "add7", "func(in *[7]*[1024]uint64, p0, p1, p2, carry *[1024]uint64) bool",
+		"adds in to the slices and returns whether anything is carried.")
+	list := Load(Param("in"), GP64())
+	var in [7]reg.Register
+	for j := range in {
+		in[j] = GP64()
+		MOVQ(Mem{Base: list, Disp: 8 * j}, in[j])
+	}
+	p0, p1, p2 := Load(Param("p0"), GP64()), Load(Param("p1"), GP64()), Load(Param("p2"), GP64())
+	carry := Load(Param("carry"), GP64())
+	some := s.vec()
+	s.zero(some)
+	loop("loop", blockBytes, s.bytes, func(i reg.Register) {
+		load := func(base reg.Register) reg.VecVirtual {
+			v := s.vec()
+			s.mov(at(s, base, i, 0), v)
+			return v
+		}
+		one, c1 := load(in[0]), s.vec()
+		s.add3(one, load(in[1]), load(in[2]), c1)
+		s2, c2 := load(in[3]), s.vec()
+		s.add3(s2, load(in[4]), load(in[5]), c2)
+		c3 := s.vec()
+		s.add3(one, s2, load(in[6]), c3)
+		four := s.vec()
+		s.add3(c1, c2, c3, four) // c1 is the twos now
+
+		low, twos := load(p0), s.vec()
+		s.mov(low, twos)
+		s.op("and", one, twos)
+		s.op("xor", one, low)
+		s.mov(low, at(s, p0, i, 0))
+		mid, fours := load(p1), s.vec()
+		s.add3(mid, c1, twos, fours)
+		s.mov(mid, at(s, p1, i, 0))
+		high, out := load(p2), s.vec()
+		s.add3(high, four, fours, out)
+		s.mov(high, at(s, p2, i, 0))
+		s.mov(out, at(s, carry, i, 0))
+		s.op("or", out, some)
+	})
+	s.retSome(some)
+}
+
+// add1 writes the step by which a carry goes up through the slices.
+func add1(s *set) {
+	text(s, "add1", "func(p, carry *[1024]uint64) bool",
+		"adds carry to the slice p, makes it what is carried on and returns whether that is anything.")
+	p, carry := Load(Param("p"), GP64()), Load(Param("carry"), GP64())
+	some := s.vec()
+	s.zero(some)
+	loop("loop", blockBytes, 4*s.bytes, func(i reg.Register) {
+		for n := range 4 {
+			c, v, sum := s.vec(), s.vec(), s.vec()
+			s.mov(at(s, carry, i, n), c)
+			s.mov(at(s, p, i, n), v)
+			s.mov(v, sum)
+			s.op("xor", c, sum)
+			s.op("and", v, c)
+			s.mov(sum, at(s, p, i, n))
+			s.mov(c, at(s, carry, i, n))
+			s.op("or", c, some)
+		}
+	})
+	s.retSome(some)
+}
+
+// atLeast2 writes the threshold of counters for AVX2.
+func atLeast2(s *set) {
+	textAtLeast(s)
+	dst, c, k := Load(Param("dst"), GP64()), Load(Param("c"), GP64()), broadcast(s, "k")
+	loop("loop", rows/8, 8, func(i reg.Register) {
+		// A word of dst is worth eight times as many counters.
+		for n := range 2 {
+			v, mask := s.vec(), GP32()
+			VPMINUB(Mem{Base: c, Index: i, Scale: 8, Disp: 32 * n}, k, v)
+			VPCMPEQB(k, v, v)
+			VPMOVMSKB(v, mask)
+			MOVL(mask, Mem{Base: dst, Index: i, Scale: 1, Disp: 4 * n})
+		}
+	})
+	VZEROUPPER()
+	RET()
+}
+
+// atLeast512 writes the threshold of counters for AVX-512.
+func atLeast512(s *set) {
+	textAtLeast(s)
+	dst, c, k := Load(Param("dst"), GP64()), Load(Param("c"), GP64()), broadcast(s, "k")
+	loop("loop", rows/8, 32, func(i reg.Register) {
+		for n := range 4 {
+			v, mask := s.vec(), K()
+			VMOVDQU64(Mem{Base: c, Index: i, Scale: 8, Disp: 64 * n}, v)
+			VPCMPUB(U8(5), k, v, mask) // not less than
+			KMOVQ(mask, Mem{Base: dst, Index: i, Scale: 1, Disp: 8 * n})
+		}
+	})
+	VZEROUPPER()
+	RET()
+}
+
+func textAtLeast(s *set) {
+	text(s, "atLeast", "func(dst *[1024]uint64, c *[65536]uint8, k uint8)",
+		"makes dst the rows whose count is k or more.")
+}
+
+// addBlock2 writes the adding of a block to counters for AVX2.
+func addBlock2(s *set) {
+	textAddBlock(s)
+	c, b, weight := Load(Param("c"), GP64()), Load(Param("b"), GP64()), broadcast(s, "weight")
+	// Each byte of a register takes the byte of the bitmap that has its bit,
+	// and of that the bit.
+	from, bit := s.vec(), s.vec()
+	VMOVDQU(data("from", 0x0000000000000000, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303), from)
+	VPBROADCASTQ(data("bit", 0x8040201008040201), bit)
+	loop("loop", rows/8, 8, func(i reg.Register) {
+		for n := range 2 {
+			v := s.vec()
+			counts := Mem{Base: c, Index: i, Scale: 8, Disp: 32 * n}
+			VPBROADCASTD(Mem{Base: b, Index: i, Scale: 1, Disp: 4 * n}, v)
+			VPSHUFB(from, v, v)
+			VPAND(bit, v, v)
+			VPCMPEQB(bit, v, v)
+			VPAND(weight, v, v)
+			VPADDUSB(counts, v, v)
+			VMOVDQU(v, counts)
+		}
+	})
+	VZEROUPPER()
+	RET()
+}
+
+// addBlock512 writes the adding of a block to counters for AVX-512.
+func addBlock512(s *set) {
+	textAddBlock(s)
+	c, b, weight := Load(Param("c"), GP64()), Load(Param("b"), GP64()), broadcast(s, "weight")
+	loop("loop", rows/8, 32, func(i reg.Register) {
+		for n := range 4 {
+			v, mask := s.vec(), K()
+			counts := Mem{Base: c, Index: i, Scale: 8, Disp: 64 * n}
+			KMOVQ(Mem{Base: b, Index: i, Scale: 1, Disp: 8 * n}, mask)
+			VMOVDQU64(counts, v)
+			VPADDUSB(weight, v, mask, v)
+			VMOVDQU64(v, counts)
+		}
+	})
+	VZEROUPPER()
+	RET()
+}
+
+func textAddBlock(s *set) {
+	text(s, "addBlock", "func(c *[65536]uint8, b *[1024]uint64, weight uint8)",
+		"adds weight to the counts of the rows of b, to 255 at most.")
+}

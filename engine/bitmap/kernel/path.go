@@ -1,0 +1,26 @@
+package kernel
+
+// kernels is an implementation of the loops over whole blocks.
+type kernels struct {
+	name string
+
+	or, and, andNot func(dst, src *[Words]uint64)
+	count           func(b *[Words]uint64) int
+	// The same, returning the number of rows in dst afterwards.
+	orCount, andCount, andNotCount func(dst, src *[Words]uint64) int
+
+	// add7 adds seven blocks to the three lowest slices, makes carry what is
+	// carried on and returns whether that is anything; add1 adds carry to a
+	// slice in the same manner.
+	add7 func(in *[7]*[Words]uint64, p0, p1, p2, carry *[Words]uint64) bool
+	add1 func(p, carry *[Words]uint64) bool
+
+	// No count passes MaxCount in addBlock; counts stay there in the other.
+	addBlock, addBlockSaturating func(c *[Rows]uint8, b *[Words]uint64, weight uint8)
+	// Every count and k are below 128 in atLeastLow.
+	atLeast, atLeastLow func(dst *[Words]uint64, c *[Rows]uint8, k uint8)
+}
+
+// use is the implementation in use: the last of those that the processor can
+// run. Only tests write to it.
+var use = implementations()[len(implementations())-1]

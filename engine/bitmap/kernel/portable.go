@@ -1,0 +1,271 @@
+package kernel
+
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
+// portable is for every machine. Its loops are unrolled as far as that pays.
+var portable = kernels{
+	name:   "portable",
+	or:     orGo,
+	and:    andGo,
+	andNot: andNotGo,
+	count:  countGo,
+
+	orCount:     orCountGo,
+	andCount:    andCountGo,
+	andNotCount: andNotCountGo,
+
+	add7: add7Go,
+	add1: add1Go,
+
+	addBlock:           addBlockGo,
+	addBlockSaturating: addBlockSaturatingGo,
+	atLeast:            atLeastGo,
+	atLeastLow:         atLeastLowGo,
+}
+
+func orGo(dst, src *[Words]uint64) {
+	for i := 0; i < Words; i += 8 {
+		d, s := (*[8]uint64)(dst[i:]), (*[8]uint64)(src[i:])
+		d[0] |= s[0]
+		d[1] |= s[1]
+		d[2] |= s[2]
+		d[3] |= s[3]
+		d[4] |= s[4]
+		d[5] |= s[5]
+		d[6] |= s[6]
+		d[7] |= s[7]
+	}
+}
+
+func andGo(dst, src *[Words]uint64) {
+	for i := 0; i < Words; i += 8 {
+		d, s := (*[8]uint64)(dst[i:]), (*[8]uint64)(src[i:])
+		d[0] &= s[0]
+		d[1] &= s[1]
+		d[2] &= s[2]
+		d[3] &= s[3]
+		d[4] &= s[4]
+		d[5] &= s[5]
+		d[6] &= s[6]
+		d[7] &= s[7]
+	}
+}
+
+func andNotGo(dst, src *[Words]uint64) {
+	for i := 0; i < Words; i += 8 {
+		d, s := (*[8]uint64)(dst[i:]), (*[8]uint64)(src[i:])
+		d[0] &^= s[0]
+		d[1] &^= s[1]
+		d[2] &^= s[2]
+		d[3] &^= s[3]
+		d[4] &^= s[4]
+		d[5] &^= s[5]
+		d[6] &^= s[6]
+		d[7] &^= s[7]
+	}
+}
+
+func countGo(b *[Words]uint64) int {
+	var n0, n1, n2, n3 int
+	for i := 0; i < Words; i += 8 {
+		w := (*[8]uint64)(b[i:])
+		n0 += bits.OnesCount64(w[0]) + bits.OnesCount64(w[4])
+		n1 += bits.OnesCount64(w[1]) + bits.OnesCount64(w[5])
+		n2 += bits.OnesCount64(w[2]) + bits.OnesCount64(w[6])
+		n3 += bits.OnesCount64(w[3]) + bits.OnesCount64(w[7])
+	}
+	return n0 + n1 + n2 + n3
+}
+
+func orCountGo(dst, src *[Words]uint64) int {
+	var n0, n1, n2, n3 int
+	for i := 0; i < Words; i += 4 {
+		d, s := (*[4]uint64)(dst[i:]), (*[4]uint64)(src[i:])
+		w0, w1, w2, w3 := d[0]|s[0], d[1]|s[1], d[2]|s[2], d[3]|s[3]
+		d[0], d[1], d[2], d[3] = w0, w1, w2, w3
+		n0 += bits.OnesCount64(w0)
+		n1 += bits.OnesCount64(w1)
+		n2 += bits.OnesCount64(w2)
+		n3 += bits.OnesCount64(w3)
+	}
+	return n0 + n1 + n2 + n3
+}
+
+func andCountGo(dst, src *[Words]uint64) int {
+	var n0, n1, n2, n3 int
+	for i := 0; i < Words; i += 4 {
+		d, s := (*[4]uint64)(dst[i:]), (*[4]uint64)(src[i:])
+		w0, w1, w2, w3 := d[0]&s[0], d[1]&s[1], d[2]&s[2], d[3]&s[3]
+		d[0], d[1], d[2], d[3] = w0, w1, w2, w3
+		n0 += bits.OnesCount64(w0)
+		n1 += bits.OnesCount64(w1)
+		n2 += bits.OnesCount64(w2)
+		n3 += bits.OnesCount64(w3)
+	}
+	return n0 + n1 + n2 + n3
+}
+
+func andNotCountGo(dst, src *[Words]uint64) int {
+	var n0, n1, n2, n3 int
+	for i := 0; i < Words; i += 4 {
+		d, s := (*[4]uint64)(dst[i:]), (*[4]uint64)(src[i:])
+		w0, w1, w2, w3 := d[0]&^s[0], d[1]&^s[1], d[2]&^s[2], d[3]&^s[3]
+		d[0], d[1], d[2], d[3] = w0, w1, w2, w3
+		n0 += bits.OnesCount64(w0)
+		n1 += bits.OnesCount64(w1)
+		n2 += bits.OnesCount64(w2)
+		n3 += bits.OnesCount64(w3)
+	}
+	return n0 + n1 + n2 + n3
+}
+
+// add7Go adds the blocks of in to the slices p0, p1 and p2, makes carry what
+// is carried on and returns whether that is anything.
+func add7Go(in *[7]*[Words]uint64, p0, p1, p2, carry *[Words]uint64) bool {
+	a0, a1, a2, a3, a4, a5, a6 := in[0], in[1], in[2], in[3], in[4], in[5], in[6]
+	var some uint64
+	for i := range Words {
+		s1, c1 := add3(a0[i], a1[i], a2[i])
+		s2, c2 := add3(a3[i], a4[i], a5[i])
+		one, c3 := add3(s1, s2, a6[i])
+		two, four := add3(c1, c2, c3)
+		var up, out uint64
+		p0[i], up = p0[i]^one, p0[i]&one
+		p1[i], up = add3(p1[i], two, up)
+		p2[i], out = add3(p2[i], four, up)
+		carry[i] = out
+		some |= out
+	}
+	return some != 0
+}
+
+// add1Go adds carry to the slice p, makes it what is carried on and returns
+// whether that is anything.
+func add1Go(p, carry *[Words]uint64) bool {
+	var some uint64
+	for i := 0; i < Words; i += 4 {
+		p, c := (*[4]uint64)(p[i:]), (*[4]uint64)(carry[i:])
+		p[0], c[0] = p[0]^c[0], p[0]&c[0]
+		p[1], c[1] = p[1]^c[1], p[1]&c[1]
+		p[2], c[2] = p[2]^c[2], p[2]&c[2]
+		p[3], c[3] = p[3]^c[3], p[3]&c[3]
+		some |= c[0] | c[1] | c[2] | c[3]
+	}
+	return some != 0
+}
+
+// add3 adds three bits: their sum is low + 2·high.
+func add3(a, b, c uint64) (low, high uint64) {
+	x := a ^ b
+	return x ^ c, a&b | x&c
+}
+
+const (
+	lowBits  = 0x0101010101010101
+	highBits = 0x8080808080808080
+	// gather, multiplied with a word that has only lowest bits of its bytes,
+	// collects them, in order, in the highest byte.
+	gather = 0x0102040810204080
+)
+
+// spread has, for each byte, its bits as the lowest bits of eight bytes.
+var spread = func() (t [256]uint64) {
+	for b := range t {
+		for i := range 8 {
+			t[b] |= uint64(b) >> i & 1 << (8 * i)
+		}
+	}
+	return t
+}()
+
+// addBlockGo adds weight to the counts of the rows of b. None may pass
+// MaxCount.
+func addBlockGo(c *[Rows]uint8, b *[Words]uint64, weight uint8) {
+	shift := bits.TrailingZeros8(weight) & 7
+	if weight != 1<<shift {
+		addBlockSaturatingGo(c, b, weight)
+		return
+	}
+	for i, w := range b {
+		if w == 0 {
+			continue
+		}
+		counts := (*[64]uint8)(c[i*64:])
+		for j := 0; j < 64; j += 8 {
+			at := (*[8]uint8)(counts[j:])
+			store(at, load(at)+spread[uint8(w>>j)]<<shift)
+		}
+	}
+}
+
+// addBlockSaturatingGo adds weight to the counts of the rows of b, to MaxCount
+// at most.
+func addBlockSaturatingGo(c *[Rows]uint8, b *[Words]uint64, weight uint8) {
+	for i, w := range b {
+		if w == 0 {
+			continue
+		}
+		counts := (*[64]uint8)(c[i*64:])
+		for j := 0; j < 64; j += 8 {
+			at := (*[8]uint8)(counts[j:])
+			store(at, addSaturating(load(at), spread[uint8(w>>j)]*uint64(weight)))
+		}
+	}
+}
+
+// atLeastGo makes dst the rows whose count is k or more.
+func atLeastGo(dst *[Words]uint64, c *[Rows]uint8, k uint8) {
+	limit := uint64(k) * lowBits
+	low := limit &^ highBits
+	// Of a byte, x >= k where x has the high bit and k has not, or where both
+	// agree in it and the other seven bits say so.
+	only := ^limit & highBits
+	for i := range dst {
+		counts := (*[64]uint8)(c[i*64:])
+		var w uint64
+		for j := 0; j < 64; j += 8 {
+			x := load((*[8]uint8)(counts[j:]))
+			z := (x | highBits) - low
+			ge := (x&only | ^(x^limit)&z) & highBits
+			w |= (ge >> 7) * gather >> 56 << j
+		}
+		dst[i] = w
+	}
+}
+
+// atLeastLowGo is atLeastGo where k and every count are below 128.
+func atLeastLowGo(dst *[Words]uint64, c *[Rows]uint8, k uint8) {
+	// Of a byte below 128, the highest bit of x + 128−k tells whether x >= k.
+	add := uint64(128-k) * lowBits
+	for i := range dst {
+		counts := (*[64]uint8)(c[i*64:])
+		dst[i] = ge(load((*[8]uint8)(counts[0:])), add) |
+			ge(load((*[8]uint8)(counts[8:])), add)<<8 |
+			ge(load((*[8]uint8)(counts[16:])), add)<<16 |
+			ge(load((*[8]uint8)(counts[24:])), add)<<24 |
+			ge(load((*[8]uint8)(counts[32:])), add)<<32 |
+			ge(load((*[8]uint8)(counts[40:])), add)<<40 |
+			ge(load((*[8]uint8)(counts[48:])), add)<<48 |
+			ge(load((*[8]uint8)(counts[56:])), add)<<56
+	}
+}
+
+// ge collects the highest bits of the bytes of x + add.
+func ge(x, add uint64) uint64 { return ((x + add) & highBits >> 7) * gather >> 56 }
+
+// load and store take eight counts as one word, in one instruction.
+func load(b *[8]uint8) uint64     { return binary.LittleEndian.Uint64(b[:]) }
+func store(b *[8]uint8, w uint64) { binary.LittleEndian.PutUint64(b[:], w) }
+
+// addSaturating adds byte by byte, each sum at most MaxCount.
+func addSaturating(x, y uint64) uint64 {
+	sum := (x &^ highBits) + (y &^ highBits) // no carry leaves a byte
+	// A byte overflows where both high bits are set, or one of them and the
+	// carry of the other seven bits.
+	over := (x & y & highBits) | ((x | y) & sum & highBits)
+	sum ^= (x ^ y) & highBits
+	return sum | (over>>7)*MaxCount
+}
