@@ -69,7 +69,10 @@ func TestModel(t *testing.T) {
 		})
 	}
 	for i := range datasets {
-		t.Run(fmt.Sprintf("dataset=%d", i), func(t *testing.T) { newTwin(t, seed, i).run(t, definitions) })
+		t.Run(fmt.Sprintf("dataset=%d", i), func(t *testing.T) {
+			t.Parallel()
+			newTwin(t, seed, i).run(t, definitions)
+		})
 	}
 }
 

@@ -170,8 +170,8 @@ func (r *Runner) Check(ctx context.Context, tx *sqldb.Tx, j Job) error {
 }
 
 // ReleaseOwned takes up the jobs that a dead process of this runner's owner was
-// running and returns how many those were: they are queued at once or, their
-// attempts used up, failed. Start does so by itself where [Config.Owner] is set.
+// running and returns how many those were: they are queued or, after
+// [Config.MaxDeaths], failed. Start does so by itself where [Config.Owner] is set.
 func (r *Runner) ReleaseOwned(ctx context.Context) (n int, err error) {
 	err = r.db.Tx(ctx, func(tx *sqldb.Tx) error {
 		n = 0
@@ -231,10 +231,24 @@ func (r *Runner) takeOver(ctx context.Context) error {
 // bury decides what becomes of a job whose worker died. The job of a kind that
 // is not known here is queued in any case: who runs it will see to its end.
 func (r *Runner) bury(ctx context.Context, tx *sqldb.Tx, j Job) error {
-	if kind, known := r.kinds[j.Kind]; known && j.LastAttempt() {
-		return r.fail(ctx, tx, kind, j, fmt.Errorf("%w, at attempt %d of %d", errDied, j.Attempts, j.MaxAttempts))
+	j.Deaths++
+	if _, err := tx.Exec(ctx, `UPDATE jobs SET deaths = ? WHERE id = ?`, j.Deaths, j.ID); err != nil {
+		return err
 	}
-	return r.requeue(ctx, tx, j, j.Attempts, r.cfg.Now(), errDied.Error())
+	if kind, known := r.kinds[j.Kind]; known && j.Deaths >= r.cfg.MaxDeaths {
+		return r.fail(ctx, tx, kind, j, fmt.Errorf("%w, for the %d. time", errDied, j.Deaths))
+	}
+	return r.requeue(ctx, tx, j, j.Attempts-1, r.cfg.Now().Add(afterDeath(j.Deaths)), errDied.Error())
+}
+
+// afterDeath is how long a job waits after a death: not at all after the first
+// two, then longer, so that others have their turn before one that may be the
+// cause; never so long that it is missed.
+func afterDeath(deaths int) time.Duration {
+	if deaths <= 2 {
+		return 0
+	}
+	return min(time.Second<<min(deaths-3, 3), 5*time.Second)
 }
 
 // clean makes an error's text fit for the database: not too long, and without

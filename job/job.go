@@ -75,15 +75,17 @@ type Job struct {
 	Concurrency int
 	// RunAt is when it is due; zero is now.
 	RunAt time.Time
-	// MaxAttempts is after how many attempts it fails, those that ended with
-	// the death of the process counted; 0 is DefaultMaxAttempts.
+	// MaxAttempts is after how many attempts it fails; 0 is
+	// DefaultMaxAttempts. One that the death of the process cut short is none,
+	// see [Config.MaxDeaths].
 	MaxAttempts int
 
 	// Known once it is stored:
 
 	ID          int64
 	State       State
-	Attempts    int // started, the one that runs included; those handed back do not count
+	Attempts    int // started, the one that runs included; those handed back or cut short do not count
+	Deaths      int // attempts that the death of the process cut short
 	HeartbeatAt time.Time
 	CreatedAt   time.Time
 	FinishedAt  time.Time

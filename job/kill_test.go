@@ -30,9 +30,9 @@ func TestKilledProcess(t *testing.T) {
 	}
 	reader := newRunner(t, db, c)
 	survives := enqueue(t, reader, Job{Kind: "k", MaxAttempts: 3})
-	for attempt := 1; attempt <= 2; attempt++ {
+	for range 2 {
 		killChild(t, dir)
-		wantState(t, reader, survives, Running, attempt)
+		wantState(t, reader, survives, Running, 1)
 	}
 	for _, owner := range []string{"another", "owner"} {
 		r, err := New(db, Config{Owner: owner})
@@ -56,14 +56,14 @@ func TestKilledProcess(t *testing.T) {
 	}
 	start(t, r)
 	waitFor(t, r, survives, Done)
-	if j := <-seen; j.Attempts != 3 || j.LastError != errDied.Error() {
-		t.Errorf("attempt %d was told %q, want 3 and %q", j.Attempts, j.LastError, errDied)
+	if j := <-seen; j.Attempts != 1 || j.Deaths != 2 || j.LastError != errDied.Error() {
+		t.Errorf("attempt %d after %d deaths was told %q, want 1, 2 and %q", j.Attempts, j.Deaths, j.LastError, errDied)
 	}
 	stop(t, r)
 
-	deadly := enqueue(t, reader, Job{Kind: "k", MaxAttempts: 1})
+	deadly := enqueue(t, reader, Job{Kind: "k"})
 	killChild(t, dir)
-	r, err = New(db, Config{Owner: "owner"})
+	r, err = New(db, Config{Owner: "owner", MaxDeaths: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +73,7 @@ func TestKilledProcess(t *testing.T) {
 	start(t, r)
 	defer stop(t, r)
 	j := waitFor(t, r, deadly, Failed)
-	if want := errDied.Error() + ", at attempt 1 of 1"; j.LastError != want {
+	if want := errDied.Error() + ", for the 1. time"; j.LastError != want {
 		t.Errorf("last error = %q, want %q", j.LastError, want)
 	}
 	if cause := <-failed; !errors.Is(cause, errDied) {

@@ -32,6 +32,10 @@ type Config struct {
 	// Backoff is the wait after the first error; it doubles with each, up to
 	// MaxBackoff. Default to 1 second and 5 minutes.
 	Backoff, MaxBackoff time.Duration
+	// MaxDeaths is after how many deaths of the process that runs it a job
+	// fails: somebody may pull the plug again and again, but a job that kills
+	// its process must not do so for ever. Defaults to 25.
+	MaxDeaths int
 	// Keep is how long ended jobs stay in the table. Defaults to 7 days.
 	Keep time.Duration
 	// Logger gets what no caller is there to be told. Defaults to slog.Default.
@@ -47,6 +51,9 @@ func (c Config) withDefaults() (Config, error) {
 	setDefault(&c.Backoff, time.Second)
 	setDefault(&c.MaxBackoff, 5*time.Minute)
 	setDefault(&c.Keep, 7*24*time.Hour)
+	if c.MaxDeaths == 0 {
+		c.MaxDeaths = 25
+	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}

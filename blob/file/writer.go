@@ -127,7 +127,7 @@ func (w *writer) Abort() error {
 func (s *Store) publish(temp, key string) error {
 	dir := path.Dir(key)
 	for range attempts {
-		err := s.root.MkdirAll(dir, dirMode)
+		err := s.makeDir(dir)
 		if err == nil {
 			err = s.root.Rename(temp, key)
 		}
@@ -143,6 +143,22 @@ func (s *Store) publish(temp, key string) error {
 		}
 	}
 	return fmt.Errorf("folder %s vanishes", dir)
+}
+
+// makeDir makes a folder and those above it. Another writer may make one of
+// them at the same moment, which os.Root's MkdirAll takes for an error.
+func (s *Store) makeDir(dir string) error {
+	err := s.root.MkdirAll(dir, dirMode)
+	for range attempts {
+		if !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		if info, statErr := s.root.Stat(dir); statErr == nil && info.IsDir() {
+			return nil
+		}
+		err = s.root.MkdirAll(dir, dirMode)
+	}
+	return err
 }
 
 // syncUp syncs dir and every folder above it up to the store's own. All of

@@ -200,6 +200,7 @@ CREATE TABLE jobs (
     state        TEXT NOT NULL,
     run_at       BIGINT NOT NULL,
     attempts     BIGINT NOT NULL,
+    deaths       BIGINT NOT NULL,
     max_attempts BIGINT NOT NULL,
     claim        BIGINT NOT NULL,
     lease_owner  TEXT NOT NULL,
