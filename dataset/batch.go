@@ -32,6 +32,10 @@ type Batch struct {
 	width int
 	data  []byte
 	spans []span // width for each row
+	// Cells below dict in data are of dictionaries, which the batches of a
+	// row group share; group tells row groups of the table apart.
+	dict  uint32
+	group uint32
 }
 
 // BadRow is a row that could not be read into cells.
@@ -65,6 +69,17 @@ func (b *Batch) Cell(row, col int) []byte {
 // nested object or list.
 func (b *Batch) Malformed(row, col int) bool {
 	return b.spans[row*b.width+col].off == math.MaxUint32
+}
+
+// Token identifies the text of a cell among all rows of the table: cells with
+// the same token have the same text. 0 says nothing, as for every cell that is
+// absent. It saves whoever asks what a text means from asking again.
+func (b *Batch) Token(row, col int) uint64 {
+	s := b.spans[row*b.width+col]
+	if s.end > b.dict || s.off >= s.end {
+		return 0
+	}
+	return uint64(b.group)<<32 | uint64(s.end)
 }
 
 // reset makes the batch an empty one of the file.

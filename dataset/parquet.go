@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"sync/atomic"
-	"unicode/utf8"
 
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/format"
@@ -40,6 +38,8 @@ type parquetColumn struct {
 	// text appends the text of a value that is not null; nil for strings,
 	// which are text.
 	text textOf
+	// level is the definition level of values that are not null.
+	level int
 }
 
 // readParquet makes a task of each row group. It takes over the file.
@@ -131,7 +131,7 @@ func (p *parquetFile) open() (groups []parquet.RowGroup, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("column %s: %w", c.Name(), err)
 		}
-		p.columns = append(p.columns, parquetColumn{leaf: c.Index(), col: cols[i], text: text})
+		p.columns = append(p.columns, parquetColumn{leaf: c.Index(), col: cols[i], text: text, level: c.MaxDefinitionLevel()})
 	}
 	groups = pf.RowGroups()
 	for _, g := range groups {
@@ -152,7 +152,15 @@ func (p *parquetFile) readGroup(g parquet.RowGroup, first int64, seq int, b *Bat
 	if err != nil {
 		return p.wrap(err)
 	}
+	// The texts of dictionaries lie at the start of the arena, for all batches
+	// of the row group.
 	arena := make([]byte, 0, parquetBuffer)
+	for _, c := range columns {
+		if arena, err = c.begin(arena); err != nil {
+			return p.wrap(err)
+		}
+	}
+	dict, group := uint32(len(arena)), p.table.groups.Add(1)
 	total := g.NumRows()
 	for done := int64(0); done < total; seq++ {
 		n := int(min(total-done, parquetRows))
@@ -166,14 +174,14 @@ func (p *parquetFile) readGroup(g parquet.RowGroup, first int64, seq int, b *Bat
 				return p.wrap(err)
 			}
 		}
-		b.data = arena
+		b.data, b.dict, b.group = arena, dict, group
 		b.dropRows(reasons)
 		if err := emit(b); err != nil {
 			return err
 		}
 		from, to := first+done, first+done+int64(n)
 		p.progress(p.share(to) - p.share(from))
-		arena = arena[:0]
+		arena = arena[:dict]
 		done += int64(n)
 	}
 	for _, c := range columns {
@@ -198,7 +206,7 @@ func (p *parquetFile) openGroup(g parquet.RowGroup) (columns []*columnReader, er
 		if c.leaf < 0 || c.leaf >= len(chunks) {
 			return columns, errors.New("file is damaged: a row group lacks a column")
 		}
-		columns = append(columns, &columnReader{parquetColumn: c, pages: chunks[c.leaf].Pages(), values: make([]parquet.Value, 512)})
+		columns = append(columns, &columnReader{parquetColumn: c, pages: chunks[c.leaf].Pages()})
 	}
 	return columns, nil
 }
@@ -208,97 +216,6 @@ func closeColumns(columns []*columnReader) (err error) {
 	for _, c := range columns {
 		parquet.Release(c.page)
 		err = errors.Join(err, c.pages.Close())
-	}
-	return err
-}
-
-// columnReader reads one column of a row group from its beginning.
-type columnReader struct {
-	parquetColumn
-	pages  parquet.Pages
-	page   parquet.Page
-	reader parquet.ValueReader // of page; nil: there is none
-	values []parquet.Value
-}
-
-var errShortColumn = errors.New("file is damaged: the columns of a row group differ in length")
-
-// fill reads the next n values into the column's cells of the batch, whose text
-// is appended to arena. Rows with a cell that is none are put in reasons.
-func (c *columnReader) fill(b *Batch, n int, arena []byte, reasons map[int]string) (_ []byte, err error) {
-	defer damaged(&err)
-	for row := 0; row < n; {
-		values, err := c.next(min(n-row, len(c.values)))
-		if err != nil {
-			return arena, err
-		}
-		if len(values) == 0 {
-			return arena, errShortColumn
-		}
-		for i, v := range values {
-			if v.IsNull() {
-				continue
-			}
-			start := len(arena)
-			if c.text == nil {
-				s := v.ByteArray()
-				switch {
-				case len(s) > maxRecord:
-					reasons[row+i] = RowTooLong
-					continue
-				case !utf8.Valid(s):
-					reasons[row+i] = NotUTF8
-					continue
-				}
-				arena = append(arena, s...)
-			} else {
-				arena = c.text(arena, v)
-			}
-			b.spans[(row+i)*b.width+c.col] = span{uint32(start), uint32(len(arena))}
-		}
-		if len(arena) > maxArena {
-			return arena, fmt.Errorf("%d rows have more than %d bytes of text", n, maxArena)
-		}
-		row += len(values)
-	}
-	return arena, nil
-}
-
-// next returns up to n of the next values, none at the end. They end with the
-// next call.
-func (c *columnReader) next(n int) ([]parquet.Value, error) {
-	for {
-		if c.reader != nil {
-			k, err := c.reader.ReadValues(c.values[:n])
-			if k > 0 {
-				return c.values[:k], nil
-			}
-			if err != nil && !errors.Is(err, io.EOF) {
-				return nil, err
-			}
-			if err == nil {
-				return nil, io.ErrNoProgress
-			}
-			parquet.Release(c.page)
-			c.page, c.reader = nil, nil
-		}
-		page, err := c.pages.ReadPage()
-		if errors.Is(err, io.EOF) && page == nil {
-			return nil, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		c.page, c.reader = page, page.Values()
-	}
-}
-
-// finish checks that there are no more values.
-func (c *columnReader) finish() (err error) {
-	defer damaged(&err)
-	values, err := c.next(1)
-	if err == nil && len(values) > 0 {
-		err = errShortColumn
 	}
 	return err
 }

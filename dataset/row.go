@@ -57,6 +57,21 @@ func key(b *Batch, row, col int) (cell []byte, reason string) {
 	return cell, ""
 }
 
+// lastKey is the person of the last row, which is that of the next one, too, in
+// tables in the order of people.
+type lastKey struct{ token uint64 }
+
+func (l *lastKey) key(b *Batch, row, col int) (cell []byte, reason string) {
+	token := b.Token(row, col)
+	if token != 0 && token == l.token {
+		return b.Cell(row, col), ""
+	}
+	if cell, reason = key(b, row, col); reason == "" {
+		l.token = token
+	}
+	return cell, reason
+}
+
 // name returns a required cell that names something, or why it does not.
 func name(b *Batch, row, col int, column string) (cell []byte, reason string) {
 	cell = b.Cell(row, col)
@@ -86,6 +101,22 @@ func (d *Drops) optional(b *Batch, row, col int, column string) []byte {
 }
 
 func (d *Drops) drop(column string) { d.Dropped = append(d.Dropped, column) }
+
+// isASCII reports whether text has no other characters.
+func isASCII(b []byte) bool {
+	for len(b) >= 8 {
+		if binary.LittleEndian.Uint64(b)&0x8080808080808080 != 0 {
+			return false
+		}
+		b = b[8:]
+	}
+	for _, c := range b {
+		if c >= 0x80 {
+			return false
+		}
+	}
+	return true
+}
 
 // hasControl reports whether text that is UTF-8 has a control character. It is
 // asked of nearly every cell, so it looks at eight bytes at a time.

@@ -11,7 +11,7 @@ import (
 
 // The rows of tables. Each Decode overwrites what the last one left; the slices
 // that it sets are memory of the batch or of the row and end with either. A row
-// is used by one goroutine at a time. Where the outcome is not OK, only Key is
+// is used by one goroutine at a time, and for one table. Where the outcome is not OK, only Key is
 // set, if it could be read.
 
 // IdentifierRow is a row of identifiers.
@@ -86,17 +86,23 @@ type FollowRow struct {
 	Network query.Field // Twitter, Twitch, YouTube, Instagram or TikTok
 	Account []byte
 
-	scratch [16]byte
+	person   lastKey
+	networks memo[query.Field]
+	scratch  [16]byte
 }
 
 // Decode reads a row.
 func (r *FollowRow) Decode(b *Batch, row int) Outcome {
 	var reason string
-	if r.Key, reason = key(b, row, 0); reason != "" {
+	if r.Key, reason = r.person.key(b, row, 0); reason != "" {
 		return reject(reason)
 	}
-	if r.Network, reason = network(r.scratch[:], b, row, 1); reason != "" {
-		return reject(reason)
+	token, known := b.Token(row, 1), false
+	if r.Network, known = r.networks.get(token); !known {
+		if r.Network, reason = network(r.scratch[:], b, row, 1); reason != "" {
+			return reject(reason)
+		}
+		r.networks.put(token, r.Network)
 	}
 	if r.Account, reason = name(b, row, 2, "account"); reason != "" {
 		return reject(reason)
@@ -182,12 +188,14 @@ func (r *AffinityAccountRow) Decode(b *Batch, row int) Outcome {
 // InterestRow is a row of interests.
 type InterestRow struct {
 	Key, Affinity []byte
+
+	person lastKey
 }
 
 // Decode reads a row.
 func (r *InterestRow) Decode(b *Batch, row int) Outcome {
 	var reason string
-	if r.Key, reason = key(b, row, 0); reason != "" {
+	if r.Key, reason = r.person.key(b, row, 0); reason != "" {
 		return reject(reason)
 	}
 	if r.Affinity, reason = name(b, row, 1, "affinity"); reason != "" {
@@ -225,15 +233,43 @@ type ScoreRow struct {
 	Term  int     // its index in reference.Personalities
 	Score float64 // in 0..1
 
+	person  lastKey
 	terms   map[string]int
+	known   memo[int]     // indexes by the tokens of terms
+	scores  memo[float64] // by their tokens
 	scratch [32]byte
 }
 
 // Decode reads a row.
 func (r *ScoreRow) Decode(b *Batch, row int) Outcome {
 	var reason string
-	if r.Key, reason = key(b, row, 0); reason != "" {
+	if r.Key, reason = r.person.key(b, row, 0); reason != "" {
 		return reject(reason)
+	}
+	if reason = r.term(b, row); reason != "" {
+		return reject(reason)
+	}
+	token, known := b.Token(row, 2), false
+	if r.Score, known = r.scores.get(token); known {
+		return Outcome{}
+	}
+	cell := bytes.TrimSpace(b.Cell(row, 2))
+	if len(cell) == 0 && !b.Malformed(row, 2) {
+		return reject("score is empty")
+	}
+	var ok bool
+	if r.Score, ok = parseNumber(cell); !ok || r.Score < 0 || r.Score > 1 {
+		return reject("malformed score")
+	}
+	r.scores.put(token, r.Score)
+	return Outcome{}
+}
+
+// term reads the term, or says why there is none.
+func (r *ScoreRow) term(b *Batch, row int) (reason string) {
+	token, known := b.Token(row, 1), false
+	if r.Term, known = r.known.get(token); known {
+		return ""
 	}
 	if r.terms == nil {
 		r.terms = map[string]int{}
@@ -243,24 +279,16 @@ func (r *ScoreRow) Decode(b *Batch, row int) Outcome {
 	}
 	cell := b.Cell(row, 1)
 	if len(cell) == 0 && !b.Malformed(row, 1) {
-		return reject("term is empty")
+		return "term is empty"
 	}
-	known := false
 	if len(cell) <= len(r.scratch) {
 		r.Term, known = r.terms[string(lower(r.scratch[:], cell))]
 	}
 	if !known {
-		return reject("unknown term")
+		return "unknown term"
 	}
-	cell = bytes.TrimSpace(b.Cell(row, 2))
-	if len(cell) == 0 && !b.Malformed(row, 2) {
-		return reject("score is empty")
-	}
-	var ok bool
-	if r.Score, ok = parseNumber(cell); !ok || r.Score < 0 || r.Score > 1 {
-		return reject("malformed score")
-	}
-	return Outcome{}
+	r.known.put(token, r.Term)
+	return ""
 }
 
 // BioRow is a row of bios.

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -34,6 +35,7 @@ type Table struct {
 	dir     string
 	mu      sync.Mutex
 	ignored map[string]bool // guarded by mu
+	groups  atomic.Uint32   // row groups that were read
 }
 
 // File is one file of a table.

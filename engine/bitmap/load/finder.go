@@ -63,6 +63,7 @@ const (
 type finder struct {
 	k     *known
 	last  []byte
+	token uint64 // of the cell with last; 0 where not known
 	row   uint32
 	who   who
 	block int
@@ -71,11 +72,20 @@ type finder struct {
 
 func (k *known) finder() *finder { return &finder{k: k, block: -1} }
 
-// find gives the row of a key.
-func (f *finder) find(key []byte) (uint32, who, error) {
-	if f.who != unknown && bytes.Equal(key, f.last) {
+// find gives the row of a key, which has the token of its cell.
+func (f *finder) find(key []byte, token uint64) (uint32, who, error) {
+	if f.who != unknown && (token != 0 && token == f.token || bytes.Equal(key, f.last)) {
 		return f.row, f.who, nil
 	}
+	f.token = 0
+	row, w, err := f.search(key)
+	if w != unknown {
+		f.token = token
+	}
+	return row, w, err
+}
+
+func (f *finder) search(key []byte) (uint32, who, error) {
 	if row, ok, err := f.next(key); ok || err != nil {
 		return row, aRow, err
 	}

@@ -32,17 +32,17 @@ type inverter struct {
 // more are pairs of final terms.
 func (v *inverter) invert(pieces, more [][]byte, final []uint32, terms int) (*blockTerms, error) {
 	v.keys = v.keys[:0]
+	var err error
 	for _, piece := range pieces {
-		if err := eachPair(piece, func(row uint16, term uint32) {
-			v.keys = append(v.keys, uint64(final[term])<<16|uint64(row))
-		}); err != nil {
+		if v.keys, err = appendPairs(v.keys, piece); err != nil {
 			return nil, err
 		}
 	}
+	for i, k := range v.keys {
+		v.keys[i] = uint64(final[k>>16])<<16 | k&0xffff
+	}
 	for _, piece := range more {
-		if err := eachPair(piece, func(row uint16, term uint32) {
-			v.keys = append(v.keys, uint64(term)<<16|uint64(row))
-		}); err != nil {
+		if v.keys, err = appendPairs(v.keys, piece); err != nil {
 			return nil, err
 		}
 	}

@@ -3,6 +3,7 @@ package load
 import (
 	"encoding/binary"
 	"errors"
+	"math"
 
 	"throng/engine/bitmap/storage"
 )
@@ -47,25 +48,29 @@ func (p *pairWriter) add(row, term uint32) error {
 
 var errSpill = errors.New("read spilt rows: they are damaged")
 
-// eachPair passes the pairs of a piece to yield.
-func eachPair(piece []byte, yield func(row uint16, term uint32)) error {
-	var row uint16
+// appendPairs appends the pairs of a piece: the term shifted by 16 bits, and
+// the row.
+func appendPairs(dst []uint64, piece []byte) ([]uint64, error) {
+	var row uint64
 	for len(piece) > 0 {
 		v, n := uint64(piece[0]), 1
 		if v >= 0x80 {
 			if v, n = binary.Uvarint(piece); n <= 0 {
-				return errSpill
+				return dst, errSpill
 			}
 		}
 		piece = piece[n:]
 		if v&1 == 0 {
 			if len(piece) < 2 {
-				return errSpill
+				return dst, errSpill
 			}
-			row = uint16(piece[0]) | uint16(piece[1])<<8
+			row = uint64(piece[0]) | uint64(piece[1])<<8
 			piece = piece[2:]
 		}
-		yield(row, uint32(v>>1))
+		if v>>1 > math.MaxUint32 {
+			return dst, errSpill
+		}
+		dst = append(dst, v>>1<<16|row)
 	}
-	return nil
+	return dst, nil
 }

@@ -48,12 +48,18 @@ func (l *loader) read(ctx context.Context, table string, emit func(*dataset.Batc
 // rowWorker is one goroutine's state while the tables about people are read.
 type rowWorker struct {
 	l     *loader
+	table string // being read
 	find  *finder
 	terms *terms
-	pairs *pairWriter
-	over  *overflowWriter
-	ids   *idWriter // nil where there are no identifiers
-	texts map[query.Field]*writer
+	// tokens are the terms of cells by their tokens; of the table being read.
+	tokens []tokenTerm
+	scored uint32 // the term that whoever has a score has; noTerm where not known
+	named  query.Field
+	number uint8 // of the field named
+	pairs  *pairWriter
+	over   *overflowWriter
+	ids    *idWriter // nil where there are no identifiers
+	texts  map[query.Field]*writer
 
 	follow   dataset.FollowRow
 	interest dataset.InterestRow
@@ -63,6 +69,27 @@ type rowWorker struct {
 	tweet    dataset.TweetRow
 	cutter   words.Tokenizer
 	stream   []byte
+}
+
+// tokenTerm is a term by the token of a cell, and the field.
+type tokenTerm struct {
+	token uint64
+	term  uint32
+	field uint8
+}
+
+const tokenBits = 16 // as many as a row group of a table has accounts, or more
+
+// begin makes the worker forget the tokens of the table before.
+func (w *rowWorker) begin(table string) {
+	if w.table == table {
+		return
+	}
+	w.table, w.find.token = table, 0
+	if w.tokens == nil {
+		w.tokens = make([]tokenTerm, 1<<tokenBits)
+	}
+	clear(w.tokens)
 }
 
 // rowReader says how the rows of a table about people are read.
@@ -82,7 +109,7 @@ func (l *loader) readRows(ctx context.Context) error {
 	free := make(chan *rowWorker, l.workers)
 	for range l.workers {
 		w := &rowWorker{
-			l: l, find: l.known.finder(), terms: l.dict.newTerms(),
+			l: l, scored: noTerm, find: l.known.finder(), terms: l.dict.newTerms(),
 			pairs: newPairWriter(l.pairs, l.dict), over: l.over.writer(), texts: map[query.Field]*writer{},
 		}
 		if l.ids != nil {
@@ -118,6 +145,7 @@ func (l *loader) readRows(ctx context.Context) error {
 
 // batch reads the rows of a batch.
 func (w *rowWorker) batch(r rowReader, b *dataset.Batch) error {
+	w.begin(r.table)
 	var loaded, minors, old uint64
 	rejects := w.l.rejects
 	for i := range b.Rows() {
@@ -129,7 +157,7 @@ func (w *rowWorker) batch(r rowReader, b *dataset.Batch) error {
 		reason, row, who := out.Reject, uint32(0), unknown
 		if len(key) > 0 {
 			var err error
-			if row, who, err = w.find.find(key); err != nil {
+			if row, who, err = w.find.find(key, b.Token(i, 0)); err != nil {
 				return err
 			}
 		}
@@ -225,13 +253,25 @@ func rowReaders() []rowReader {
 
 // pair notes that a row has a term, and returns the term's temporary number,
 // noTerm where the dictionary does not hold it.
-func (w *rowWorker) pair(row uint32, f query.Field, value []byte) (uint32, error) {
-	t, err := w.terms.intern(w.l.fields[f], value)
+//
+// token is that of the cell that the value is, 0 for none.
+func (w *rowWorker) pair(row uint32, f query.Field, value []byte, token uint64) (uint32, error) {
+	if f != w.named {
+		w.named, w.number = f, w.l.fields[f]
+	}
+	at := &w.tokens[token*0x9e3779b97f4a7c15>>(64-tokenBits)]
+	if token != 0 && at.token == token && at.field == w.number {
+		return at.term, w.pairs.add(row, at.term)
+	}
+	t, err := w.terms.intern(w.number, value)
 	if err != nil {
 		return 0, err
 	}
 	if t == noTerm {
-		return t, w.over.add(w.l.fields[f], value, row)
+		return t, w.over.add(w.number, value, row)
+	}
+	if token != 0 {
+		*at = tokenTerm{token, t, w.number}
 	}
 	return t, w.pairs.add(row, t)
 }
@@ -245,8 +285,8 @@ func useIdentifier(w *rowWorker, b *dataset.Batch, i int, row uint32) (string, e
 }
 
 // useFollow also gives the row the affinities that the account brings.
-func useFollow(w *rowWorker, _ *dataset.Batch, _ int, row uint32) (string, error) {
-	t, err := w.pair(row, w.follow.Network, w.follow.Account)
+func useFollow(w *rowWorker, b *dataset.Batch, i int, row uint32) (string, error) {
+	t, err := w.pair(row, w.follow.Network, w.follow.Account, b.Token(i, 2))
 	if err != nil || t >= w.l.dict.declared {
 		return "", err
 	}
@@ -271,25 +311,31 @@ func useInterest(w *rowWorker, _ *dataset.Batch, _ int, row uint32) (string, err
 	return "", nil
 }
 
-func useJob(w *rowWorker, _ *dataset.Batch, _ int, row uint32) (string, error) {
+func useJob(w *rowWorker, b *dataset.Batch, i int, row uint32) (string, error) {
 	if len(w.job.Title) > 0 {
-		if _, err := w.pair(row, query.JobTitle, w.job.Title); err != nil {
+		if _, err := w.pair(row, query.JobTitle, w.job.Title, b.Token(i, 1)); err != nil {
 			return "", err
 		}
 	}
 	if len(w.job.Employer) > 0 {
-		_, err := w.pair(row, query.Employer, w.job.Employer)
+		_, err := w.pair(row, query.Employer, w.job.Employer, b.Token(i, 2))
 		return "", err
 	}
 	return "", nil
 }
 
-func useScore(w *rowWorker, _ *dataset.Batch, _ int, row uint32) (string, error) {
-	if _, err := w.pair(row, query.Scored, []byte("any")); err != nil {
+func useScore(w *rowWorker, b *dataset.Batch, i int, row uint32) (string, error) {
+	var err error
+	if w.scored != noTerm {
+		err = w.pairs.add(row, w.scored)
+	} else {
+		w.scored, err = w.pair(row, query.Scored, []byte("any"), 0)
+	}
+	if err != nil {
 		return "", err
 	}
 	if w.score.Score >= w.l.source.Meta.PersonalityThreshold {
-		_, err := w.pair(row, query.Personality, []byte(w.l.personalities[w.score.Term]))
+		_, err := w.pair(row, query.Personality, []byte(w.l.personalities[w.score.Term]), b.Token(i, 1))
 		return "", err
 	}
 	return "", nil
@@ -306,7 +352,7 @@ func (w *rowWorker) text(b *dataset.Batch, i int, row uint32, f query.Field, tex
 	words.StreamTerms(w.stream, func(term []byte) {
 		// A "word" of a megabyte is one that nobody looks for.
 		if err == nil && len(term) <= storage.MaxTerm {
-			_, err = w.pair(row, f, term)
+			_, err = w.pair(row, f, term, 0)
 		}
 	})
 	if err != nil {

@@ -246,10 +246,10 @@ func TestDictionary(t *testing.T) {
 	}
 }
 
-func TestEachPairDamaged(t *testing.T) {
+func TestPairsDamaged(t *testing.T) {
 	for _, piece := range [][]byte{{0}, {0, 1}, {0x80}, binary.AppendUvarint(nil, 1<<40)} {
-		if err := eachPair(piece, func(uint16, uint32) {}); err == nil {
-			t.Errorf("eachPair(%x) = nil, want an error", piece)
+		if _, err := appendPairs(nil, piece); err == nil {
+			t.Errorf("appendPairs(%x) = nil, want an error", piece)
 		}
 	}
 }
