@@ -1,6 +1,9 @@
+//go:build unix
+
 package kernel
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -23,32 +26,17 @@ func benchBlock(p float64) *Block {
 // other work on the machine meets all of them, and reports the best turn of
 // each in nanoseconds per call. Compare only the figures of one line.
 func BenchmarkPaths(b *testing.B) {
-	dst, src := benchBlock(0.5), benchBlock(0.3)
-	counters := new([Rows]uint8)
-	for r := range counters {
-		counters[r] = uint8(r * 7 % 13)
+	a := newArguments(b, atEnd)
+	*a.dst, *a.src = *benchBlock(0.5), *benchBlock(0.3)
+	for i := range a.in {
+		*a.in[i] = *benchBlock(float64(1+i) / 10)
 	}
-	in := [7]*Block{src, benchBlock(0.2), src, src, benchBlock(0.1), src, src}
-	p := [3]*Block{benchBlock(0.5), benchBlock(0.4), benchBlock(0.3)}
-	for _, test := range []struct {
-		name string
-		f    func(k *kernels)
-	}{
-		{"Or", func(k *kernels) { k.or(dst, src) }},
-		{"And", func(k *kernels) { k.and(dst, src) }},
-		{"AndNot", func(k *kernels) { k.andNot(dst, src) }},
-		{"Count", func(k *kernels) { k.count(src) }},
-		{"OrCount", func(k *kernels) { k.orCount(dst, src) }},
-		{"AndCount", func(k *kernels) { k.andCount(dst, src) }},
-		{"AndNotCount", func(k *kernels) { k.andNotCount(dst, src) }},
-		{"Add7", func(k *kernels) { k.add7(&in, p[0], p[1], p[2], dst) }},
-		{"Add1", func(k *kernels) { k.add1(p[0], dst) }},
-		{"AddBlock", func(k *kernels) { k.addBlock(counters, src, 1) }},
-		{"AddBlockSaturating", func(k *kernels) { k.addBlockSaturating(counters, src, 3) }},
-		{"AtLeast", func(k *kernels) { k.atLeast(dst, counters, 3) }},
-		{"AtLeastLow", func(k *kernels) { k.atLeastLow(dst, counters, 3) }},
-	} {
-		b.Run(test.name, func(b *testing.B) { turns(b, test.f) })
+	for _, call := range calls {
+		for r := range a.counts {
+			a.counts[r] = uint8(r * 7 % 13)
+		}
+		a.k = 1
+		b.Run(call.name, func(b *testing.B) { turns(b, func(k *kernels) { call.f(k, a) }) })
 	}
 }
 
@@ -72,5 +60,56 @@ func turns(b *testing.B, f func(k *kernels)) {
 	b.ReportMetric(0, "ns/op")
 	for i, k := range paths {
 		b.ReportMetric(best[i], "ns/"+k.name)
+	}
+}
+
+func BenchmarkArray(b *testing.B) {
+	for _, n := range []int{64, 1000, 4000} {
+		rows := AppendRows(nil, benchBlock(float64(n)/Rows))
+		dst, c, s := benchBlock(0.1), new(Counters), new(Slices)
+		s.grow(5)
+		for _, test := range []struct {
+			name string
+			f    func()
+		}{
+			{"Or", func() { OrArray(dst, rows) }},
+			{"And", func() { AndArray(dst, rows) }},
+			{"Counters", func() { c.AddArray(rows) }},
+			{"Slices", func() { s.added = 0; s.AddArray(rows) }},
+			{"Saturating", func() { c.AddArraySaturating(rows) }},
+		} {
+			b.Run(fmt.Sprintf("%s/rows=%d", test.name, n), func(b *testing.B) {
+				for b.Loop() {
+					test.f()
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(rows)), "ns/row")
+			})
+		}
+	}
+}
+
+func BenchmarkSlices(b *testing.B) {
+	var in [7]*Block
+	for i := range in {
+		in[i] = benchBlock(float64(1+i) / 10)
+	}
+	var s Slices
+	for range 10 {
+		s.Add(&in, 7)
+	}
+	dst, c := new(Block), new(Counters)
+	for _, test := range []struct {
+		name string
+		f    func()
+	}{
+		{"Add", func() { s.added -= 7; s.Add(&in, 7) }},
+		{"AtLeast", func() { s.AtLeast(dst, 3) }},
+		{"AddSlices", func() { c.AddSlices(&s, 70) }},
+	} {
+		b.Run(test.name, func(b *testing.B) {
+			for b.Loop() {
+				test.f()
+			}
+		})
 	}
 }

@@ -3,16 +3,15 @@ package kernel
 import (
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 )
 
-// naive is a block as the set of its rows.
-type naive [Rows]bool
+// rowSet is a block as the set of its rows.
+type rowSet [Rows]bool
 
-func (n *naive) block() *Block {
+func (n *rowSet) block() *Block {
 	b := new(Block)
 	for r, in := range n {
 		if in {
@@ -22,7 +21,7 @@ func (n *naive) block() *Block {
 	return b
 }
 
-func (n *naive) rows() []uint16 {
+func (n *rowSet) rows() []uint16 {
 	var rows []uint16
 	for r, in := range n {
 		if in {
@@ -32,10 +31,10 @@ func (n *naive) rows() []uint16 {
 	return rows
 }
 
-func (n *naive) count() int { return len(n.rows()) }
+func (n *rowSet) count() int { return len(n.rows()) }
 
-func combine(a, b *naive, f func(x, y bool) bool) *naive {
-	out := new(naive)
+func combine(a, b *rowSet, f func(x, y bool) bool) *rowSet {
+	out := new(rowSet)
 	for r := range out {
 		out[r] = f(a[r], b[r])
 	}
@@ -44,8 +43,8 @@ func combine(a, b *naive, f func(x, y bool) bool) *naive {
 
 // random gives blocks of every density, with and without the rows at the ends
 // of words and of the block.
-func random(rng *rand.Rand) *naive {
-	n := new(naive)
+func random(rng *rand.Rand) *rowSet {
+	n := new(rowSet)
 	switch density := rng.IntN(8); density {
 	case 0: // empty
 	case 1:
@@ -89,18 +88,29 @@ func check(t *testing.T, name string, got, want *Block) {
 	}
 }
 
-func TestBlocks(t *testing.T) {
+// everywhere runs f with every implementation that this machine has.
+func everywhere(t *testing.T, f func(t *testing.T)) {
+	best := use
+	defer func() { use = best }()
+	for _, use = range implementations() {
+		t.Run(use.name, f)
+	}
+}
+
+func TestBlocks(t *testing.T) { everywhere(t, testBlocks) }
+
+func testBlocks(t *testing.T) {
 	rng := newRand(t)
 	or := func(x, y bool) bool { return x || y }
 	and := func(x, y bool) bool { return x && y }
 	andNot := func(x, y bool) bool { return x && !y }
-	for range 40 {
+	for range 15 {
 		a, b := random(rng), random(rng)
 		rows := b.rows()
 		for _, test := range []struct {
 			name string
 			f    func(dst *Block) int
-			want *naive
+			want *rowSet
 		}{
 			{"Or", func(d *Block) int { Or(d, b.block()); return Count(d) }, combine(a, b, or)},
 			{"And", func(d *Block) int { And(d, b.block()); return Count(d) }, combine(a, b, and)},
@@ -158,7 +168,7 @@ func TestFillAndComplement(t *testing.T) {
 	rng := newRand(t)
 	for _, n := range []int{0, 1, 63, 64, 65, 1000, Rows - 64, Rows - 1, Rows} {
 		a := random(rng)
-		var fill, complement naive
+		var fill, complement rowSet
 		for r := range n {
 			fill[r], complement[r] = true, !a[r]
 		}
@@ -172,7 +182,7 @@ func TestFillAndComplement(t *testing.T) {
 }
 
 // counts is Counters without any trick.
-func counts(sets []*naive) (c [Rows]int) {
+func counts(sets []*rowSet) (c [Rows]int) {
 	for _, s := range sets {
 		for r, in := range s {
 			if in {
@@ -184,18 +194,20 @@ func counts(sets []*naive) (c [Rows]int) {
 }
 
 func atLeast(c *[Rows]int, k int) *Block {
-	var n naive
+	var n rowSet
 	for r := range c {
 		n[r] = c[r] >= k
 	}
 	return n.block()
 }
 
-func TestCounters(t *testing.T) {
+func TestCounters(t *testing.T) { everywhere(t, testCounters) }
+
+func testCounters(t *testing.T) {
 	rng := newRand(t)
 	for _, size := range []int{1, 5, 50, 255, 300} {
-		sets := make([]*naive, size)
-		pool := []*naive{random(rng), random(rng), random(rng), random(rng), random(rng)}
+		sets := make([]*rowSet, size)
+		pool := []*rowSet{random(rng), random(rng), random(rng), random(rng), random(rng)}
 		for i := range sets {
 			sets[i] = pool[rng.IntN(len(pool))]
 		}
@@ -224,7 +236,9 @@ func TestCounters(t *testing.T) {
 	}
 }
 
-func TestAddBlock(t *testing.T) {
+func TestAddBlock(t *testing.T) { everywhere(t, testAddBlock) }
+
+func testAddBlock(t *testing.T) {
 	rng := newRand(t)
 	for range 10 {
 		var c, want Counters
@@ -247,7 +261,7 @@ func TestAddArrayUntil(t *testing.T) {
 	rng := newRand(t)
 	var c Counters
 	for range 5 {
-		sets := make([]*naive, 9)
+		sets := make([]*rowSet, 9)
 		for i := range sets {
 			sets[i] = random(rng)
 		}
@@ -267,13 +281,15 @@ func TestAddArrayUntil(t *testing.T) {
 	}
 }
 
-func TestSlices(t *testing.T) {
+func TestSlices(t *testing.T) { everywhere(t, testSlices) }
+
+func testSlices(t *testing.T) {
 	rng := newRand(t)
 	var s Slices
 	for _, size := range []int{1, 2, 3, 4, 7, 8, 9, 50, 300, 600} {
 		s.Reset()
-		pool := []*naive{random(rng), random(rng), random(rng), random(rng)}
-		sets := make([]*naive, size)
+		pool := []*rowSet{random(rng), random(rng), random(rng), random(rng)}
+		sets := make([]*rowSet, size)
 		var in [7]*Block
 		empty := new(Block)
 		n := 0
@@ -308,61 +324,5 @@ func TestSlices(t *testing.T) {
 				t.Fatalf("%d blocks: count of row %d = %d, want %d", size, r, c[r], want[r]+r%7)
 			}
 		}
-	}
-}
-
-func BenchmarkArray(b *testing.B) {
-	for _, n := range []int{64, 1000, 4000} {
-		rows := AppendRows(nil, benchBlock(float64(n)/Rows))
-		dst, c, s := benchBlock(0.1), new(Counters), new(Slices)
-		s.grow(5)
-		for _, test := range []struct {
-			name string
-			f    func()
-		}{
-			{"Or", func() { OrArray(dst, rows) }},
-			{"And", func() { AndArray(dst, rows) }},
-			{"Counters", func() { c.AddArray(rows) }},
-			{"Slices", func() { s.added = 0; s.AddArray(rows) }},
-			{"Saturating", func() { c.AddArraySaturating(rows) }},
-		} {
-			b.Run(fmt.Sprintf("%s/rows=%d", test.name, n), func(b *testing.B) {
-				for b.Loop() {
-					test.f()
-				}
-				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(rows)), "ns/row")
-			})
-		}
-	}
-}
-
-func BenchmarkCounters(b *testing.B) {
-	c, dst, src := new(Counters), new(Block), benchBlock(0.3)
-	in := [7]*Block{src, benchBlock(0.2), src, src, benchBlock(0.1), src, src}
-	var s Slices
-	for range 10 {
-		s.Add(&in, 7)
-	}
-	for i := range c {
-		c[i] = uint8(i * 7 % 13)
-	}
-	tests := []struct {
-		name string
-		f    func()
-	}{
-		{"AtLeast", func() { c.AtLeast(dst, 3, 13) }},
-		{"AtLeastAny", func() { c.AtLeast(dst, 3, 255) }},
-		{"AddBlock", func() { c.AddBlock(src, 1) }},
-		{"Clear", func() { clear(c[:]) }},
-		{"AddBlockSaturating", func() { c.AddBlockSaturating(src, 1) }},
-		{"SlicesAdd7", func() { s.added -= 7; s.Add(&in, 7) }},
-		{"SlicesAtLeast", func() { s.AtLeast(dst, 3) }},
-	}
-	for _, test := range slices.All(tests) {
-		b.Run(test.name, func(b *testing.B) {
-			for b.Loop() {
-				test.f()
-			}
-		})
 	}
 }
