@@ -36,6 +36,8 @@ type Batch struct {
 	// row group share; group tells row groups of the table apart.
 	dict  uint32
 	group uint32
+	// clean has a bit for where each text of a dictionary ends that is a name.
+	clean []uint64
 }
 
 // BadRow is a row that could not be read into cells.
@@ -80,6 +82,11 @@ func (b *Batch) Token(row, col int) uint64 {
 		return 0
 	}
 	return uint64(b.group)<<32 | uint64(s.end)
+}
+
+// isName reports whether a cell is known to be what [name] accepts.
+func (b *Batch) isName(s span) bool {
+	return s.end <= b.dict && s.off < s.end && b.clean[s.end>>6]>>(s.end&63)&1 != 0
 }
 
 // reset makes the batch an empty one of the file.

@@ -161,6 +161,14 @@ func (p *parquetFile) readGroup(g parquet.RowGroup, first int64, seq int, b *Bat
 		}
 	}
 	dict, group := uint32(len(arena)), p.table.groups.Add(1)
+	clean := make([]uint64, len(arena)/64+1)
+	for _, c := range columns {
+		for _, s := range c.texts {
+			if text := arena[s.off:s.end]; len(text) <= maxName && !hasControl(text) {
+				clean[s.end>>6] |= 1 << (s.end & 63)
+			}
+		}
+	}
 	total := g.NumRows()
 	for done := int64(0); done < total; seq++ {
 		n := int(min(total-done, parquetRows))
@@ -174,7 +182,7 @@ func (p *parquetFile) readGroup(g parquet.RowGroup, first int64, seq int, b *Bat
 				return p.wrap(err)
 			}
 		}
-		b.data, b.dict, b.group = arena, dict, group
+		b.data, b.dict, b.group, b.clean = arena, dict, group, clean
 		b.dropRows(reasons)
 		if err := emit(b); err != nil {
 			return err

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
+	"math/bits"
 	"slices"
 
 	"throng/dataset"
@@ -278,12 +279,7 @@ func (ids *identifiers) block(b int) ([]idValue, error) {
 			p = p[idHead+n:]
 		}
 	}
-	slices.SortFunc(values, func(a, b idValue) int {
-		if a.place != b.place {
-			return cmp.Compare(a.place, b.place)
-		}
-		return cmp.Compare(a.order, b.order)
-	})
+	values = ids.inOrder(values)
 	shared, err := ids.sharedOf(b)
 	if err != nil {
 		return nil, err
@@ -306,6 +302,28 @@ func (ids *identifiers) block(b int) ([]idValue, error) {
 		out = append(out, v)
 	}
 	return out, nil
+}
+
+// inOrder gives the values of a block by place, then order.
+func (ids *identifiers) inOrder(values []idValue) []idValue {
+	keys := make([]uint64, len(values))
+	for i := range values {
+		keys[i] = uint64(values[i].place)<<32 | uint64(i)
+	}
+	keys, _ = radixSort(keys, make([]uint64, len(keys)), 32, bits.Len(uint(len(ids.types)))+17)
+	out := make([]idValue, len(values))
+	first, ordered := 0, true // of those of one place
+	for i, k := range keys {
+		out[i] = values[uint32(k)]
+		if out[i].place != out[first].place {
+			first, ordered = i, true
+		}
+		ordered = ordered && (i == first || out[i-1].order <= out[i].order)
+		if last := i+1 == len(keys) || uint32(keys[i+1]>>32) != out[i].place; last && !ordered {
+			sortByOrder(out[first:i+1], func(v idValue) uint64 { return v.order })
+		}
+	}
+	return out
 }
 
 type sharedKey struct {

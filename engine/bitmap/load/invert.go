@@ -31,7 +31,11 @@ type inverter struct {
 //
 // more are pairs of final terms.
 func (v *inverter) invert(pieces, more [][]byte, final []uint32, terms int) (*blockTerms, error) {
-	v.keys = v.keys[:0]
+	size := 0
+	for _, piece := range pieces {
+		size += len(piece)
+	}
+	v.keys = slices.Grow(v.keys[:0], size/3) // usual pairs take three bytes
 	var err error
 	for _, piece := range pieces {
 		if v.keys, err = appendPairs(v.keys, piece); err != nil {
@@ -46,7 +50,10 @@ func (v *inverter) invert(pieces, more [][]byte, final []uint32, terms int) (*bl
 			return nil, err
 		}
 	}
-	v.sort(bits.Len(uint(max(terms-1, 1))))
+	if cap(v.swap) < len(v.keys) {
+		v.swap = make([]uint64, cap(v.keys))
+	}
+	v.keys, v.swap = radixSort(v.keys, v.swap[:len(v.keys)], 16, bits.Len(uint(max(terms-1, 1))))
 	out := &blockTerms{rows: make([]uint16, 0, len(v.keys))}
 	for from := 0; from < len(v.keys); {
 		term := v.keys[from] >> 16
@@ -69,38 +76,6 @@ func (v *inverter) invert(pieces, more [][]byte, final []uint32, terms int) (*bl
 		from = to
 	}
 	return out, nil
-}
-
-// radixBits are sorted by in one pass: 2,048 counters stay in the first cache.
-const radixBits = 11
-
-// sort sorts the keys by so many bits above the row, stably.
-func (v *inverter) sort(width int) {
-	if cap(v.swap) < len(v.keys) {
-		v.swap = make([]uint64, cap(v.keys))
-	}
-	v.swap = v.swap[:len(v.keys)]
-	passes := (width + radixBits - 1) / radixBits
-	step := (width + passes - 1) / passes
-	for pass := range passes {
-		shift := 16 + pass*step
-		mask := uint64(1)<<step - 1
-		var count [1 << radixBits]uint32
-		for _, k := range v.keys {
-			count[k>>shift&mask]++
-		}
-		at := uint32(0)
-		for i, n := range count[:mask+1] {
-			count[i] = at
-			at += n
-		}
-		for _, k := range v.keys {
-			d := k >> shift & mask
-			v.swap[count[d]] = k
-			count[d]++
-		}
-		v.keys, v.swap = v.swap, v.keys
-	}
 }
 
 // order sorts rows, which may be there more than once.

@@ -80,7 +80,7 @@ type loader struct {
 	personalities []string
 
 	taxonomy *taxonomy
-	brings   map[uint32][]uint32 // by account's term
+	brings   [][]uint32 // by the account's term, where it was declared
 	rows     uint32
 	known    *known
 	pairs    *store
@@ -232,7 +232,8 @@ func (l *loader) build(ctx context.Context) (err error) {
 	if l.taxonomy, err = l.readTaxonomy(ctx); err != nil {
 		return err
 	}
-	if l.brings, err = l.readAffinityAccounts(ctx); err != nil {
+	brings, err := l.readAffinityAccounts(ctx)
+	if err != nil {
 		return err
 	}
 	if err := l.accountNames(ctx); err != nil {
@@ -241,6 +242,10 @@ func (l *loader) build(ctx context.Context) (err error) {
 	p, err := l.readPeople(ctx)
 	if err = errors.Join(err, p.close()); err != nil {
 		return err
+	}
+	l.brings = make([][]uint32, l.dict.declared)
+	for account, affinities := range brings {
+		l.brings[account] = affinities
 	}
 	if l.known, err = l.openKnown(); err != nil {
 		return err

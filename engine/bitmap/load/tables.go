@@ -52,7 +52,7 @@ type rowWorker struct {
 	find  *finder
 	terms *terms
 	// tokens are the terms of cells by their tokens; of the table being read.
-	tokens []tokenTerm
+	tokens []tokenSet
 	scored uint32 // the term that whoever has a score has; noTerm where not known
 	named  query.Field
 	number uint8 // of the field named
@@ -78,7 +78,10 @@ type tokenTerm struct {
 	field uint8
 }
 
-const tokenBits = 16 // as many as a row group of a table has accounts, or more
+// tokenSet is the terms of the tokens that fall together, the last one first.
+type tokenSet [4]tokenTerm
+
+const tokenBits = 15 // of sets: as many terms as most row groups have accounts
 
 // begin makes the worker forget the tokens of the table before.
 func (w *rowWorker) begin(table string) {
@@ -87,7 +90,7 @@ func (w *rowWorker) begin(table string) {
 	}
 	w.table, w.find.token = table, 0
 	if w.tokens == nil {
-		w.tokens = make([]tokenTerm, 1<<tokenBits)
+		w.tokens = make([]tokenSet, 1<<tokenBits)
 	}
 	clear(w.tokens)
 }
@@ -259,9 +262,11 @@ func (w *rowWorker) pair(row uint32, f query.Field, value []byte, token uint64) 
 	if f != w.named {
 		w.named, w.number = f, w.l.fields[f]
 	}
-	at := &w.tokens[token*0x9e3779b97f4a7c15>>(64-tokenBits)]
-	if token != 0 && at.token == token && at.field == w.number {
-		return at.term, w.pairs.add(row, at.term)
+	set := &w.tokens[token*0x9e3779b97f4a7c15>>(64-tokenBits)]
+	for i := range set {
+		if at := &set[i]; at.token == token && token != 0 && at.field == w.number {
+			return at.term, w.pairs.add(row, at.term)
+		}
 	}
 	t, err := w.terms.intern(w.number, value)
 	if err != nil {
@@ -271,7 +276,8 @@ func (w *rowWorker) pair(row uint32, f query.Field, value []byte, token uint64) 
 		return t, w.over.add(w.number, value, row)
 	}
 	if token != 0 {
-		*at = tokenTerm{token, t, w.number}
+		copy(set[1:], set[:])
+		set[0] = tokenTerm{token, t, w.number}
 	}
 	return t, w.pairs.add(row, t)
 }
