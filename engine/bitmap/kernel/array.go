@@ -1,15 +1,20 @@
 package kernel
 
-import "math/bits"
+import (
+	"math/bits"
+	"sync"
+)
 
 // OrArray adds rows to dst.
 func OrArray(dst *Block, rows []uint16) {
 	for len(rows) >= 4 {
 		r := (*[4]uint16)(rows)
-		dst[r[0]>>6] |= 1 << (r[0] & 63)
-		dst[r[1]>>6] |= 1 << (r[1] & 63)
-		dst[r[2]>>6] |= 1 << (r[2] & 63)
-		dst[r[3]>>6] |= 1 << (r[3] & 63)
+		// Sixteen bits would be widened again after each shift.
+		r0, r1, r2, r3 := uint(r[0]), uint(r[1]), uint(r[2]), uint(r[3])
+		dst[r0>>6] |= 1 << (r0 & 63)
+		dst[r1>>6] |= 1 << (r1 & 63)
+		dst[r2>>6] |= 1 << (r2 & 63)
+		dst[r3>>6] |= 1 << (r3 & 63)
 		rows = rows[4:]
 	}
 	for _, r := range rows {
@@ -21,10 +26,11 @@ func OrArray(dst *Block, rows []uint16) {
 func AndNotArray(dst *Block, rows []uint16) {
 	for len(rows) >= 4 {
 		r := (*[4]uint16)(rows)
-		dst[r[0]>>6] &^= 1 << (r[0] & 63)
-		dst[r[1]>>6] &^= 1 << (r[1] & 63)
-		dst[r[2]>>6] &^= 1 << (r[2] & 63)
-		dst[r[3]>>6] &^= 1 << (r[3] & 63)
+		r0, r1, r2, r3 := uint(r[0]), uint(r[1]), uint(r[2]), uint(r[3])
+		dst[r0>>6] &^= 1 << (r0 & 63)
+		dst[r1>>6] &^= 1 << (r1 & 63)
+		dst[r2>>6] &^= 1 << (r2 & 63)
+		dst[r3>>6] &^= 1 << (r3 & 63)
 		rows = rows[4:]
 	}
 	for _, r := range rows {
@@ -32,24 +38,23 @@ func AndNotArray(dst *Block, rows []uint16) {
 	}
 }
 
-// AndArray keeps the rows of dst that are among rows. What it has to clear is
-// known from the order of rows, so it needs no second block.
+// AndArray keeps the rows of dst that are among rows. Making rows a block
+// takes less time than finding what to clear between them, however few they
+// are.
 func AndArray(dst *Block, rows []uint16) {
-	next := 0 // the first word not yet done
-	for i := 0; i < len(rows); {
-		word := int(rows[i] >> 6)
-		keep := uint64(1) << (rows[i] & 63)
-		for i++; i < len(rows) && int(rows[i]>>6) == word; i++ {
-			keep |= 1 << (rows[i] & 63)
-		}
-		for ; next < word; next++ {
-			dst[next] = 0
-		}
-		dst[word] &= keep
-		next = word + 1
+	keep, ok := scratch.Get().(*Block)
+	if !ok {
+		keep = new(Block)
 	}
-	clear(dst[next:])
+	clear(keep[:])
+	OrArray(keep, rows)
+	And(dst, keep)
+	scratch.Put(keep)
 }
+
+// scratch has blocks for AndArray. On the stack they would not stay: And calls
+// through a variable, so that its arguments go to the heap.
+var scratch sync.Pool
 
 // CountArray returns how many of rows are in b.
 func CountArray(b *Block, rows []uint16) int {

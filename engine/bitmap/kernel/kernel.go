@@ -2,10 +2,10 @@
 // block of 65,536 rows, kept as a bitmap of 8 KiB that stays in the first
 // cache.
 //
-// Nothing here allocates, and nothing checks its input: containers must be
-// what package storage promises, arrays strictly ascending, runs disjoint.
-// Arguments must not alias unless a function says that they may. Functions
-// are safe for concurrent use on different blocks.
+// Nothing here allocates once it is warm, and nothing checks its input:
+// containers must be what package storage promises, arrays strictly ascending,
+// runs disjoint. Arguments must not alias unless a function says that they
+// may. Functions are safe for concurrent use on different blocks.
 //
 // The loops over whole blocks come in several implementations: in Go for
 // every machine, and in assembly for the vector instructions of amd64. The

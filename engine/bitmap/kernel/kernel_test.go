@@ -104,7 +104,7 @@ func testBlocks(t *testing.T) {
 	or := func(x, y bool) bool { return x || y }
 	and := func(x, y bool) bool { return x && y }
 	andNot := func(x, y bool) bool { return x && !y }
-	for range 15 {
+	for range 8 {
 		a, b := random(rng), random(rng)
 		rows := b.rows()
 		for _, test := range []struct {
