@@ -2,6 +2,7 @@ package words
 
 import (
 	"bytes"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 
@@ -15,6 +16,11 @@ import (
 func FoldName(dst []byte, name string) []byte {
 	if isASCII(name) {
 		return appendPlainName(dst, name)
+	}
+	if !utf8.ValidString(name) {
+		// A broken byte only separates; left in, it would keep the character
+		// behind it from being taken apart.
+		name = strings.ToValidUTF8(name, "\uFFFD")
 	}
 	stripped := stripAccents(name)
 	if isASCII(stripped) {
