@@ -49,10 +49,9 @@ func (s *Slices) addFew(in []*Block) {
 			Or(s.slices[0], b) // the only one
 			continue
 		}
-		p0, p1 := s.slices[0], s.slices[1]
-		for i, w := range b {
-			p1[i] |= p0[i] & w // at most three
-			p0[i] ^= w
+		s.carry = *b
+		if use.add1(s.slices[0], &s.carry) {
+			Or(s.slices[1], &s.carry) // at most three: no carry
 		}
 	}
 }

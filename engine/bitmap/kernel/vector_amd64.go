@@ -2,32 +2,32 @@
 
 package kernel
 
-// orAVX2 combines dst with src.
+// orAVX2 adds the rows of src to dst.
 //
 //go:noescape
 func orAVX2(dst *[1024]uint64, src *[1024]uint64)
 
-// orCountAVX2 combines dst with src and returns the number of rows in dst.
+// orCountAVX2 adds the rows of src to dst and returns how many dst has then.
 //
 //go:noescape
 func orCountAVX2(dst *[1024]uint64, src *[1024]uint64) int
 
-// andAVX2 combines dst with src.
+// andAVX2 keeps the rows of dst that src has.
 //
 //go:noescape
 func andAVX2(dst *[1024]uint64, src *[1024]uint64)
 
-// andCountAVX2 combines dst with src and returns the number of rows in dst.
+// andCountAVX2 keeps the rows of dst that src has and returns how many dst has then.
 //
 //go:noescape
 func andCountAVX2(dst *[1024]uint64, src *[1024]uint64) int
 
-// andNotAVX2 combines dst with src.
+// andNotAVX2 removes the rows of src from dst.
 //
 //go:noescape
 func andNotAVX2(dst *[1024]uint64, src *[1024]uint64)
 
-// andNotCountAVX2 combines dst with src and returns the number of rows in dst.
+// andNotCountAVX2 removes the rows of src from dst and returns how many dst has then.
 //
 //go:noescape
 func andNotCountAVX2(dst *[1024]uint64, src *[1024]uint64) int
@@ -57,32 +57,32 @@ func atLeastAVX2(dst *[1024]uint64, c *[65536]uint8, k uint8)
 //go:noescape
 func addBlockAVX2(c *[65536]uint8, b *[1024]uint64, weight uint8)
 
-// orAVX512 combines dst with src.
+// orAVX512 adds the rows of src to dst.
 //
 //go:noescape
 func orAVX512(dst *[1024]uint64, src *[1024]uint64)
 
-// orCountAVX512 combines dst with src and returns the number of rows in dst.
+// orCountAVX512 adds the rows of src to dst and returns how many dst has then.
 //
 //go:noescape
 func orCountAVX512(dst *[1024]uint64, src *[1024]uint64) int
 
-// andAVX512 combines dst with src.
+// andAVX512 keeps the rows of dst that src has.
 //
 //go:noescape
 func andAVX512(dst *[1024]uint64, src *[1024]uint64)
 
-// andCountAVX512 combines dst with src and returns the number of rows in dst.
+// andCountAVX512 keeps the rows of dst that src has and returns how many dst has then.
 //
 //go:noescape
 func andCountAVX512(dst *[1024]uint64, src *[1024]uint64) int
 
-// andNotAVX512 combines dst with src.
+// andNotAVX512 removes the rows of src from dst.
 //
 //go:noescape
 func andNotAVX512(dst *[1024]uint64, src *[1024]uint64)
 
-// andNotCountAVX512 combines dst with src and returns the number of rows in dst.
+// andNotCountAVX512 removes the rows of src from dst and returns how many dst has then.
 //
 //go:noescape
 func andNotCountAVX512(dst *[1024]uint64, src *[1024]uint64) int
@@ -112,17 +112,17 @@ func atLeastAVX512(dst *[1024]uint64, c *[65536]uint8, k uint8)
 //go:noescape
 func addBlockAVX512(c *[65536]uint8, b *[1024]uint64, weight uint8)
 
-// orCountVPOPCNT combines dst with src and returns the number of rows in dst.
+// orCountVPOPCNT adds the rows of src to dst and returns how many dst has then.
 //
 //go:noescape
 func orCountVPOPCNT(dst *[1024]uint64, src *[1024]uint64) int
 
-// andCountVPOPCNT combines dst with src and returns the number of rows in dst.
+// andCountVPOPCNT keeps the rows of dst that src has and returns how many dst has then.
 //
 //go:noescape
 func andCountVPOPCNT(dst *[1024]uint64, src *[1024]uint64) int
 
-// andNotCountVPOPCNT combines dst with src and returns the number of rows in dst.
+// andNotCountVPOPCNT removes the rows of src from dst and returns how many dst has then.
 //
 //go:noescape
 func andNotCountVPOPCNT(dst *[1024]uint64, src *[1024]uint64) int

@@ -72,12 +72,16 @@ const unroll = 8
 
 // combine writes or, and, andNot and their counting kin.
 func combine(s *set, op string, counting bool) {
-	name, signature, doc := op, "func(dst, src *[1024]uint64)", "combines dst with src."
+	doc := map[string]string{
+		"or":     "adds the rows of src to dst",
+		"and":    "keeps the rows of dst that src has",
+		"andNot": "removes the rows of src from dst",
+	}[op]
 	if counting {
-		name, signature = op+"Count", "func(dst, src *[1024]uint64) int"
-		doc = "combines dst with src and returns the number of rows in dst."
+		text(s, op+"Count", "func(dst, src *[1024]uint64) int", doc+" and returns how many dst has then.")
+	} else {
+		text(s, op, "func(dst, src *[1024]uint64)", doc+".")
 	}
-	text(s, name, signature, doc)
 	dst, src := Load(Param("dst"), GP64()), Load(Param("src"), GP64())
 	var sum *counter
 	if counting {
