@@ -252,8 +252,39 @@ func (d *dictionary) isUsed(t uint32) bool {
 }
 
 type sortedTerm struct {
-	prefix uint64
+	prefix uint64 // the eight bytes of the value at hand
 	term   uint32
+	left   uint32 // bytes of the value from there on, at most 9
+}
+
+// sortTerms sorts terms of one field whose values have the first from bytes in
+// common. Names often begin alike, and a value is far away in memory: each is
+// looked at once for eight of its bytes, not once for each comparison.
+func (d *dictionary) sortTerms(terms []sortedTerm, from int) {
+	const word = 8
+	for i := range terms {
+		_, v := d.term(terms[i].term)
+		var b [word]byte
+		copy(b[:], v[from:])
+		terms[i].prefix = binary.BigEndian.Uint64(b[:])
+		terms[i].left = uint32(min(len(v)-from, word+1))
+	}
+	slices.SortFunc(terms, func(a, b sortedTerm) int {
+		if a.prefix != b.prefix {
+			return cmp.Compare(a.prefix, b.prefix)
+		}
+		return cmp.Compare(a.left, b.left) // zeros stand for bytes that are not there
+	})
+	for len(terms) > 0 {
+		n := 1
+		for n < len(terms) && terms[n].prefix == terms[0].prefix && terms[n].left == terms[0].left {
+			n++
+		}
+		if n > 1 { // and so left is word+1: values are distinct
+			d.sortTerms(terms[:n], from+word)
+		}
+		terms = terms[n:]
+	}
 }
 
 // number sorts the terms that rows have: order lists their temporary numbers
@@ -280,10 +311,8 @@ func (d *dictionary) number(workers int) (order, final []uint32) {
 		for j := range s.pos {
 			t := uint32(j)*dictShards + uint32(i)
 			if d.isUsed(t) {
-				f, v := s.term(uint32(j))
-				var b [8]byte
-				copy(b[:], v)
-				byField[f] = append(byField[f], sortedTerm{binary.BigEndian.Uint64(b[:]), t})
+				f, _ := s.term(uint32(j))
+				byField[f] = append(byField[f], sortedTerm{term: t})
 			}
 		}
 	}
@@ -291,14 +320,7 @@ func (d *dictionary) number(workers int) (order, final []uint32) {
 	g.SetLimit(max(workers, 1))
 	for _, terms := range byField {
 		g.Go(func() error {
-			slices.SortFunc(terms, func(a, b sortedTerm) int {
-				if c := cmp.Compare(a.prefix, b.prefix); c != 0 {
-					return c
-				}
-				_, v := d.term(a.term)
-				_, w := d.term(b.term)
-				return bytes.Compare(v, w)
-			})
+			d.sortTerms(terms, 0)
 			return nil
 		})
 	}

@@ -246,6 +246,35 @@ func TestDictionary(t *testing.T) {
 	}
 }
 
+// TestSortTerms sorts values that begin alike, have zeros, or are empty.
+func TestSortTerms(t *testing.T) {
+	d := &dictionary{limit: 1 << 30}
+	rng := rand.New(rand.NewPCG(2, 3))
+	terms := d.newTerms()
+	want := map[string]bool{}
+	for range 3000 {
+		v := make([]byte, rng.IntN(40))
+		for i := range v {
+			if v[i] = 'a'; i > 5 && rng.IntN(6) == 0 {
+				v[i] = byte(rng.IntN(2))
+			}
+		}
+		if _, err := terms.intern(1, v); err != nil {
+			t.Fatal(err)
+		}
+		want[string(v)] = true
+	}
+	order, _ := d.number(1)
+	var got []string
+	for _, n := range order {
+		_, v := d.term(n)
+		got = append(got, string(v))
+	}
+	if !slices.Equal(got, slices.Sorted(maps.Keys(want))) {
+		t.Errorf("%d values are out of order", len(got))
+	}
+}
+
 func TestPairsDamaged(t *testing.T) {
 	for _, piece := range [][]byte{{0}, {0, 1}, {0x80}, binary.AppendUvarint(nil, 1<<40)} {
 		if _, err := appendPairs(nil, piece); err == nil {
