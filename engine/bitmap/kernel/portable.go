@@ -194,10 +194,14 @@ func addBlockGo(c *[Rows]uint8, b *[Words]uint64, weight uint8) {
 			continue
 		}
 		counts := (*[64]uint8)(c[i*64:])
-		for j := 0; j < 64; j += 8 {
-			at := (*[8]uint8)(counts[j:])
-			store(at, load(at)+spread[uint8(w>>j)]<<shift)
-		}
+		add(counts, 0, spread[uint8(w)]<<shift)
+		add(counts, 8, spread[uint8(w>>8)]<<shift)
+		add(counts, 16, spread[uint8(w>>16)]<<shift)
+		add(counts, 24, spread[uint8(w>>24)]<<shift)
+		add(counts, 32, spread[uint8(w>>32)]<<shift)
+		add(counts, 40, spread[uint8(w>>40)]<<shift)
+		add(counts, 48, spread[uint8(w>>48)]<<shift)
+		add(counts, 56, spread[uint8(w>>56)]<<shift)
 	}
 }
 
@@ -209,10 +213,14 @@ func addBlockSaturatingGo(c *[Rows]uint8, b *[Words]uint64, weight uint8) {
 			continue
 		}
 		counts := (*[64]uint8)(c[i*64:])
-		for j := 0; j < 64; j += 8 {
-			at := (*[8]uint8)(counts[j:])
-			store(at, addSaturating(load(at), spread[uint8(w>>j)]*uint64(weight)))
-		}
+		addSaturating(counts, 0, spread[uint8(w)]*uint64(weight))
+		addSaturating(counts, 8, spread[uint8(w>>8)]*uint64(weight))
+		addSaturating(counts, 16, spread[uint8(w>>16)]*uint64(weight))
+		addSaturating(counts, 24, spread[uint8(w>>24)]*uint64(weight))
+		addSaturating(counts, 32, spread[uint8(w>>32)]*uint64(weight))
+		addSaturating(counts, 40, spread[uint8(w>>40)]*uint64(weight))
+		addSaturating(counts, 48, spread[uint8(w>>48)]*uint64(weight))
+		addSaturating(counts, 56, spread[uint8(w>>56)]*uint64(weight))
 	}
 }
 
@@ -220,20 +228,27 @@ func addBlockSaturatingGo(c *[Rows]uint8, b *[Words]uint64, weight uint8) {
 func atLeastGo(dst *[Words]uint64, c *[Rows]uint8, k uint8) {
 	limit := uint64(k) * lowBits
 	low := limit &^ highBits
-	// Of a byte, x >= k where x has the high bit and k has not, or where both
-	// agree in it and the other seven bits say so.
 	only := ^limit & highBits
 	for i := range dst {
 		counts := (*[64]uint8)(c[i*64:])
-		var w uint64
-		for j := 0; j < 64; j += 8 {
-			x := load((*[8]uint8)(counts[j:]))
-			z := (x | highBits) - low
-			ge := (x&only | ^(x^limit)&z) & highBits
-			w |= (ge >> 7) * gather >> 56 << j
-		}
-		dst[i] = w
+		dst[i] = geAny(load((*[8]uint8)(counts[0:])), limit, low, only) |
+			geAny(load((*[8]uint8)(counts[8:])), limit, low, only)<<8 |
+			geAny(load((*[8]uint8)(counts[16:])), limit, low, only)<<16 |
+			geAny(load((*[8]uint8)(counts[24:])), limit, low, only)<<24 |
+			geAny(load((*[8]uint8)(counts[32:])), limit, low, only)<<32 |
+			geAny(load((*[8]uint8)(counts[40:])), limit, low, only)<<40 |
+			geAny(load((*[8]uint8)(counts[48:])), limit, low, only)<<48 |
+			geAny(load((*[8]uint8)(counts[56:])), limit, low, only)<<56
 	}
+}
+
+// geAny collects which bytes of x are at least those of limit, of which low is
+// all but the high bits and only the high bits that it has not: where x has
+// the high bit and limit has not, or where both agree in it and the other
+// seven bits say so.
+func geAny(x, limit, low, only uint64) uint64 {
+	z := (x | highBits) - low
+	return ((x&only | ^(x^limit)&z) & highBits >> 7) * gather >> 56
 }
 
 // atLeastLowGo is atLeastGo where k and every count are below 128.
@@ -256,16 +271,25 @@ func atLeastLowGo(dst *[Words]uint64, c *[Rows]uint8, k uint8) {
 // ge collects the highest bits of the bytes of x + add.
 func ge(x, add uint64) uint64 { return ((x + add) & highBits >> 7) * gather >> 56 }
 
+// add adds to the eight counts from j on.
+func add(counts *[64]uint8, j int, w uint64) {
+	at := (*[8]uint8)(counts[j:])
+	store(at, load(at)+w)
+}
+
 // load and store take eight counts as one word, in one instruction.
 func load(b *[8]uint8) uint64     { return binary.LittleEndian.Uint64(b[:]) }
 func store(b *[8]uint8, w uint64) { binary.LittleEndian.PutUint64(b[:], w) }
 
-// addSaturating adds byte by byte, each sum at most MaxCount.
-func addSaturating(x, y uint64) uint64 {
+// addSaturating adds to the eight counts from j on, byte by byte, each sum at
+// most MaxCount.
+func addSaturating(counts *[64]uint8, j int, y uint64) {
+	at := (*[8]uint8)(counts[j:])
+	x := load(at)
 	sum := (x &^ highBits) + (y &^ highBits) // no carry leaves a byte
 	// A byte overflows where both high bits are set, or one of them and the
 	// carry of the other seven bits.
 	over := (x & y & highBits) | ((x | y) & sum & highBits)
 	sum ^= (x ^ y) & highBits
-	return sum | (over>>7)*MaxCount
+	store(at, sum|(over>>7)*MaxCount)
 }
