@@ -31,7 +31,8 @@ $(LINT): tools/go.mod
 
 generate-check: ## fail where a generated file is not what its generator makes
 	$(GO) tool templ generate -path ./web
-	git diff --exit-code -- web
+	$(GO) generate ./engine/bitmap/kernel
+	git diff --exit-code -- web engine/bitmap/kernel
 
 tidy-check: ## fail where go.mod is not tidy
 	$(GO) mod tidy -diff
