@@ -113,7 +113,9 @@ func TestBuildFails(t *testing.T) {
 // first still does is of no effect.
 func TestCrash(t *testing.T) {
 	g := &gate{match: "/text-md5", hold: make(chan struct{})}
-	s := start(t, gated(g))
+	// The one worker that hangs is all that the first server has: it cannot
+	// take the build a second time.
+	s := start(t, gated(g), func(c *Config) { c.BuildWorkers = 1 })
 	a := s.create(s.caller, definition(everyone))
 	<-g.seen
 	_, err := s.OpenOutput(t.Context(), s.caller, a.ID, "ss_id", Text)
