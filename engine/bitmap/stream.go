@@ -2,60 +2,48 @@ package bitmap
 
 import (
 	"context"
+	"math/bits"
+	"slices"
 
 	"throng/engine"
+	"throng/engine/bitmap/kernel"
 	"throng/engine/bitmap/storage"
 	"throng/identifier"
 	"throng/query"
 )
 
-// streamBytes is how much of one type is passed on at once.
-const streamBytes = 128 << 10
+const (
+	// stretchRows is how many rows make a stretch, so that what one type
+	// prints for it stays in the second cache; it may have twice as many.
+	stretchRows = 4096
+	// stretchWords is how much of a bitmap is taken at once: so many rows.
+	stretchWords = stretchRows / 64
+)
 
-// Stream implements engine.Generation. It passes batches of some 128 KiB and
-// keeps one of each type, and, of the values that several rows of the
-// generation own, those passed so far.
+// Stream implements engine.Generation. The rows are cut into stretches, which
+// as many goroutines as the engine has workers print, and which are passed on
+// in order: one batch of each type. What it keeps is two stretches a worker
+// and, of the values that several rows of the generation own, those passed so
+// far.
 func (g *generation) Stream(ctx context.Context, rows query.RowSet, types []identifier.Type, emit func(*engine.Batch) error) error {
 	set, err := g.own(rows)
 	if err != nil {
 		return err
 	}
-	var streams []*stream
+	s := &streamer{gen: g.core, emit: emit}
 	for _, t := range types {
 		if column := g.columns[t]; column != nil {
-			streams = append(streams, newStream(t, column, emit))
+			s.columns = append(s.columns, streamColumn{typ: t, view: column, codec: storage.CodecOf(t)})
 		}
 	}
-	if len(streams) == 0 {
+	if len(s.columns) == 0 || set.n == 0 {
 		return ctx.Err()
 	}
-	var scratch []uint16
-	member := uint32(0)
-	for i := range set.blocks {
-		b := &set.blocks[i]
-		if b.n == 0 {
-			continue
-		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if b.bits != nil && scratch == nil {
-			scratch = make([]uint16, 0, storage.BlockRows)
-		}
-		list := b.each(scratch)
-		for _, s := range streams {
-			if err := g.guard(func() error { return s.block(i, list, member) }); err != nil {
-				return err
-			}
-		}
-		member += uint32(b.n)
+	cut := &cutter{set: set}
+	if workers := g.engine.cfg.Workers; workers > 1 && set.n > 4*stretchRows {
+		return s.runParallel(ctx, cut, workers)
 	}
-	for _, s := range streams {
-		if err := s.flush(); err != nil {
-			return err
-		}
-	}
-	return nil
+	return s.run(ctx, cut)
 }
 
 // own is rows as a set of this generation, or engine.ErrForeignRows.
@@ -67,71 +55,285 @@ func (g *core) own(rows query.RowSet) (*rowSet, error) {
 	return set, nil
 }
 
-// stream is the values of one type on their way out.
-type stream struct {
-	column *columnView
-	codec  storage.Codec
-	emit   func(*engine.Batch) error
-	batch  engine.Batch
+// streamer is one Stream.
+type streamer struct {
+	gen     *core
+	columns []streamColumn
+	emit    func(*engine.Batch) error
+}
+
+// streamColumn is one type on its way out.
+type streamColumn struct {
+	typ   identifier.Type
+	view  *columnView
+	codec storage.Codec
 	// seen holds the keys of the shared values passed so far. All others
 	// cannot come twice.
 	seen map[string]struct{}
-	key  []byte // scratch
 }
 
-func newStream(t identifier.Type, column *columnView, emit func(*engine.Batch) error) *stream {
-	return &stream{
-		column: column, codec: storage.CodecOf(t), emit: emit,
-		batch: engine.Batch{Type: t, Lines: make([]byte, 0, streamBytes+streamBytes/8)},
-		seen:  map[string]struct{}{},
-	}
-}
-
-// block passes the values of rows of a block, the first of which is member
-// number member.
-func (s *stream) block(block int, rows []uint16, member uint32) error {
-	values, err := s.column.block(block)
-	if err != nil {
-		return err
-	}
-	if values.Values() == 0 {
-		return nil
-	}
-	for i, row := range rows {
-		from, to := values.Range(int(row))
-		for v := from; v < to; v++ {
-			value := values.Value(v)
-			if values.Shared(v) && !s.first(value) {
-				continue
-			}
-			s.batch.Lines = append(s.codec.Decode(s.batch.Lines, value), '\n')
-			s.batch.Ends = append(s.batch.Ends, uint32(len(s.batch.Lines)))
-			s.batch.Members = append(s.batch.Members, member+uint32(i))
+// run prints and passes stretch by stretch.
+func (s *streamer) run(ctx context.Context, cut *cutter) error {
+	t := s.newStretch()
+	for cut.next(t) {
+		if err := ctx.Err(); err != nil {
+			return err
 		}
-		if len(s.batch.Lines) >= streamBytes {
-			if err := s.flush(); err != nil {
-				return err
-			}
+		if err := s.print(t); err != nil {
+			return err
+		}
+		if err := s.pass(t); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// first tells whether a value did not come before.
-func (s *stream) first(value []byte) bool {
-	s.key = append(s.key[:0], s.codec.Key(s.key, value)...)
-	if _, ok := s.seen[string(s.key)]; ok {
-		return false
+// runParallel has goroutines print what this one cuts and passes.
+func (s *streamer) runParallel(ctx context.Context, cut *cutter, workers int) error {
+	depth := 2 * workers
+	todo := make(chan *stretch, depth)
+	done := make(chan struct{}, workers)
+	for range workers {
+		go func() {
+			for t := range todo {
+				t.done <- s.print(t)
+			}
+			done <- struct{}{}
+		}()
 	}
-	s.seen[string(s.key)] = struct{}{}
-	return true
+	defer func() {
+		close(todo)
+		for range workers {
+			<-done
+		}
+	}()
+	var waiting, free []*stretch
+	for more := true; ; {
+		for more && len(waiting) < depth {
+			var t *stretch
+			if n := len(free); n > 0 {
+				t, free = free[n-1], free[:n-1]
+			} else {
+				t = s.newStretch()
+			}
+			if more = cut.next(t); more {
+				waiting = append(waiting, t)
+				todo <- t
+			}
+		}
+		if len(waiting) == 0 {
+			return nil
+		}
+		t := waiting[0]
+		waiting = slices.Delete(waiting, 0, 1)
+		if err := <-t.done; err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := s.pass(t); err != nil {
+			return err
+		}
+		free = append(free, t)
+	}
 }
 
-func (s *stream) flush() error {
-	if len(s.batch.Ends) == 0 {
+// stretch is some rows, one after another, and what is printed for them.
+type stretch struct {
+	pieces  []piece
+	done    chan error // of whoever prints it
+	columns []stretchColumn
+	// Scratch.
+	rows   []uint16
+	values []uint32
+}
+
+// piece is the rows of a stretch in one block: those of array or those of the
+// bitmap words, the first of which is row first.
+type piece struct {
+	block  int
+	member uint32 // number of its first row
+	array  []uint16
+	words  []uint64
+	first  uint16
+}
+
+// stretchColumn is what a column prints for a stretch. Of the values that are
+// shared it has the places in the batch and the keys.
+type stretchColumn struct {
+	batch  engine.Batch
+	shared []uint32
+	keys   []byte
+	ends   []uint32 // of keys
+}
+
+func (s *streamer) newStretch() *stretch {
+	t := &stretch{done: make(chan error, 1), columns: make([]stretchColumn, len(s.columns))}
+	for i := range t.columns {
+		t.columns[i].batch.Type = s.columns[i].typ
+	}
+	return t
+}
+
+// cutter cuts a set of rows into stretches.
+type cutter struct {
+	set    *rowSet
+	block  int
+	words  int // taken of the block, where it is a bitmap
+	member uint32
+}
+
+// next makes t the next stretch; false where there is none.
+func (c *cutter) next(t *stretch) bool {
+	t.pieces = t.pieces[:0]
+	for n := 0; n < stretchRows && c.block < len(c.set.blocks); {
+		b := &c.set.blocks[c.block]
+		p, size := piece{block: c.block, member: c.member}, b.n
+		switch {
+		case b.n == 0:
+			c.block++
+			continue
+		case b.bits == nil:
+			p.array = b.array
+			c.block++
+		default:
+			p.words, p.first = b.bits[c.words:][:stretchWords], uint16(c.words*64)
+			size = 0
+			for _, w := range p.words {
+				size += bits.OnesCount64(w)
+			}
+			if c.words += stretchWords; c.words == kernel.Words {
+				c.words, c.block = 0, c.block+1
+			}
+		}
+		if size > 0 {
+			t.pieces = append(t.pieces, p)
+			n += size
+			c.member += uint32(size)
+		}
+	}
+	return len(t.pieces) > 0
+}
+
+// print prints a stretch.
+func (s *streamer) print(t *stretch) error {
+	for i := range t.columns {
+		c := &t.columns[i]
+		c.batch.Lines, c.batch.Ends, c.batch.Members = c.batch.Lines[:0], c.batch.Ends[:0], c.batch.Members[:0]
+		c.shared, c.keys, c.ends = c.shared[:0], c.keys[:0], c.ends[:0]
+	}
+	return s.gen.guard(func() error {
+		for i := range t.pieces {
+			p := &t.pieces[i]
+			rows := p.array
+			if rows == nil {
+				t.rows = appendRows(t.rows[:0], p.words, p.first)
+				rows = t.rows
+			}
+			for j := range s.columns {
+				if err := s.columns[j].print(t, &t.columns[j], p, rows); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// appendRows appends the rows of a part of a bitmap.
+func appendRows(rows []uint16, words []uint64, first uint16) []uint16 {
+	for _, w := range words {
+		if w == ^uint64(0) {
+			for r := range uint16(64) {
+				rows = append(rows, first+r)
+			}
+		} else {
+			for ; w != 0; w &= w - 1 {
+				rows = append(rows, first+uint16(bits.TrailingZeros64(w)))
+			}
+		}
+		first += 64
+	}
+	return rows
+}
+
+// print prints the values of rows of a block.
+func (s *streamColumn) print(t *stretch, out *stretchColumn, p *piece, rows []uint16) error {
+	block, err := s.view.block(p.block)
+	if err != nil {
+		return err
+	}
+	b, n := &out.batch, len(out.batch.Members)
+	t.values, b.Members = block.Find(rows, p.member, t.values[:0], b.Members)
+	b.Lines, b.Ends = s.codec.AppendLines(b.Lines, b.Ends, block, t.values)
+	if !block.AnyShared() {
 		return nil
 	}
-	err := s.emit(&s.batch)
-	s.batch.Lines, s.batch.Ends, s.batch.Members = s.batch.Lines[:0], s.batch.Ends[:0], s.batch.Members[:0]
-	return err
+	for i, v := range t.values {
+		if !block.Shared(int(v)) {
+			continue
+		}
+		out.shared = append(out.shared, uint32(n+i))
+		key := s.codec.Key(out.keys[len(out.keys):], block.Value(int(v)))
+		out.keys = append(out.keys, key...)
+		out.ends = append(out.ends, uint32(len(out.keys)))
+	}
+	return nil
+}
+
+// pass passes on what was printed of a stretch.
+func (s *streamer) pass(t *stretch) error {
+	for i := range s.columns {
+		out := &t.columns[i]
+		s.columns[i].dropRepeats(out)
+		if len(out.batch.Ends) == 0 {
+			continue
+		}
+		if err := s.emit(&out.batch); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dropRepeats removes from a batch the shared values that came before.
+func (s *streamColumn) dropRepeats(out *stretchColumn) {
+	repeats := out.shared[:0]
+	from := uint32(0)
+	for i, v := range out.shared {
+		key := out.keys[from:out.ends[i]]
+		from = out.ends[i]
+		if _, ok := s.seen[string(key)]; ok {
+			repeats = append(repeats, v)
+			continue
+		}
+		if s.seen == nil {
+			s.seen = map[string]struct{}{}
+		}
+		s.seen[string(key)] = struct{}{}
+	}
+	if len(repeats) == 0 {
+		return
+	}
+	b := &out.batch
+	k := repeats[0]
+	start, size := uint32(0), uint32(0) // of the value looked at; of the lines kept
+	if k > 0 {
+		start = b.Ends[k-1]
+		size = start
+	}
+	for v := k; int(v) < len(b.Ends); v++ {
+		end := b.Ends[v]
+		if len(repeats) > 0 && repeats[0] == v {
+			repeats = repeats[1:]
+		} else {
+			size += uint32(copy(b.Lines[size:], b.Lines[start:end]))
+			b.Ends[k], b.Members[k] = size, b.Members[v]
+			k++
+		}
+		start = end
+	}
+	b.Lines, b.Ends, b.Members = b.Lines[:size], b.Ends[:k], b.Members[:k]
 }

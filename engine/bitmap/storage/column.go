@@ -244,11 +244,18 @@ func (cb *ColumnBlock) Range(row int) (from, to int) {
 
 // Value is a value as it is stored. It must not be written to.
 func (cb *ColumnBlock) Value(v int) []byte {
+	from, to := cb.bounds(uint32(v))
+	return cb.data[from:to:to]
+}
+
+// bounds says where in data a value is.
+func (cb *ColumnBlock) bounds(v uint32) (from, to uint32) {
 	if cb.flags&flagFixed != 0 {
-		return cb.data[v*cb.width:][:cb.width:cb.width]
+		from = v * uint32(cb.width)
+		return from, from + uint32(cb.width)
 	}
 	base := cb.bases[v>>6]
-	from, to := base, base
+	from, to = base, base
 	if cb.long != nil {
 		to += cb.long[v]
 		if v&63 != 0 {
@@ -260,10 +267,13 @@ func (cb *ColumnBlock) Value(v int) []byte {
 			from += uint32(cb.short[v-1])
 		}
 	}
-	return cb.data[from:to:to]
+	return from, to
 }
 
 // Shared tells whether another row of the generation has the same value, too.
 func (cb *ColumnBlock) Shared(v int) bool {
 	return cb.shared != nil && cb.shared[v>>6]>>(v&63)&1 != 0
 }
+
+// AnyShared tells whether any value of the block is shared.
+func (cb *ColumnBlock) AnyShared() bool { return cb.shared != nil }
