@@ -23,6 +23,9 @@ var (
 	ErrNoGeneration = errors.New("no generation is loaded")
 	// ErrCorrupt wraps every finding of a damaged file and names the file.
 	ErrCorrupt = errors.New("index is damaged")
+	// ErrFormat wraps every finding of a file that another version has
+	// written: the dataset must be loaded again.
+	ErrFormat = errors.New("index was written by another version")
 	// ErrBusy says that another load is under way on the same folder.
 	ErrBusy = errors.New("another load is under way")
 	// ErrTooManyRejects says that a load was refused by its AllowRejects; the
@@ -45,7 +48,8 @@ type Engine interface {
 	// Acquire holds the generation with this id, "" for the current one,
 	// until its Release. ErrNoGeneration where there is none.
 	Acquire(ctx context.Context, id string) (Generation, error)
-	// Generations lists what is on disk, newest first.
+	// Generations lists what is on disk, newest first. One that is damaged or
+	// of another format is listed by its id, with its Err.
 	Generations(ctx context.Context) ([]Info, error)
 	// Remove deletes the files of a generation that is not current. Holders
 	// of it go on undisturbed. No error where it is gone already.
@@ -64,10 +68,10 @@ type Generation interface {
 	Info() Info
 	// Catalog is what the generation knows by name. Shared; never nil.
 	Catalog() Catalog
-	// Count evaluates a definition in one pass.
-	Count(ctx context.Context, d query.Definition) (Counts, error)
-	// Select evaluates a definition and keeps its rows.
-	Select(ctx context.Context, d query.Definition) (query.RowSet, Counts, error)
+	// Count evaluates a definition in one pass, and finds the sizes wanted.
+	Count(ctx context.Context, d query.Definition, want Sizes) (Counts, error)
+	// Select evaluates a definition, finds the sizes wanted and keeps the rows.
+	Select(ctx context.Context, d query.Definition, want Sizes) (query.RowSet, Counts, error)
 	// Match finds the rows that own any of the identifiers. Values are
 	// normalised already (identifier.Type.Normalize) and distinct; the
 	// slice that seq yields is used before the next one is asked for.
@@ -108,10 +112,29 @@ type Batch struct {
 	Members []uint32
 }
 
+// Sizes is which sizes a count finds beside those of the definition as a
+// whole, which it always finds.
+type Sizes uint8
+
+// The sizes that may be wanted; Alone|After are both.
+const (
+	// Alone is the size of each step's node by itself: Counts.Steps. An
+	// engine has to evaluate in full what it could otherwise cut short.
+	Alone Sizes = 1 << iota
+	// After is the size of what each step leaves: Counts.After.
+	After
+)
+
 // Counts are the exact sizes of a definition.
 type Counts struct {
-	// Steps is the size of each step's node alone, in the order of the steps.
+	// Steps is the size of each step's node alone, in the order of the steps;
+	// nil unless Alone was wanted.
 	Steps []uint64
+	// After is how many rows there are after each step, in the order of the
+	// steps; nil unless it was wanted. Steps apply as a definition says: first
+	// the includes, then the filters, then the exclusions, of each kind in
+	// their order.
+	After []uint64
 	// Include, Filter and Exclude are the sizes after the union of the
 	// includes, then after the filters, then after the exclusions. Exclude is
 	// the size of the definition.
@@ -131,6 +154,10 @@ type Info struct {
 	PersonalityThreshold float64 `json:"personality_threshold"`
 	Bytes                int64   `json:"bytes"` // of its files
 	Current              bool    `json:"-"`
+	// Err is why the generation cannot be used, or not all of it: the damage
+	// found so far, which wraps ErrCorrupt and names the file, or ErrFormat;
+	// nil where nothing was found.
+	Err error `json:"-"`
 }
 
 // Term is one value of a field with the number of people who have it.
@@ -142,24 +169,26 @@ type Term struct {
 // Account is an account of a network.
 type Account struct{ ID, ScreenName, Name string }
 
-// Catalog is what a generation knows by name.
+// Catalog is what a generation knows by name. It is read from the index when it
+// is asked for, so every question can find a damage, which is an error that
+// wraps ErrCorrupt.
 type Catalog interface {
-	// Places is the generation's location table.
-	Places() *reference.Table
+	// Places is the generation's location table. Shared; read only.
+	Places() (*reference.Table, error)
 	// Affinities is the taxonomy. Shared; read only.
-	Affinities() *Taxonomy
+	Affinities() (*Taxonomy, error)
 	// Term tells how many people have the value; ok is false where nobody has.
-	Term(f query.Field, value string) (t Term, ok bool)
+	Term(f query.Field, value string) (t Term, ok bool, err error)
 	// Search lists the terms of JobTitle or Employer whose name matches a
 	// search box's query (words.NameQuery), most people first, ties by
 	// value, from offset on; more tells whether others follow.
 	Search(ctx context.Context, f query.Field, q string, offset, limit int) (terms []Term, more bool, err error)
 	// Account finds an account by its id; ok also where it is known only by
 	// somebody following it.
-	Account(network query.Field, id string) (a Account, ok bool)
+	Account(network query.Field, id string) (a Account, ok bool, err error)
 	// AccountsNamed finds the accounts of a network by screen name, case
 	// ignored, a leading @ dropped; in order of id.
-	AccountsNamed(network query.Field, screenName string) []Account
+	AccountsNamed(network query.Field, screenName string) ([]Account, error)
 }
 
 // Taxonomy is the tree of affinities.

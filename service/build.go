@@ -127,7 +127,7 @@ func (s *Service) find(ctx context.Context, g engine.Generation, row sqldb.Audie
 		return err // the dataset has changed since the definition was accepted
 	}
 	p.at(stepMembers, 0.1)
-	rows, counts, err := g.Select(ctx, d)
+	rows, counts, err := g.Select(ctx, d, engine.Alone)
 	if err != nil {
 		return fmt.Errorf("select members: %w", err)
 	}

@@ -163,7 +163,7 @@ func (s *Service) preview(ctx context.Context, c *throng.Caller, scope int64, de
 	if err := refuse(slices.Concat(invalid, k.problems), forbidden); err != nil {
 		return nil, err
 	}
-	counts, err := g.Count(ctx, d)
+	counts, err := g.Count(ctx, d, engine.Alone)
 	if err != nil {
 		return nil, fmt.Errorf("count definition: %w", err)
 	}

@@ -88,7 +88,7 @@ func BenchmarkCount(b *testing.B) {
 				b.Skip("short")
 			}
 			g := benchGeneration(b, rows)
-			uploaded, _, err := g.Select(b.Context(), one(query.In{Field: query.Employer, Values: []string{"uploaded"}}))
+			uploaded, _, err := g.Select(b.Context(), one(query.In{Field: query.Employer, Values: []string{"uploaded"}}), 0)
 			must(b, err)
 			for _, test := range []struct {
 				name string
@@ -107,14 +107,14 @@ func BenchmarkCount(b *testing.B) {
 					defer reportCPU(b, "op", 1)()
 					for b.Loop() {
 						clear(g.sizes.sizes) // else it costs nothing
-						_, err := g.Count(b.Context(), test.d)
+						_, err := g.Count(b.Context(), test.d, 0)
 						must(b, err)
 					}
 				})
 			}
 			b.Run("select", func(b *testing.B) {
 				for b.Loop() {
-					_, _, err := g.Select(b.Context(), sixteen(uploaded))
+					_, _, err := g.Select(b.Context(), sixteen(uploaded), 0)
 					must(b, err)
 				}
 			})
@@ -157,7 +157,7 @@ func BenchmarkIdentifiers(b *testing.B) {
 			}
 		}
 	})
-	set, _, err := h.Select(b.Context(), everyone())
+	set, _, err := h.Select(b.Context(), everyone(), 0)
 	must(b, err)
 	b.Run("stream", func(b *testing.B) {
 		defer reportCPU(b, "value", rows)()

@@ -183,12 +183,12 @@ func TestFileCutShort(t *testing.T) {
 	dir := t.TempDir()
 	f.write(t, dir, "00000001")
 	g := acquire(t, openTest(t, dir), "")
-	everybody, _, err := g.Select(t.Context(), everyone())
+	everybody, _, err := g.Select(t.Context(), everyone(), 0)
 	must(t, err)
 	for _, name := range []string{storage.PartName(0), storage.ColumnName(identifier.MD5)} {
 		must(t, os.Truncate(filepath.Join(dir, "00000001", filepath.FromSlash(name)), 0))
 	}
-	_, err = g.Count(t.Context(), one(query.In{Field: query.Country, Values: []string{"1", "2"}}))
+	_, err = g.Count(t.Context(), one(query.In{Field: query.Country, Values: []string{"1", "2"}}), 0)
 	if !errors.Is(err, engine.ErrCorrupt) {
 		t.Errorf("Count on a part cut short = %v, want %v", err, engine.ErrCorrupt)
 	}

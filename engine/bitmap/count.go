@@ -15,8 +15,8 @@ import (
 
 // Count implements engine.Generation. A definition that was counted before on
 // this generation costs nothing; of another one, only steps that were not.
-func (g *generation) Count(ctx context.Context, d query.Definition) (engine.Counts, error) {
-	p, err := g.compile(d)
+func (g *generation) Count(ctx context.Context, d query.Definition, want engine.Sizes) (engine.Counts, error) {
+	p, err := g.compile(d, want)
 	if err != nil {
 		return engine.Counts{}, err
 	}
@@ -29,8 +29,8 @@ func (g *generation) Count(ctx context.Context, d query.Definition) (engine.Coun
 }
 
 // Select implements engine.Generation.
-func (g *generation) Select(ctx context.Context, d query.Definition) (query.RowSet, engine.Counts, error) {
-	p, err := g.compile(d)
+func (g *generation) Select(ctx context.Context, d query.Definition, want engine.Sizes) (query.RowSet, engine.Counts, error) {
+	p, err := g.compile(d, want)
 	if err != nil {
 		return nil, engine.Counts{}, err
 	}
@@ -41,13 +41,27 @@ func (g *generation) Select(ctx context.Context, d query.Definition) (query.RowS
 	return g.newRowSet(blocks), p.counts(), nil
 }
 
+// counts are the sizes wanted, once they are known.
 func (p *plan) counts() engine.Counts {
-	c := engine.Counts{
-		Steps:   make([]uint64, len(p.steps)),
-		Include: p.include.size, Filter: p.filter.size, Exclude: p.exclude.size,
+	c := engine.Counts{Include: p.include.n, Filter: p.filter.n, Exclude: p.exclude.n}
+	if p.want&engine.Alone != 0 {
+		c.Steps = make([]uint64, len(p.steps))
+		for i := range p.steps {
+			c.Steps[i] = p.steps[i].alone.n
+		}
 	}
-	for i := range p.steps {
-		c.Steps[i] = p.steps[i].size
+	if p.want&engine.After != 0 {
+		c.After = make([]uint64, len(p.steps))
+		for _, kind := range []struct {
+			steps []*step
+			total uint64
+		}{{p.includes, c.Include}, {p.filters, c.Filter}, {p.excludes, c.Exclude}} {
+			for i, s := range kind.steps {
+				if c.After[s.index] = s.after.n; i == len(kind.steps)-1 {
+					c.After[s.index] = kind.total
+				}
+			}
+		}
 	}
 	return c
 }
@@ -59,7 +73,7 @@ func (g *core) run(ctx context.Context, p *plan, blocks []rowBlock) error {
 	chunks := (g.blocks + chunk - 1) / chunk
 	var next atomic.Int64
 	var mu sync.Mutex // guards the sums in p
-	sum := plan{steps: make([]step, len(p.steps))}
+	sum := newSums(len(p.steps))
 	work := func(ctx context.Context) error {
 		w := g.engine.pool.Get().(*worker)
 		w.reset(g, p)
@@ -80,18 +94,13 @@ func (g *core) run(ctx context.Context, p *plan, blocks []rowBlock) error {
 		defer w.release()
 		mu.Lock()
 		defer mu.Unlock()
-		sum.include.size += w.include
-		sum.filter.size += w.filter
-		sum.exclude.size += w.exclude
-		for i, n := range w.sizes {
-			sum.steps[i].size += n
-		}
+		sum.add(&w.sums)
 		return nil
 	}
 	if err := g.parallel(ctx, chunks, work); err != nil {
 		return err
 	}
-	g.note(p, &sum)
+	g.note(p, sum)
 	return nil
 }
 
@@ -120,20 +129,46 @@ func (g *core) chunk() int {
 }
 
 // note fills in what was not known before.
-func (g *core) note(p, sum *plan) {
-	for i := range p.steps {
-		if s := &p.steps[i]; s.need {
-			s.size, s.need = sum.steps[i].size, false
-			g.sizes.put(s.node.key, s.size)
+func (g *core) note(p *plan, sum *sums) {
+	found := func(t *tally, n uint64) {
+		if t.need {
+			t.n, t.need = n, false
+			g.sizes.put(t.key, n)
 		}
 	}
-	for _, t := range []struct{ to, from *total }{
-		{&p.include, &sum.include}, {&p.filter, &sum.filter}, {&p.exclude, &sum.exclude},
-	} {
-		if !t.to.known {
-			t.to.size, t.to.known = t.from.size, true
-			g.sizes.put(t.to.key, t.to.size)
-		}
+	for i := range p.steps {
+		found(&p.steps[i].alone, sum.alone[i])
+		found(&p.steps[i].after, sum.after[i])
+	}
+	found(&p.include, sum.include)
+	found(&p.filter, sum.filter)
+	found(&p.exclude, sum.exclude)
+}
+
+// sums are sizes while they are counted.
+type sums struct {
+	include, filter, exclude uint64
+	alone, after             []uint64 // of each step; those that nobody needs are arbitrary
+}
+
+func newSums(steps int) *sums {
+	return &sums{alone: make([]uint64, steps), after: make([]uint64, steps)}
+}
+
+// reset makes all sums of so many steps 0.
+func (s *sums) reset(steps int) {
+	*s = sums{alone: resize(s.alone, steps), after: resize(s.after, steps)}
+	clear(s.alone)
+	clear(s.after)
+}
+
+func (s *sums) add(t *sums) {
+	s.include += t.include
+	s.filter += t.filter
+	s.exclude += t.exclude
+	for i := range s.alone {
+		s.alone[i] += t.alone[i]
+		s.after[i] += t.after[i]
 	}
 }
 

@@ -193,7 +193,7 @@ func TestStream(t *testing.T) {
 		{Steps: []query.Step{{Node: query.In{Field: query.Country, Values: []string{"some"}}}}},
 		{},
 	} {
-		set, _, err := g.Select(t.Context(), d)
+		set, _, err := g.Select(t.Context(), d, 0)
 		must(t, err)
 		type line struct {
 			Member uint32
@@ -242,7 +242,7 @@ func TestStream(t *testing.T) {
 			}
 		}
 	}
-	set, _, err := g.Select(t.Context(), everyone())
+	set, _, err := g.Select(t.Context(), everyone(), 0)
 	must(t, err)
 	stop := errors.New("stop")
 	calls := 0
@@ -274,7 +274,7 @@ func TestRowsRoundTrip(t *testing.T) {
 	e := openTest(t, dir)
 	g, other := acquire(t, e, "00000001"), acquire(t, e, "00000002")
 	for i := range 13 {
-		set, _, err := g.Select(t.Context(), query.Definition{Steps: []query.Step{{Node: query.In{Field: query.Country, Values: []string{fmt.Sprint(i)}}}}})
+		set, _, err := g.Select(t.Context(), query.Definition{Steps: []query.Step{{Node: query.In{Field: query.Country, Values: []string{fmt.Sprint(i)}}}}}, 0)
 		must(t, err)
 		var file bytes.Buffer
 		must(t, g.WriteRows(&file, set))
@@ -323,7 +323,7 @@ func FuzzReadRows(f *testing.F) {
 	must(f, err)
 	g := h.(*generation)
 	for _, d := range []query.Node{query.And{}, query.In{Field: query.Country, Values: []string{"1"}}, query.In{Field: query.Country, Values: []string{"2"}}} {
-		set, _, err := g.Select(f.Context(), query.Definition{Steps: []query.Step{{Node: d}}})
+		set, _, err := g.Select(f.Context(), query.Definition{Steps: []query.Step{{Node: d}}}, 0)
 		must(f, err)
 		var file bytes.Buffer
 		must(f, g.WriteRows(&file, set))
@@ -334,7 +334,7 @@ func FuzzReadRows(f *testing.F) {
 		if err != nil {
 			return
 		}
-		got, err := g.Count(t.Context(), query.Definition{Steps: []query.Step{{Node: query.And{Nodes: []query.Node{query.Rows{Set: set}, query.Not{Node: query.In{Field: query.Country}}}}}}})
+		got, err := g.Count(t.Context(), query.Definition{Steps: []query.Step{{Node: query.And{Nodes: []query.Node{query.Rows{Set: set}, query.Not{Node: query.In{Field: query.Country}}}}}}}, 0)
 		must(t, err)
 		if got.Exclude != set.Len() || set.Len() > uint64(fix.rows) {
 			t.Errorf("a set of %d rows counts %d", set.Len(), got.Exclude)
@@ -398,7 +398,7 @@ func TestLifecycle(t *testing.T) {
 		}
 	}
 	d := query.Definition{Steps: []query.Step{{Node: query.Not{Node: query.In{Field: query.Country, Values: []string{"1"}}}}}}
-	if got, err := g.Count(ctx, d); err != nil || got.Exclude != 98 { // its holder goes on
+	if got, err := g.Count(ctx, d, 0); err != nil || got.Exclude != 98 { // its holder goes on
 		t.Errorf("Count on a removed generation = %d, %v, want 98", got.Exclude, err)
 	}
 	g.Release()
@@ -406,7 +406,7 @@ func TestLifecycle(t *testing.T) {
 	old, err := two.Acquire(ctx, "00000002")
 	must(t, err)
 	must(t, two.Close())
-	if got, err := old.Count(ctx, d); err != nil || got.Exclude != 97 { // outlives the engine
+	if got, err := old.Count(ctx, d, 0); err != nil || got.Exclude != 97 { // outlives the engine
 		t.Errorf("Count after Close = %d, %v, want 97", got.Exclude, err)
 	}
 	if _, err := two.Acquire(ctx, ""); err == nil {

@@ -9,8 +9,10 @@ import (
 // its own path where that saves a pass over a block, and takes a scratch block
 // where it does not. No block passed to them ever has rows beyond the last.
 
-// may tells whether n can have rows in a block of the bound part.
+// may tells whether n can have rows in a block of the bound part; all whether
+// the directory says that it has every row there.
 func (w *worker) may(n *node, block int) bool { return w.masks[n.id]>>block&1 != 0 }
+func (w *worker) all(n *node, block int) bool { return w.fulls[n.id]>>block&1 != 0 }
 
 // fill makes dst the rows of n. Where it returns false there are none and the
 // content of dst is arbitrary.
@@ -18,12 +20,14 @@ func (w *worker) fill(dst *kernel.Block, n *node, block int) (bool, error) {
 	if !w.may(n, block) {
 		return false, nil
 	}
+	if w.all(n, block) {
+		kernel.Fill(dst, w.rowsOf(block))
+		return true, nil
+	}
 	switch n.op {
 	case opNone:
 		return false, nil
-	case opAll:
-		kernel.Fill(dst, w.rowsOf(block))
-		return true, nil
+	case opAll: // it is full
 	case opUnion:
 		w.union(dst, n, block)
 		return true, nil
@@ -32,8 +36,7 @@ func (w *worker) fill(dst *kernel.Block, n *node, block int) (bool, error) {
 	case opAnd:
 		return w.intersect(dst, n, block)
 	case opOr:
-		clear(dst[:])
-		return w.or(dst, n, block)
+		return w.anyOf(dst, n, block)
 	case opNot:
 		some, err := w.fill(dst, n.kids[0], block)
 		if some {
@@ -63,6 +66,10 @@ func (w *worker) fill(dst *kernel.Block, n *node, block int) (bool, error) {
 func (w *worker) or(dst *kernel.Block, n *node, block int) (bool, error) {
 	if !w.may(n, block) {
 		return false, nil
+	}
+	if w.all(n, block) {
+		kernel.Fill(dst, w.rowsOf(block))
+		return true, nil
 	}
 	switch n.op {
 	case opUnion:
@@ -108,107 +115,102 @@ func (w *worker) or(dst *kernel.Block, n *node, block int) (bool, error) {
 	return some, err
 }
 
-// and keeps the rows of dst that n has, too. It returns false where it knows
-// that none is left.
-func (w *worker) and(dst *kernel.Block, n *node, block int) (bool, error) {
-	if !w.may(n, block) {
-		clear(dst[:])
-		return false, nil
+// and keeps those of the have rows of dst that n has, too, and returns how
+// many are left. Where that is 0 the content of dst is arbitrary.
+func (w *worker) and(dst *kernel.Block, n *node, block, have int) (int, error) {
+	if have == 0 || !w.may(n, block) {
+		return 0, nil
+	}
+	if w.all(n, block) {
+		return have, nil
 	}
 	switch n.op {
-	case opAll:
-		return true, nil
 	case opUnion:
 		if len(n.terms) == 1 {
-			w.andContainer(dst, w.posts[n.terms[0]].Container(block))
-			return true, nil
+			return w.andContainer(dst, w.posts[n.terms[0]].Container(block)), nil
 		}
 	case opAnd:
+		var err error
 		for _, kid := range n.kids {
-			if some, err := w.and(dst, kid, block); !some || err != nil {
-				return false, err
+			if have, err = w.and(dst, kid, block, have); have == 0 || err != nil {
+				return 0, err
 			}
 		}
-		return true, nil
+		return have, nil
 	case opNot:
-		return true, w.andNot(dst, n.kids[0], block)
+		return w.andNot(dst, n.kids[0], block, have)
 	case opRows:
-		if b := n.rows.block(w.part, block); b.bits != nil {
-			kernel.And(dst, b.bits)
-		} else {
-			kernel.AndArray(dst, b.array)
-		}
-		return true, nil
+		return w.andContainer(dst, n.rows.block(w.part, block).container()), nil
 	case opPhrase: // only what is in dst need be verified
 		for _, t := range n.terms {
-			w.andContainer(dst, w.posts[t].Container(block))
+			if w.andContainer(dst, w.posts[t].Container(block)) == 0 {
+				return 0, nil
+			}
 		}
-		return true, w.verify(dst, n, block)
-	case opNone, opLeast, opOr:
+		if err := w.verify(dst, n, block); err != nil {
+			return 0, err
+		}
+		return kernel.Count(dst), nil
+	case opNone, opAll, opLeast, opOr:
 	}
 	tmp := w.take()
 	defer w.give()
 	some, err := w.fill(tmp, n, block)
-	if err != nil {
-		return false, err
+	if !some || err != nil {
+		return 0, err
 	}
-	if !some {
-		clear(dst[:])
-		return false, nil
-	}
-	kernel.And(dst, tmp)
-	return true, nil
+	return kernel.AndCount(dst, tmp), nil
 }
 
-// andNot removes the rows of n from dst.
-func (w *worker) andNot(dst *kernel.Block, n *node, block int) error {
+// andNot removes the rows of n from the have rows of dst and returns how many
+// are left. Where that is 0 the content of dst is arbitrary.
+func (w *worker) andNot(dst *kernel.Block, n *node, block, have int) (int, error) {
+	if have == 0 || w.all(n, block) {
+		return 0, nil
+	}
 	if !w.may(n, block) {
-		return nil
+		return have, nil
 	}
 	switch n.op {
 	case opUnion:
 		for _, t := range n.terms {
 			andNotContainer(dst, w.posts[t].Container(block))
 		}
-		return nil
+		return kernel.Count(dst), nil
 	case opOr:
+		var err error
 		for _, kid := range n.kids {
-			if err := w.andNot(dst, kid, block); err != nil {
-				return err
+			if have, err = w.andNot(dst, kid, block, have); have == 0 || err != nil {
+				return 0, err
 			}
 		}
-		return nil
+		return have, nil
 	case opNot:
-		_, err := w.and(dst, n.kids[0], block)
-		return err
+		return w.and(dst, n.kids[0], block, have)
 	case opRows:
-		if b := n.rows.block(w.part, block); b.bits != nil {
-			kernel.AndNot(dst, b.bits)
-		} else {
-			kernel.AndNotArray(dst, b.array)
-		}
-		return nil
+		andNotContainer(dst, n.rows.block(w.part, block).container())
+		return kernel.Count(dst), nil
 	case opAnd, opPhrase: // only what is in dst matters
 		tmp := w.take()
 		defer w.give()
 		*tmp = *dst
-		some, err := w.and(tmp, n, block)
-		if some {
-			kernel.AndNot(dst, tmp)
+		out, err := w.and(tmp, n, block, have)
+		if out == 0 || err != nil {
+			return have, err
 		}
-		return err
+		return kernel.AndNotCount(dst, tmp), nil
 	case opNone, opAll, opLeast:
 	}
 	tmp := w.take()
 	defer w.give()
 	some, err := w.fill(tmp, n, block)
-	if some {
-		kernel.AndNot(dst, tmp)
+	if !some || err != nil {
+		return have, err
 	}
-	return err
+	return kernel.AndNotCount(dst, tmp), nil
 }
 
-// union makes dst the rows with any of the node's terms.
+// union makes dst the rows with any of the node's terms; one has some here.
 func (w *worker) union(dst *kernel.Block, n *node, block int) {
 	fresh := true // dst is not yet written to
 	for _, t := range n.terms {
@@ -230,14 +232,41 @@ func (w *worker) union(dst *kernel.Block, n *node, block int) {
 
 // intersect makes dst the rows that all kids have.
 func (w *worker) intersect(dst *kernel.Block, n *node, block int) (bool, error) {
-	some, err := w.fill(dst, n.kids[0], block)
-	for _, kid := range n.kids[1:] {
-		if !some || err != nil {
+	have := 0
+	for i, kid := range n.kids {
+		var err error
+		if i == 0 {
+			var some bool
+			if some, err = w.fill(dst, kid, block); some {
+				have = kernel.Rows // as good as any number but 0
+			}
+		} else {
+			have, err = w.and(dst, kid, block, have)
+		}
+		if have == 0 || err != nil {
 			return false, err
 		}
-		some, err = w.and(dst, kid, block)
 	}
-	return some, err
+	return true, nil
+}
+
+// anyOf makes dst the rows that any of the kids has.
+func (w *worker) anyOf(dst *kernel.Block, n *node, block int) (bool, error) {
+	some := false
+	for _, kid := range n.kids {
+		var in bool
+		var err error
+		if some {
+			_, err = w.or(dst, kid, block)
+		} else {
+			in, err = w.fill(dst, kid, block)
+		}
+		if err != nil {
+			return false, err
+		}
+		some = some || in
+	}
+	return some, nil
 }
 
 // allTerms makes dst the rows with all of the node's terms; each has a
@@ -246,7 +275,10 @@ func (w *worker) allTerms(dst *kernel.Block, n *node, block int) {
 	clear(dst[:])
 	orContainer(dst, w.posts[n.terms[0]].Container(block))
 	for _, t := range n.terms[1:] {
-		w.andContainer(dst, w.posts[t].Container(block))
+		if w.andContainer(dst, w.posts[t].Container(block)) == 0 {
+			clear(dst[:])
+			return
+		}
 	}
 }
 
@@ -278,25 +310,21 @@ func andNotContainer(dst *kernel.Block, c storage.Container) {
 	}
 }
 
-// andContainer keeps the rows of dst that are in c.
-func (w *worker) andContainer(dst *kernel.Block, c storage.Container) {
+// andContainer keeps the rows of dst that are in c and returns how many they
+// are. Where that is 0 the content of dst is arbitrary.
+func (w *worker) andContainer(dst *kernel.Block, c storage.Container) int {
 	switch c.Kind {
 	case storage.None:
-		clear(dst[:])
-	case storage.Array:
-		kernel.AndArray(dst, c.Array)
+		return 0
 	case storage.Bitmap:
-		kernel.And(dst, kernel.AsBlock(c.Bitmap))
-	case storage.Runs:
-		next := 0 // the first row not yet decided
-		for _, r := range c.Runs {
-			if int(r.Start) > next {
-				kernel.AndNotRange(dst, uint16(next), r.Start-1)
-			}
-			next = int(r.Last) + 1
-		}
-		if next < kernel.Rows {
-			kernel.AndNotRange(dst, uint16(next), kernel.Rows-1)
-		}
+		return kernel.AndCount(dst, kernel.AsBlock(c.Bitmap))
+	case storage.Array, storage.Runs:
 	}
+	// Making it a block takes less time than finding what to clear between
+	// its rows.
+	tmp := w.take()
+	defer w.give()
+	clear(tmp[:])
+	orContainer(tmp, c)
+	return kernel.AndCount(dst, tmp)
 }

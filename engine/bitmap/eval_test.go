@@ -99,36 +99,44 @@ func size(set []bool) (n uint64) {
 }
 
 func (f *fixture) naiveCounts(d query.Definition) (engine.Counts, []bool) {
-	c := engine.Counts{Steps: make([]uint64, len(d.Steps))}
-	inc, exc := make([]bool, f.rows), make([]bool, f.rows)
-	fil := make([]bool, f.rows)
-	for r := range fil {
-		fil[r] = true
-	}
-	for i, s := range d.Steps {
-		set := f.naive(s.Node)
-		c.Steps[i] = size(set)
-		for r, in := range set {
-			switch s.Op {
-			case query.Include:
-				inc[r] = inc[r] || in
-			case query.Filter:
-				fil[r] = fil[r] && in
-			case query.Exclude:
-				exc[r] = exc[r] || in
+	c := engine.Counts{Steps: make([]uint64, len(d.Steps)), After: make([]uint64, len(d.Steps))}
+	left := make([]bool, f.rows)
+	for _, phase := range []struct {
+		op    query.Op
+		total *uint64
+	}{{query.Include, &c.Include}, {query.Filter, &c.Filter}, {query.Exclude, &c.Exclude}} {
+		for i, s := range d.Steps {
+			if s.Op != phase.op {
+				continue
 			}
+			set := f.naive(s.Node)
+			c.Steps[i] = size(set)
+			for r, in := range set {
+				switch s.Op {
+				case query.Include:
+					left[r] = left[r] || in
+				case query.Filter:
+					left[r] = left[r] && in
+				case query.Exclude:
+					left[r] = left[r] && !in
+				}
+			}
+			c.After[i] = size(left)
 		}
+		*phase.total = size(left)
 	}
-	c.Include = size(inc)
-	for r := range inc {
-		inc[r] = inc[r] && fil[r]
+	return c, left
+}
+
+// wanted is c with the sizes that were wanted.
+func wanted(c engine.Counts, want engine.Sizes) engine.Counts {
+	if want&engine.Alone == 0 {
+		c.Steps = nil
 	}
-	c.Filter = size(inc)
-	for r := range inc {
-		inc[r] = inc[r] && !exc[r]
+	if want&engine.After == 0 {
+		c.After = nil
 	}
-	c.Exclude = size(inc)
-	return c, inc
+	return c
 }
 
 // evalFixture has every kind of container, fields with one term a row, many
@@ -261,19 +269,21 @@ func TestRandomDefinitions(t *testing.T) {
 				want, members := f.naiveCounts(d)
 				count := func() {
 					t.Helper()
-					got, err := g.Count(t.Context(), d)
+					sizes := engine.Sizes(rng.IntN(4))
+					got, err := g.Count(t.Context(), d, sizes)
 					must(t, err)
-					if diff := cmp.Diff(want, got); diff != "" {
-						t.Fatalf("Count(%s) (-want +got):\n%s", describe(d), diff)
+					if diff := cmp.Diff(wanted(want, sizes), got); diff != "" {
+						t.Fatalf("Count(%s, %d) (-want +got):\n%s", describe(d), sizes, diff)
 					}
 				}
 				if rng.IntN(2) == 0 {
 					count()
 				}
-				set, got, err := g.Select(t.Context(), d)
+				sizes := engine.Sizes(rng.IntN(4))
+				set, got, err := g.Select(t.Context(), d, sizes)
 				must(t, err)
-				if diff := cmp.Diff(want, got); diff != "" {
-					t.Fatalf("Select(%s) (-want +got):\n%s", describe(d), diff)
+				if diff := cmp.Diff(wanted(want, sizes), got); diff != "" {
+					t.Fatalf("Select(%s, %d) (-want +got):\n%s", describe(d), sizes, diff)
 				}
 				if !slices.Equal(f.naive(query.Rows{Set: set}), members) || set.Len() != want.Exclude {
 					t.Fatalf("Select(%s) has other rows than it should, %d of them", describe(d), set.Len())
@@ -323,7 +333,7 @@ func TestAtLeastLarge(t *testing.T) {
 	for _, k := range []int{1, 2, 60, 69, 70, 71, 72, 100, 254, 255, 256, 257, 500, 600, 699, 700, 701} {
 		n := query.AtLeast{K: k, Field: query.Twitter, Values: values}
 		want := size(f.naive(n))
-		got, err := g.Count(t.Context(), query.Definition{Steps: []query.Step{{Node: n}}})
+		got, err := g.Count(t.Context(), query.Definition{Steps: []query.Step{{Node: n}}}, 0)
 		must(t, err)
 		if got.Exclude != want {
 			t.Errorf("at least %d of %d: Count = %d, want %d", k, accounts, got.Exclude, want)
@@ -341,18 +351,18 @@ func TestForeignRows(t *testing.T) {
 	for _, dir := range dirs {
 		f.write(t, dir, "00000001")
 		g := acquire(t, openTest(t, dir), "")
-		set, _, err := g.Select(t.Context(), d)
+		set, _, err := g.Select(t.Context(), d, 0)
 		must(t, err)
 		sets, gens = append(sets, set), append(gens, g)
 	}
 	foreign := query.Definition{Steps: []query.Step{{Node: query.Not{Node: query.Rows{Set: sets[0]}}}}}
-	if _, err := gens[1].Count(t.Context(), foreign); !errors.Is(err, engine.ErrForeignRows) {
+	if _, err := gens[1].Count(t.Context(), foreign, 0); !errors.Is(err, engine.ErrForeignRows) {
 		t.Errorf("Count with rows of another generation: error %v, want %v", err, engine.ErrForeignRows)
 	}
-	if got, err := gens[0].Count(t.Context(), foreign); err != nil || got.Exclude != 98 {
+	if got, err := gens[0].Count(t.Context(), foreign, 0); err != nil || got.Exclude != 98 {
 		t.Errorf("Count = %d, %v, want 98", got.Exclude, err)
 	}
-	if _, err := gens[1].Count(t.Context(), query.Definition{Steps: []query.Step{{Node: query.Rows{}}}}); !errors.Is(err, engine.ErrForeignRows) {
+	if _, err := gens[1].Count(t.Context(), query.Definition{Steps: []query.Step{{Node: query.Rows{}}}}, 0); !errors.Is(err, engine.ErrForeignRows) {
 		t.Errorf("Count of no set: error %v, want %v", err, engine.ErrForeignRows)
 	}
 }
@@ -366,10 +376,10 @@ func TestCountCanceled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	d := query.Definition{Steps: []query.Step{{Node: query.Not{Node: query.In{Field: query.Country, Values: []string{"1"}}}}}}
-	if _, err := g.Count(ctx, d); !errors.Is(err, context.Canceled) {
+	if _, err := g.Count(ctx, d, 0); !errors.Is(err, context.Canceled) {
 		t.Errorf("Count = %v, want %v", err, context.Canceled)
 	}
-	got, err := g.Count(t.Context(), d)
+	got, err := g.Count(t.Context(), d, 0)
 	must(t, err)
 	if got.Exclude != 199_998 {
 		t.Errorf("Count after a canceled one = %d, want 199998", got.Exclude)
@@ -395,13 +405,13 @@ func TestPhrases(t *testing.T) {
 				one(query.And{Nodes: []query.Node{query.Not{Node: text}, some}}),
 			} {
 				want, _ := f.naiveCounts(d)
-				got, err := g.Count(t.Context(), d)
+				got, err := g.Count(t.Context(), d, engine.Alone|engine.After)
 				must(t, err)
 				if diff := cmp.Diff(want, got); diff != "" {
 					t.Errorf("Count(%s) (-want +got):\n%s", describe(d), diff)
 				}
 			}
-			n, err := g.Count(t.Context(), one(query.Text{Fields: fields, Phrases: []string{phrase}}))
+			n, err := g.Count(t.Context(), one(query.Text{Fields: fields, Phrases: []string{phrase}}), 0)
 			must(t, err)
 			found += n.Exclude
 		}

@@ -30,7 +30,7 @@ func BenchmarkOpen(b *testing.B) {
 				must(b, err)
 				g, err := e.Acquire(b.Context(), "")
 				must(b, err)
-				_, err = g.Count(b.Context(), one(query.In{Field: query.Gender, Values: []string{"male"}}))
+				_, err = g.Count(b.Context(), one(query.In{Field: query.Gender, Values: []string{"male"}}), 0)
 				must(b, err)
 				if bench.use != nil {
 					g.Catalog().Affinities().Lookup("x")

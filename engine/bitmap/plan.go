@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"slices"
 
+	"throng/engine"
 	"throng/internal/words"
 	"throng/query"
 )
@@ -43,32 +44,33 @@ type node struct {
 	key [32]byte
 }
 
+// tally is a size that a plan finds.
+type tally struct {
+	key  [32]byte // of the set, for the cache
+	n    uint64   // where need is false
+	need bool     // it has to be counted
+}
+
 // step is one step of a definition.
 type step struct {
 	index int
 	op    query.Op
 	node  *node
-	size  uint64 // where known
-	need  bool   // size has to be counted
-}
-
-// total is one of the sizes of the definition as a whole.
-type total struct {
-	key   [32]byte
-	size  uint64
-	known bool
+	alone tally // of its node
+	after tally // of what is left after it; where it is the last of its kind the plan has that
 }
 
 // plan is a definition compiled for one generation. It is immutable while it
 // runs.
 type plan struct {
+	want     engine.Sizes
 	steps    []step
-	includes []*step
+	includes []*step // in the order in which they are applied, like those below
 	filters  []*step
 	excludes []*step
-	include  total // after the includes
-	filter   total // after the filters
-	exclude  total // after the exclusions
+	include  tally // after the includes
+	filter   tally // after the filters
+	exclude  tally // after the exclusions
 
 	terms []uint32 // every term asked for, ascending
 	nodes []*node
@@ -83,9 +85,9 @@ type compiler struct {
 
 // compile turns a definition into a plan for the generation.
 // engine.ErrForeignRows where it holds rows of another one.
-func (g *core) compile(d query.Definition) (*plan, error) {
+func (g *core) compile(d query.Definition, want engine.Sizes) (*plan, error) {
 	c := &compiler{gen: g}
-	p := &plan{steps: make([]step, len(d.Steps))}
+	p := &plan{want: want, steps: make([]step, len(d.Steps))}
 	for i, s := range d.Steps {
 		n, err := c.node(s.Node)
 		if err != nil {
@@ -129,16 +131,23 @@ func (c *compiler) finish(p *plan) {
 	}
 	for i := range p.steps {
 		s := &p.steps[i]
-		c.sizeOf(s)
-		walk(s.node)
+		s.alone.key = s.node.key
+		if p.want&engine.Alone != 0 {
+			c.find(&s.alone, s.node)
+		}
 	}
 	c.totals(p)
+	c.order(p)
+	for i := range p.steps {
+		walk(p.steps[i].node)
+	}
 }
 
-// sizeOf finds a step's size without evaluating it, where that is possible.
-func (c *compiler) sizeOf(s *step) {
-	n, ok := c.size(s.node)
-	s.size, s.need = n, !ok
+// find gives a node's size where it is known without evaluating it, and else
+// says that it is needed.
+func (c *compiler) find(t *tally, n *node) {
+	size, ok := c.size(n)
+	t.n, t.need = size, !ok
 }
 
 func (c *compiler) size(n *node) (uint64, bool) {
@@ -162,26 +171,64 @@ func (c *compiler) size(n *node) (uint64, bool) {
 	return c.gen.sizes.get(n.key)
 }
 
-// totals derives keys for the sizes of the whole: each is that of a node made
-// of the steps' nodes, whatever their order.
+// totals derives keys for the sizes after steps: each is that of a node made
+// of the steps' nodes so far, whatever their order.
 func (c *compiler) totals(p *plan) {
-	inc := keyOf(opOr, 0, nil, keysOf(p.includes))
-	fil := keyOf(opAnd, 0, nil, append(keysOf(p.filters), inc))
-	exc := fil
-	if len(p.excludes) > 0 {
-		not := keyOf(opNot, 0, nil, [][32]byte{keyOf(opOr, 0, nil, keysOf(p.excludes))})
-		exc = keyOf(opAnd, 0, nil, [][32]byte{fil, not})
-	}
-	p.include, p.filter, p.exclude = total{key: inc}, total{key: fil}, total{key: exc}
-	for _, t := range []*total{&p.include, &p.filter, &p.exclude} {
-		t.size, t.known = c.gen.sizes.get(t.key)
-	}
-	if len(p.includes) == 1 && !p.includes[0].need {
-		p.include.size, p.include.known = p.includes[0].size, true
-	}
 	if len(p.includes) == 0 {
-		p.include.known, p.filter.known, p.exclude.known = true, true, true
+		return // nobody, whatever follows
 	}
+	includes := func(n int) [32]byte { return keyOf(opOr, 0, nil, keysOf(p.includes[:n])) }
+	p.include.key = includes(len(p.includes))
+	filters := func(n int) [32]byte {
+		return keyOf(opAnd, 0, nil, append(keysOf(p.filters[:n]), p.include.key))
+	}
+	p.filter.key = filters(len(p.filters))
+	excludes := func(n int) [32]byte {
+		if n == 0 {
+			return p.filter.key
+		}
+		not := keyOf(opNot, 0, nil, [][32]byte{keyOf(opOr, 0, nil, keysOf(p.excludes[:n]))})
+		return keyOf(opAnd, 0, nil, [][32]byte{p.filter.key, not})
+	}
+	p.exclude.key = excludes(len(p.excludes))
+	for _, t := range []*tally{&p.include, &p.filter, &p.exclude} {
+		c.recall(t)
+	}
+	if len(p.includes) == 1 && p.include.need {
+		c.find(&p.include, p.includes[0].node)
+	}
+	if p.want&engine.After == 0 {
+		return
+	}
+	for _, kind := range []struct {
+		steps []*step
+		key   func(n int) [32]byte
+	}{{p.includes, includes}, {p.filters, filters}, {p.excludes, excludes}} {
+		for i := range max(len(kind.steps)-1, 0) {
+			s := kind.steps[i]
+			s.after.key = kind.key(i + 1)
+			if c.recall(&s.after); s.after.need && s.op == query.Include && i == 0 {
+				c.find(&s.after, s.node)
+			}
+		}
+	}
+}
+
+// recall looks a size up, and says that it is needed where it is not known.
+func (c *compiler) recall(t *tally) {
+	n, ok := c.gen.sizes.get(t.key)
+	t.n, t.need = n, !ok
+}
+
+// order puts filters and exclusions that cost least first, where nobody asks
+// for the sizes in between: what is left may be nothing then.
+func (c *compiler) order(p *plan) {
+	if p.want&engine.After != 0 {
+		return
+	}
+	cheap := func(a, b *step) int { return cheapFirst(a.node, b.node) }
+	slices.SortStableFunc(p.filters, cheap)
+	slices.SortStableFunc(p.excludes, cheap)
 }
 
 func keysOf(steps []*step) [][32]byte {
@@ -207,12 +254,12 @@ func keyOf(o op, k int, extra []byte, keys [][32]byte) [32]byte {
 	return sha256.Sum256(b)
 }
 
-// known tells whether nothing is left to evaluate.
+// known tells whether nothing is left to count.
 func (p *plan) known() bool {
 	for i := range p.steps {
-		if p.steps[i].need {
+		if p.steps[i].alone.need || p.steps[i].after.need {
 			return false
 		}
 	}
-	return p.include.known && p.filter.known && p.exclude.known
+	return !p.include.need && !p.filter.need && !p.exclude.need
 }

@@ -37,7 +37,7 @@ func TestRespondents(t *testing.T) {
 		for _, p := range want.Parameters {
 			d.Steps = append(d.Steps, translate(t, p))
 		}
-		set, counts, err := g.Select(t.Context(), d)
+		set, counts, err := g.Select(t.Context(), d, 0)
 		must(t, err)
 		if counts.Exclude != want.Size || set.Len() != want.Size {
 			t.Errorf("%s: Select = %d (%d rows), want %d", want.Name, counts.Exclude, set.Len(), want.Size)

@@ -42,6 +42,17 @@ func (s *rowSet) mask(part int) (m uint16) {
 	return m
 }
 
+// container gives the rows as a part would.
+func (b *rowBlock) container() storage.Container {
+	switch {
+	case b.n == 0:
+		return storage.Container{}
+	case b.bits != nil:
+		return storage.Container{Kind: storage.Bitmap, Card: b.n, Bitmap: b.bits[:]}
+	}
+	return storage.Container{Kind: storage.Array, Card: b.n, Array: b.array}
+}
+
 // newRowBlock copies n rows out of b.
 func newRowBlock(b *kernel.Block, n int) rowBlock {
 	switch {

@@ -2,6 +2,7 @@ package bitmap
 
 import (
 	"math/bits"
+	"slices"
 
 	"throng/engine/bitmap/kernel"
 	"throng/engine/bitmap/storage"
@@ -17,9 +18,9 @@ type worker struct {
 	part  int // which part postings and masks are of; -1 for none
 	posts []storage.Postings
 	masks []uint16 // for each node, the blocks of the part where it may have rows
+	fulls []uint16 // for each node, the blocks where the directory says that it has all rows
 
-	include, filter, exclude uint64   // totals so far
-	sizes                    []uint64 // sizes of steps so far
+	sums sums // so far
 
 	acc   *kernel.Block
 	stack []*kernel.Block // scratch; the first used are taken
@@ -44,11 +45,10 @@ func newWorker() *worker {
 // reset prepares the worker for a plan.
 func (w *worker) reset(g *core, p *plan) {
 	w.gen, w.plan, w.part = g, p, -1
-	w.include, w.filter, w.exclude = 0, 0, 0
-	w.sizes = resize(w.sizes, len(p.steps))
+	w.sums.reset(len(p.steps))
 	w.posts = resize(w.posts, len(p.terms))
 	w.masks = resize(w.masks, len(p.nodes))
-	clear(w.sizes)
+	w.fulls = resize(w.fulls, len(p.nodes))
 	w.used = 0
 	w.texts.reset(g)
 }
@@ -97,20 +97,22 @@ func (w *worker) bind(part int) error {
 		}
 		w.posts[i] = ps
 	}
-	for _, n := range w.plan.nodes { // kids come before their parents
-		w.masks[n.id] = w.mask(n, part)
-	}
 	w.part = part
+	for _, n := range w.plan.nodes { // kids come before their parents
+		w.masks[n.id], w.fulls[n.id] = w.mask(n), w.full(n)
+	}
 	return nil
 }
 
 // mask is an upper bound of the blocks where n has rows.
-func (w *worker) mask(n *node, part int) uint16 {
+func (w *worker) mask(n *node) uint16 {
 	var m uint16
 	switch n.op {
 	case opNone:
-	case opAll, opNot:
+	case opAll:
 		m = ^uint16(0)
+	case opNot:
+		m = ^w.fulls[n.kids[0].id]
 	case opUnion:
 		for _, t := range n.terms {
 			m |= w.posts[t].Mask()
@@ -121,17 +123,7 @@ func (w *worker) mask(n *node, part int) uint16 {
 			m &= w.posts[t].Mask()
 		}
 	case opLeast:
-		var present [storage.PartBlocks]int
-		for _, t := range n.terms {
-			for b := w.posts[t].Mask(); b != 0; b &= b - 1 {
-				present[bits.TrailingZeros16(b)]++
-			}
-		}
-		for b, have := range present {
-			if have >= n.k {
-				m |= 1 << b
-			}
-		}
+		m = w.blocksOfLeast(n, func(ps *storage.Postings) uint16 { return ps.Mask() })
 	case opAnd:
 		m = ^uint16(0)
 		for _, kid := range n.kids {
@@ -142,31 +134,97 @@ func (w *worker) mask(n *node, part int) uint16 {
 			m |= w.masks[kid.id]
 		}
 	case opRows:
-		m = n.rows.mask(part)
+		m = n.rows.mask(w.part)
 	}
 	return m
 }
 
-// live is the blocks of the bound part that have to be evaluated.
+// full is a lower bound of the blocks where n has all rows.
+func (w *worker) full(n *node) uint16 {
+	var m uint16
+	switch n.op {
+	case opNone, opPhrase, opRows:
+	case opAll:
+		m = ^uint16(0)
+	case opNot:
+		m = ^w.masks[n.kids[0].id]
+	case opUnion:
+		for _, t := range n.terms {
+			m |= w.fullOf(&w.posts[t])
+		}
+	case opLeast:
+		m = w.blocksOfLeast(n, w.fullOf)
+	case opAnd:
+		m = ^uint16(0)
+		for _, kid := range n.kids {
+			m &= w.fulls[kid.id]
+		}
+	case opOr:
+		for _, kid := range n.kids {
+			m |= w.fulls[kid.id]
+		}
+	}
+	return m
+}
+
+// fullOf is the blocks of which the postings have all rows.
+func (w *worker) fullOf(ps *storage.Postings) (m uint16) {
+	// They are runs there, or bitmaps in a last block that is short.
+	for left := ps.Runs() & ps.Mask(); left != 0; left &= left - 1 {
+		if b := bits.TrailingZeros16(left); ps.Card(b) == w.rowsOf(b) {
+			m |= 1 << b
+		}
+	}
+	return m
+}
+
+// blocksOfLeast is the blocks that are among those of at least k of the
+// node's terms.
+func (w *worker) blocksOfLeast(n *node, of func(*storage.Postings) uint16) (m uint16) {
+	var present [storage.PartBlocks]int
+	for _, t := range n.terms {
+		for b := of(&w.posts[t]); b != 0; b &= b - 1 {
+			present[bits.TrailingZeros16(b)]++
+		}
+	}
+	for b, have := range present {
+		if have >= n.k {
+			m |= 1 << b
+		}
+	}
+	return m
+}
+
+// live is the blocks of the bound part that have to be evaluated: those where
+// any size that is needed may be other than 0, and with keep those where the
+// definition may have rows.
 func (w *worker) live(keep bool) uint16 {
-	var live, need uint16
-	for _, s := range w.plan.includes {
-		live |= w.masks[s.node.id]
+	p := w.plan
+	var chain, live uint16                           // where rows may be left; what has to be evaluated
+	last := func(steps []*step, total *tally) bool { // any size of the kind is needed
+		return total.need || slices.ContainsFunc(steps, func(s *step) bool { return s.after.need })
 	}
-	if w.plan.include.known {
-		for _, s := range w.plan.filters {
-			live &= w.masks[s.node.id]
-		}
-		if !keep && w.plan.filter.known && w.plan.exclude.known {
-			live = 0
+	for _, s := range p.includes {
+		chain |= w.masks[s.node.id]
+	}
+	if last(p.includes, &p.include) {
+		live = chain
+	}
+	for i, s := range p.filters {
+		chain &= w.masks[s.node.id]
+		if s.after.need || i == len(p.filters)-1 && p.filter.need {
+			live |= chain
 		}
 	}
-	for i := range w.plan.steps {
-		if s := &w.plan.steps[i]; s.need {
-			need |= w.masks[s.node.id]
+	if keep || p.filter.need || last(p.excludes, &p.exclude) {
+		live |= chain
+	}
+	for i := range p.steps {
+		if s := &p.steps[i]; s.alone.need {
+			live |= w.masks[s.node.id]
 		}
 	}
-	return live | need
+	return live
 }
 
 // rowsOf is how many rows a block of the bound part has.
@@ -174,106 +232,98 @@ func (w *worker) rowsOf(block int) int {
 	return min(w.gen.files.Parts[w.part].Rows()-block*storage.BlockRows, storage.BlockRows)
 }
 
-// block evaluates the plan on a block of the bound part, and adds to the
-// totals and to the sizes of the steps that are asked for. The rows of the
-// definition are in w.acc afterwards; n is how many.
+// block evaluates the plan on a block of the bound part, and adds to the sums.
+// The n rows of the definition are in w.acc afterwards; where n is 0 its
+// content is arbitrary.
 func (w *worker) block(block int) (n int, err error) {
 	p := w.plan
-	clear(w.acc[:])
-	some := false // acc may have rows
 	for _, s := range p.includes {
-		if err := w.apply(s, block, &some); err != nil {
+		if n, err = w.include(s, block, n); err != nil {
 			return 0, err
 		}
+		w.sums.after[s.index] += uint64(n)
 	}
-	if some {
-		n = kernel.Count(w.acc)
+	w.sums.include += uint64(n)
+	for _, s := range p.filters {
+		if n, err = w.narrow(s, block, n); err != nil {
+			return 0, err
+		}
+		w.sums.after[s.index] += uint64(n)
 	}
-	w.include += uint64(n)
-	n, err = w.narrow(p.filters, block, n)
-	if err != nil {
-		return 0, err
+	w.sums.filter += uint64(n)
+	for _, s := range p.excludes {
+		if n, err = w.narrow(s, block, n); err != nil {
+			return 0, err
+		}
+		w.sums.after[s.index] += uint64(n)
 	}
-	w.filter += uint64(n)
-	n, err = w.narrow(p.excludes, block, n)
-	if err != nil {
-		return 0, err
-	}
-	w.exclude += uint64(n)
+	w.sums.exclude += uint64(n)
 	return n, nil
 }
 
-// narrow applies filters or exclusions to the n rows of w.acc and returns how
-// many are left.
-func (w *worker) narrow(steps []*step, block, n int) (int, error) {
-	some := n > 0
-	for _, s := range steps {
-		if err := w.apply(s, block, &some); err != nil {
+// include adds the rows of an include to the n of w.acc and returns how many
+// there are then.
+func (w *worker) include(s *step, block, n int) (int, error) {
+	switch {
+	case !w.may(s.node, block):
+		return n, nil
+	case n == 0:
+		some, err := w.fill(w.acc, s.node, block)
+		if !some || err != nil {
 			return 0, err
 		}
-	}
-	switch {
-	case !some:
-		return 0, nil
-	case len(steps) > 0:
+		n = kernel.Count(w.acc)
+		w.sums.alone[s.index] += uint64(n)
+		return n, nil
+	case !s.alone.need:
+		some, err := w.or(w.acc, s.node, block)
+		if !some || err != nil {
+			return n, err
+		}
 		return kernel.Count(w.acc), nil
 	}
-	return n, nil
+	tmp := w.take()
+	defer w.give()
+	some, err := w.fill(tmp, s.node, block)
+	if !some || err != nil {
+		return n, err
+	}
+	w.sums.alone[s.index] += uint64(kernel.Count(tmp))
+	return kernel.OrCount(w.acc, tmp), nil
 }
 
-// apply puts a step on w.acc, and counts its node alone where that is asked
-// for. some tells whether w.acc may have rows; where it is false, w.acc is
-// empty.
-func (w *worker) apply(s *step, block int, some *bool) error {
-	if s.need {
-		return w.applyCounted(s, block, some)
+// narrow applies a filter or an exclusion to the n rows of w.acc and returns
+// how many are left.
+func (w *worker) narrow(s *step, block, n int) (int, error) {
+	switch {
+	case s.alone.need:
+		return w.narrowCounted(s, block, n)
+	case n == 0:
+		return 0, nil
+	case s.op == query.Exclude:
+		return w.andNot(w.acc, s.node, block, n)
 	}
-	var in bool
-	var err error
-	switch s.op {
-	case query.Include:
-		in, err = w.or(w.acc, s.node, block)
-		*some = *some || in
-	case query.Filter:
-		if *some {
-			*some, err = w.and(w.acc, s.node, block)
-		}
-	case query.Exclude:
-		if *some {
-			err = w.andNot(w.acc, s.node, block)
-		}
-	}
-	return err
+	return w.and(w.acc, s.node, block, n)
 }
 
-func (w *worker) applyCounted(s *step, block int, some *bool) error {
-	tmp := w.acc
-	if s.op != query.Include || *some {
-		tmp = w.take()
-		defer w.give()
-	}
-	in, err := w.fill(tmp, s.node, block)
+// narrowCounted is narrow that counts the step's node alone, too.
+func (w *worker) narrowCounted(s *step, block, n int) (int, error) {
+	tmp := w.take()
+	defer w.give()
+	some, err := w.fill(tmp, s.node, block)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	if in {
-		w.sizes[s.index] += uint64(kernel.Count(tmp))
+	if some {
+		w.sums.alone[s.index] += uint64(kernel.Count(tmp))
 	}
 	switch {
-	case s.op == query.Include && tmp == w.acc:
-		if *some = in; !in {
-			clear(w.acc[:])
-		}
-	case s.op == query.Include && in:
-		kernel.Or(w.acc, tmp)
-	case s.op == query.Filter && *some:
-		if *some = in; in {
-			kernel.And(w.acc, tmp)
-		} else {
-			clear(w.acc[:])
-		}
-	case s.op == query.Exclude && *some && in:
-		kernel.AndNot(w.acc, tmp)
+	case n == 0, s.op == query.Filter && !some:
+		return 0, nil
+	case s.op == query.Filter:
+		return kernel.AndCount(w.acc, tmp), nil
+	case some:
+		return kernel.AndNotCount(w.acc, tmp), nil
 	}
-	return nil
+	return n, nil
 }

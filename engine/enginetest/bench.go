@@ -40,13 +40,13 @@ func Bench(b *testing.B, open func(b *testing.B) engine.Engine) {
 	for _, q := range benchQueries() {
 		b.Run("Count/"+size+"/"+q.name, func(b *testing.B) {
 			for b.Loop() {
-				if _, err := g.Count(b.Context(), q.def); err != nil {
+				if _, err := g.Count(b.Context(), q.def, 0); err != nil {
 					b.Fatal(err)
 				}
 			}
 		})
 	}
-	rows, _, err := g.Select(b.Context(), include(query.And{}))
+	rows, _, err := g.Select(b.Context(), include(query.And{}), 0)
 	if err != nil {
 		b.Fatal(err)
 	}

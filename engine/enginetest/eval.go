@@ -25,6 +25,7 @@ type UploadedFile struct {
 type Result struct {
 	Members    []string // keys, in the order of the index
 	Parameters []int    // the size of each parameter alone
+	After      []int    // how many are left after each parameter: first all OR, then AND, then NOT
 	// Include, Filter and Exclude are the sizes after the union of all OR,
 	// then after each AND, then after the union of all NOT.
 	Include, Filter, Exclude int
@@ -70,6 +71,7 @@ func (m *Model) Eval(definition json.RawMessage, ext External) (Result, error) {
 	var res Result
 	var include, exclude []keySet
 	var filters []keySet
+	var ops []string
 	for i, p := range def.Parameters {
 		var op string
 		if err := json.Unmarshal(p["operation"], &op); err != nil {
@@ -80,6 +82,7 @@ func (m *Model) Eval(definition json.RawMessage, ext External) (Result, error) {
 			return Result{}, fmt.Errorf("parameters[%d].%w", i, err)
 		}
 		res.Parameters = append(res.Parameters, len(set))
+		ops = append(ops, op)
 		switch op {
 		case "OR":
 			include = append(include, set)
@@ -106,7 +109,33 @@ func (m *Model) Eval(definition json.RawMessage, ext External) (Result, error) {
 		res.Exclude++
 		res.Members = append(res.Members, p.key)
 	}
+	inc, fil, exc := 0, 0, 0
+	for _, op := range ops {
+		switch op {
+		case "OR":
+			inc++
+			res.After = append(res.After, m.left(include[:inc], nil, nil))
+		case "AND":
+			fil++
+			res.After = append(res.After, m.left(include, filters[:fil], nil))
+		case "NOT":
+			exc++
+			res.After = append(res.After, m.left(include, filters, exclude[:exc]))
+		}
+	}
 	return res, nil
+}
+
+// left counts the people who are in any of include, in all of filters and in
+// none of exclude.
+func (m *Model) left(include, filters, exclude []keySet) int {
+	n := 0
+	for _, p := range m.people {
+		if inAny(include, p.key) && inAll(filters, p.key) && !inAny(exclude, p.key) {
+			n++
+		}
+	}
+	return n
 }
 
 func inAny(sets []keySet, key string) bool {

@@ -90,7 +90,7 @@ func keysOf(t *testing.T, g engine.Generation, rows query.RowSet) []string {
 // keysFor evaluates a node.
 func keysFor(t *testing.T, g engine.Generation, n query.Node) []string {
 	t.Helper()
-	rows, _, err := g.Select(t.Context(), include(n))
+	rows, _, err := g.Select(t.Context(), include(n), 0)
 	if err != nil {
 		t.Fatalf("Select(%s): %v", show(n), err)
 	}
@@ -184,11 +184,11 @@ func runCase(t *testing.T, g engine.Generation, c Case) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		rows, counts, err := g.Select(t.Context(), d)
+		rows, counts, err := g.Select(t.Context(), d, engine.Alone|engine.After)
 		if err != nil {
 			t.Fatalf("Select: %v", err)
 		}
-		again, err := g.Count(t.Context(), d)
+		again, err := g.Count(t.Context(), d, engine.Alone|engine.After)
 		if err != nil {
 			t.Fatalf("Count: %v", err)
 		}
@@ -412,10 +412,10 @@ func testCanceled(t *testing.T, e engine.Engine) {
 		t.Errorf("Acquire after a canceled load = %v, want ErrNoGeneration", err)
 	}
 	g := loadTables(t, e, map[string]string{"people": "person\na\n"})
-	if _, err := g.Count(ctx, include(everyone())); !errors.Is(err, context.Canceled) {
+	if _, err := g.Count(ctx, include(everyone()), 0); !errors.Is(err, context.Canceled) {
 		t.Errorf("Count(canceled) = %v, want context.Canceled", err)
 	}
-	rows, _, err := g.Select(t.Context(), include(everyone()))
+	rows, _, err := g.Select(t.Context(), include(everyone()), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -436,7 +436,7 @@ func testRows(t *testing.T, e engine.Engine) {
 	g := loadTables(t, e, tables)
 	other := loadTables(t, e, tables)
 	for _, n := range []query.Node{query.Or{}, everyone(), query.In{Field: query.Gender, Values: []string{"female"}}} {
-		rows, _, err := g.Select(t.Context(), include(n))
+		rows, _, err := g.Select(t.Context(), include(n), 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -458,7 +458,7 @@ func testRows(t *testing.T, e engine.Engine) {
 		if _, err := other.ReadRows(bytes.NewReader(buf.Bytes())); !errors.Is(err, engine.ErrForeignRows) {
 			t.Errorf("ReadRows(of another generation) = %v, want ErrForeignRows", err)
 		}
-		if _, err := other.Count(t.Context(), include(query.Rows{Set: rows})); !errors.Is(err, engine.ErrForeignRows) {
+		if _, err := other.Count(t.Context(), include(query.Rows{Set: rows}), 0); !errors.Is(err, engine.ErrForeignRows) {
 			t.Errorf("Count(rows of another generation) = %v, want ErrForeignRows", err)
 		}
 		if err := other.WriteRows(&bytes.Buffer{}, rows); !errors.Is(err, engine.ErrForeignRows) {

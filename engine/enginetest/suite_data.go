@@ -111,14 +111,14 @@ func testNodes(t *testing.T, e engine.Engine) {
 		{Op: query.Filter, Node: in(query.Age, "18-24", "25-34")},
 		{Op: query.Include, Node: least(1, "3")},
 	}}
-	got, err := g.Count(t.Context(), d)
+	got, err := g.Count(t.Context(), d, engine.Alone|engine.After)
 	// a, b and c are included; c has no age; a is male.
-	want := engine.Counts{Steps: []uint64{1, 1, 2, 2}, Include: 3, Filter: 2, Exclude: 1}
+	want := engine.Counts{Steps: []uint64{1, 1, 2, 2}, After: []uint64{1, 1, 2, 3}, Include: 3, Filter: 2, Exclude: 1}
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Errorf("Count: %v, differs (-want +got):\n%s", err, diff)
 	}
-	none, err := g.Count(t.Context(), query.Definition{Steps: []query.Step{{Op: query.Filter, Node: query.And{}}}})
-	if err != nil || none.Exclude != 0 || none.Include != 0 {
+	none, err := g.Count(t.Context(), query.Definition{Steps: []query.Step{{Op: query.Filter, Node: query.And{}}}}, engine.After)
+	if err != nil || none.Exclude != 0 || none.Include != 0 || none.After[0] != 0 {
 		t.Errorf("Count(no include) = %+v, %v, want nobody", none, err)
 	}
 }
@@ -160,7 +160,7 @@ func testStream(t *testing.T, e engine.Engine) {
 		"people":      "person\nz\ny\nx\n",
 		"identifiers": "person,type,value\nx,twitter_user,One\ny,twitter_user,ONE\nz,cint_id,c\nx,cint_id,c\nx,cint_id,d\nx,ramp_id,r\n",
 	})
-	rows, _, err := g.Select(t.Context(), include(query.Not{Node: query.Rows{Set: matchKeys(t, g, "z")}}))
+	rows, _, err := g.Select(t.Context(), include(query.Not{Node: query.Rows{Set: matchKeys(t, g, "z")}}), 0)
 	if err != nil {
 		t.Fatal(err)
 	}

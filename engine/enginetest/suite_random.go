@@ -126,14 +126,14 @@ func compareNode(t *testing.T, rng *rand.Rand, m *Model, g engine.Generation, n 
 			want = append(want, k)
 		}
 	}
-	rows, counts, err := g.Select(t.Context(), include(n))
+	rows, counts, err := g.Select(t.Context(), include(n), engine.Alone|engine.After)
 	if err != nil {
 		t.Fatalf("Select(%s): %v", show(n), err)
 	}
 	if diff := cmp.Diff(want, keysOf(t, g, rows), cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("%s differs (-want +got):\n%s", show(n), diff)
 	}
-	if counts.Exclude != uint64(len(want)) || counts.Steps[0] != counts.Exclude || rows.Len() != counts.Exclude {
+	if counts.Exclude != uint64(len(want)) || counts.Steps[0] != counts.Exclude || counts.After[0] != counts.Exclude || rows.Len() != counts.Exclude {
 		t.Errorf("Select(%s) = %d rows and %+v, want %d", show(n), rows.Len(), counts, len(want))
 	}
 	// The rows as a node of their own mean the same.
@@ -141,8 +141,8 @@ func compareNode(t *testing.T, rng *rand.Rand, m *Model, g engine.Generation, n 
 	op := pick(rng, query.Filter, query.Exclude)
 	plain := query.Definition{Steps: []query.Step{{Op: query.Include, Node: other}, {Op: op, Node: n}}}
 	ready := query.Definition{Steps: []query.Step{{Op: query.Include, Node: other}, {Op: op, Node: query.Rows{Set: rows}}}}
-	a, errA := g.Count(t.Context(), plain)
-	b, errB := g.Count(t.Context(), ready)
+	a, errA := g.Count(t.Context(), plain, engine.Alone|engine.After)
+	b, errB := g.Count(t.Context(), ready, engine.Alone|engine.After)
 	if diff := cmp.Diff(a, b); errA != nil || errB != nil || diff != "" {
 		t.Errorf("Count: %v, %v; rows differ from their node %s (-node +rows):\n%s", errA, errB, show(n), diff)
 	}
@@ -158,7 +158,7 @@ func definitionDiff(t *testing.T, m *Model, g engine.Generation, def json.RawMes
 	if err != nil {
 		return err.Error()
 	}
-	rows, counts, err := g.Select(t.Context(), d)
+	rows, counts, err := g.Select(t.Context(), d, engine.Alone|engine.After)
 	if err != nil {
 		return err.Error()
 	}
@@ -167,6 +167,9 @@ func definitionDiff(t *testing.T, m *Model, g engine.Generation, def json.RawMes
 	}
 	for _, n := range counts.Steps {
 		got.Parameters = append(got.Parameters, int(n))
+	}
+	for _, n := range counts.After {
+		got.After = append(got.After, int(n))
 	}
 	return cmp.Diff(want, got, cmpopts.EquateEmpty())
 }

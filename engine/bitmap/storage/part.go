@@ -250,6 +250,9 @@ func (ps *Postings) Empty() bool { return ps.mask == 0 }
 // Mask has a bit for each block that has rows.
 func (ps *Postings) Mask() uint16 { return ps.mask }
 
+// Runs has a bit for each block whose rows are stored as runs.
+func (ps *Postings) Runs() uint16 { return ps.runs }
+
 // Card is the number of rows in a block.
 func (ps *Postings) Card(block int) int {
 	bit := uint16(1) << block
