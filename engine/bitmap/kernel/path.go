@@ -24,3 +24,6 @@ type kernels struct {
 // use is the implementation in use: the last of those that the processor can
 // run. Only tests write to it.
 var use = implementations()[len(implementations())-1]
+
+// Name tells which implementation is in use, by its vector instructions.
+func Name() string { return use.name }
