@@ -126,7 +126,14 @@ func (f *fixture) writeTerms(t testing.TB, gen string, parts int, add func(stora
 	dict, err := storage.NewDictWriter(gen, storage.DictName)
 	must(t, err)
 	var all [][]uint32 // rows of each term, by number
+	counted := storage.Counted{Scored: storage.NoTerm}
 	for _, field := range storage.Fields() {
+		switch {
+		case slices.Contains(storage.CountedFields(), field) || field == query.Active:
+			counted.Starts = append(counted.Starts, uint32(len(all)))
+		case field == query.Scored && len(f.terms[field]) > 0:
+			counted.Scored = uint32(len(all))
+		}
 		for _, value := range slices.Sorted(maps.Keys(f.terms[field])) {
 			if rows := f.terms[field][value]; len(rows) > 0 {
 				must(t, dict.Add(field, []byte(value), uint32(len(rows))))
@@ -140,6 +147,11 @@ func (f *fixture) writeTerms(t testing.TB, gen string, parts int, add func(stora
 		n := min(storage.PartRows, f.rows-first)
 		w, err := storage.NewPartWriter(gen, storage.PartName(p), uint32(first), n)
 		must(t, err)
+		var blocks [storage.PartBlocks]struct {
+			terms, ends []uint32
+			rows        []uint16
+		}
+		var terms, people []uint32
 		for term, rows := range all {
 			from, _ := slices.BinarySearch(rows, uint32(first))
 			to, _ := slices.BinarySearch(rows, uint32(first+n))
@@ -149,8 +161,29 @@ func (f *fixture) writeTerms(t testing.TB, gen string, parts int, add func(stora
 				lists[b] = append(lists[b], uint16(r))
 			}
 			must(t, w.Add(uint32(term), &lists))
+			for b, l := range lists {
+				if block := &blocks[b]; len(l) > 0 {
+					block.terms = append(block.terms, uint32(term))
+					block.rows = append(block.rows, l...)
+					block.ends = append(block.ends, uint32(len(block.rows)))
+				}
+			}
+			if from < to {
+				terms, people = append(terms, uint32(term)), append(people, uint32(to-from))
+			}
 		}
 		add(w.Close())
+		codes := storage.NewForwardCodes(counted, n, terms, people, nil)
+		fw, err := storage.NewForwardWriter(gen, storage.ForwardName(p), uint32(first), n, codes)
+		must(t, err)
+		var e storage.ForwardEncoder
+		for b := range (n + storage.BlockRows - 1) / storage.BlockRows {
+			rows := min(n-b*storage.BlockRows, storage.BlockRows)
+			section, err := e.Encode(codes, rows, blocks[b].terms, blocks[b].ends, blocks[b].rows, nil)
+			must(t, err)
+			must(t, fw.Add(section))
+		}
+		add(fw.Close())
 	}
 }
 

@@ -101,8 +101,10 @@ func (v *inverter) order(rows []uint16) {
 	}
 }
 
-// invertAll writes the parts, and counts the people of the final terms.
-func (l *loader) invertAll(ctx context.Context, final, people []uint32) error {
+// invertAll writes the parts and their forward indexes, and counts the people
+// of the final terms.
+func (l *loader) invertAll(ctx context.Context, order, final, people []uint32) error {
+	forward := l.newForwarder(order)
 	inverters := make(chan *inverter, l.workers)
 	for range l.workers {
 		inverters <- new(inverter)
@@ -136,7 +138,10 @@ func (l *loader) invertAll(ctx context.Context, final, people []uint32) error {
 		if err := g.Wait(); err != nil {
 			return err
 		}
-		if err := l.writePart(part, &inverted, people); err != nil {
+		if err := l.writePart(part, &inverted, people, forward); err != nil {
+			return err
+		}
+		if err := forward.write(l, part, &inverted); err != nil {
 			return err
 		}
 		l.progress.step(int64(part+1), int64((blocks+storage.PartBlocks-1)/storage.PartBlocks))
@@ -145,7 +150,8 @@ func (l *loader) invertAll(ctx context.Context, final, people []uint32) error {
 }
 
 // writePart merges the blocks of a part term by term.
-func (l *loader) writePart(part int, blocks *[storage.PartBlocks]*blockTerms, people []uint32) error {
+func (l *loader) writePart(part int, blocks *[storage.PartBlocks]*blockTerms, people []uint32, forward *forwarder) error {
+	forward.begin()
 	first := part * storage.PartRows
 	pw, err := storage.NewPartWriter(l.tmp, storage.PartName(part), uint32(first), min(storage.PartRows, int(l.rows)-first))
 	if err != nil {
@@ -164,6 +170,7 @@ func (l *loader) writePart(part int, blocks *[storage.PartBlocks]*blockTerms, pe
 		if !any {
 			break
 		}
+		before := people[next]
 		for b, bt := range blocks {
 			lists[b] = nil
 			if bt == nil || at[b] == len(bt.terms) || bt.terms[at[b]] != next {
@@ -177,6 +184,7 @@ func (l *loader) writePart(part int, blocks *[storage.PartBlocks]*blockTerms, pe
 			people[next] += uint32(len(lists[b]))
 			at[b]++
 		}
+		forward.add(next, int(people[next]-before))
 		if err := pw.Add(next, &lists); err != nil {
 			return err
 		}

@@ -307,7 +307,7 @@ func (l *loader) writeIndex(ctx context.Context) error {
 	}
 	defer people.close()
 	l.progress.begin("write postings", 0)
-	if err := l.invertAll(ctx, final, people.n); err != nil {
+	if err := l.invertAll(ctx, order, final, people.n); err != nil {
 		return err
 	}
 	l.progress.begin("write terms", 0)

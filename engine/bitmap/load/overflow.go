@@ -27,6 +27,8 @@ type overflow struct {
 	pairs *store
 	terms *termFile
 	total uint32 // terms, with those of the dictionary
+	// fields are the terms of each field that the dictionary does not hold.
+	fields [1 << 8]uint32
 }
 
 // overflowWriter is one goroutine's way to the overflow.
@@ -76,6 +78,7 @@ func (o *overflow) number(l *loader, order, final []uint32) (err error) {
 			if n >= uint64(noTerm) {
 				return errTooManyTerms
 			}
+			o.fields[key[0]]++
 			term, number = append(term[:0], key...), uint32(n)
 			n++
 			if err := o.terms.add(number, term); err != nil {

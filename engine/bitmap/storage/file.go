@@ -50,6 +50,7 @@ const (
 	kindDict
 	kindAccounts
 	kindPlaces
+	kindForward
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)

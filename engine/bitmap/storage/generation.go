@@ -19,6 +19,7 @@ type Files struct {
 	Dir       string
 	Manifest  *Manifest
 	Parts     []*Part
+	Forwards  []*Forward // of each part
 	Dict      *Dict
 	Accounts  *Accounts
 	Catalog   *Catalog
@@ -56,6 +57,7 @@ func OpenGeneration(dir string) (_ *Files, err error) {
 		}
 	}()
 	g.Parts = make([]*Part, m.Parts)
+	g.Forwards = make([]*Forward, m.Parts)
 	for _, f := range m.Files {
 		if err := g.open(f); err != nil {
 			return nil, err
@@ -92,6 +94,8 @@ func (g *Files) open(f FileSum) (err error) {
 		g.Catalog, err = readCatalog(g.Dir, f)
 	case f.Name == PlacesName:
 		g.Places, err = add(g, f, path, OpenPlaces)
+	case isForward(f.Name):
+		err = g.openForward(f, path)
 	case strings.HasPrefix(f.Name, "parts/"):
 		err = g.openPart(f, path)
 	case isColumn(f.Name):
@@ -158,8 +162,8 @@ func (g *Files) complete() error {
 	g.Keys, g.KeyLookup = g.IDs[identifier.SSID], g.Lookups[identifier.SSID]
 	whole := g.Dict != nil && g.Accounts != nil && g.Catalog != nil && g.Keys != nil && g.KeyLookup != nil
 	whole = whole && g.Catalog.BuiltInPlaces == (g.Places == nil)
-	for _, p := range g.Parts {
-		whole = whole && p != nil
+	for i, p := range g.Parts {
+		whole = whole && p != nil && g.Forwards[i] != nil
 	}
 	for t := range g.IDs {
 		whole = whole && (LookupName(t) == "" || g.Lookups[t] != nil)

@@ -1,0 +1,480 @@
+package storage
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/bits"
+	"strings"
+
+)
+
+// A forward index holds, for each row of a part, its counted terms. Terms have
+// codes, which are the part's own: the 255 that most rows have are one byte,
+// the 65,536 after them two, the others their numbers, three bytes or four.
+//
+// Its payload is the terms of the codes (u32), then a section for each block,
+// aligned to 8:
+//
+//	records   of each row that has any term: a head, then codes of dense
+//	          terms and of other frequent ones (u8), of others (u16, offset by
+//	          those before), numbers of rare ones. forwardSlack bytes; padding
+//	offsets   where rows 0, 32, 64 … begin (u32), where each row begins from
+//	          there (u16); one more stands for the end. Or all u32; padding
+//	known     for each of KnownFields, which rows have a value; padding each
+//
+// A head is one byte, the number of dense terms and 16 times that of frequent
+// ones; or 0xFF and a byte each, where either does not fit. Where the part has
+// rare terms, the number of those of two bytes follows (uvarint).
+//
+// meta: first row u32, rows u32, counted terms u32, codes u32, dense u16,
+// dense and frequent u16, flags u32; for each block the offset of its section
+// u64, terms of all rows u64, bytes of records u32, flags u32, and for each
+// known field u32: what is listed, and how many.
+const (
+	forwardMeta  = 24
+	forwardShort = 255 // codes of one byte
+	forwardLong  = 1 << 16
+	// forwardDense is how many times a term's rows make up the part, at most,
+	// for the term to be a dense one: the postings of those are bitmaps.
+	forwardDense  = 16
+	forwardGroup  = 32 // rows that share a base
+	forwardEscape = 0xff
+	// forwardSlack is how far a reader may look past the end of the records.
+	forwardSlack = 40
+
+	maxForwardRecords = 1<<32 - 1<<16
+
+	forwardRare = 1 // flag of a part: some terms have no code
+	forwardWide = 1 // flag of a block: offsets are u32
+)
+
+// What is listed of a known field.
+const (
+	knownArray  = iota // rows that have a value
+	knownNot           // rows that have none
+	knownBitmap        // a bit a row; the number is of rows that have a value
+)
+
+type knownRows struct {
+	kind uint32
+	n    uint32
+}
+
+const knownFields = 9
+
+// forwardBlock is what meta says of a block.
+type forwardBlock struct {
+	at      uint64
+	pairs   uint64
+	records uint32
+	flags   uint32
+	known   [knownFields]knownRows
+}
+
+const forwardBlockMeta = 24 + 4*knownFields
+
+func (b *forwardBlock) append(meta []byte) []byte {
+	le := binary.LittleEndian
+	meta = le.AppendUint64(meta, b.at)
+	meta = le.AppendUint64(meta, b.pairs)
+	meta = le.AppendUint32(meta, b.records)
+	meta = le.AppendUint32(meta, b.flags)
+	for _, k := range b.known {
+		meta = le.AppendUint32(meta, k.kind<<30|k.n)
+	}
+	return meta
+}
+
+func readForwardBlock(meta []byte) (b forwardBlock) {
+	le := binary.LittleEndian
+	b.at, b.pairs = le.Uint64(meta), le.Uint64(meta[8:])
+	b.records, b.flags = le.Uint32(meta[16:]), le.Uint32(meta[20:])
+	for i := range b.known {
+		v := le.Uint32(meta[24+4*i:])
+		b.known[i] = knownRows{v >> 30, v & (1<<30 - 1)}
+	}
+	return b
+}
+
+// offsetBytes is what the offsets of a block take, without padding.
+func offsetBytes(rows int, flags uint32) uint64 {
+	n := uint64(rows + 1)
+	if flags&forwardWide != 0 {
+		return 4 * n
+	}
+	return 4*uint64(rows/forwardGroup+1) + 2*n
+}
+
+// bytes is what the list takes, without padding.
+func (k knownRows) bytes() uint64 {
+	if k.kind == knownBitmap {
+		return 8 * BlockWords
+	}
+	return 2 * uint64(k.n)
+}
+
+// Forward is a mapped forward index of a part. It is safe for concurrent use
+// until Close.
+type Forward struct {
+	*file
+	first  uint32
+	rows   int
+	limit  uint32 // terms are below
+	terms  []uint32
+	dense  int
+	short  int
+	rare   bool
+	blocks []forwardBlock
+}
+
+// OpenForward maps a forward index.
+func OpenForward(path string) (*Forward, error) {
+	f, err := openFile(path, kindForward)
+	if err != nil {
+		return nil, err
+	}
+	w := &Forward{file: f}
+	if err := w.open(); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return w, nil
+}
+
+func (f *Forward) open() error {
+	if len(f.meta) < forwardMeta {
+		return f.corrupt("directory has a wrong length")
+	}
+	le := binary.LittleEndian
+	f.first, f.limit = le.Uint32(f.meta), le.Uint32(f.meta[8:])
+	rows, codes := le.Uint32(f.meta[4:]), uint64(le.Uint32(f.meta[12:]))
+	f.dense, f.short = int(le.Uint16(f.meta[16:])), int(le.Uint16(f.meta[18:]))
+	f.rare = le.Uint32(f.meta[20:])&forwardRare != 0
+	if rows > PartRows || f.first%PartRows != 0 || codes > forwardShort+forwardLong ||
+		f.dense > f.short || f.short > forwardShort || uint64(f.short) > codes || 4*codes > uint64(len(f.payload)) {
+		return f.corrupt("directory does not fit the file")
+	}
+	f.rows = int(rows)
+	n := (f.rows + BlockRows - 1) / BlockRows
+	if len(f.meta) != forwardMeta+n*forwardBlockMeta {
+		return f.corrupt("directory has a wrong length")
+	}
+	f.terms = view[uint32](f.payload[:4*codes])
+	at := 4 * codes
+	for i := range n {
+		b := readForwardBlock(f.meta[forwardMeta+i*forwardBlockMeta:])
+		size := pad8(uint64(b.records)+forwardSlack) + offsetBytes(f.rowsOf(i), b.flags)
+		for _, k := range b.known {
+			if k.kind > knownBitmap || int(k.n) > f.rowsOf(i) {
+				return f.corrupt("directory contradicts itself")
+			}
+			size = pad8(size) + k.bytes()
+		}
+		if at = pad8(at); b.at != at || size > uint64(len(f.payload)) || at+size > uint64(len(f.payload)) {
+			return f.corrupt("directory does not fit the file")
+		}
+		at += size
+		f.blocks = append(f.blocks, b)
+	}
+	if at != uint64(len(f.payload)) {
+		return f.corrupt("directory does not fit the file")
+	}
+	return nil
+}
+
+// rowsOf is how many rows a block of the part has.
+func (f *Forward) rowsOf(block int) int { return min(f.rows-block*BlockRows, BlockRows) }
+
+func isForward(name string) bool { return strings.HasSuffix(name, ".forward") }
+
+func (g *Files) openForward(f FileSum, path string) error {
+	for i := range g.Forwards {
+		if ForwardName(i) != f.Name {
+			continue
+		}
+		w, err := add(g, f, path, OpenForward)
+		if err != nil {
+			return err
+		}
+		if int64(w.FirstRow()) != int64(i)*PartRows || w.Rows() != min(PartRows, int(g.Manifest.Rows)-i*PartRows) {
+			return fmt.Errorf("%w: %s: holds other rows", ErrCorrupt, path)
+		}
+		g.Forwards[i] = w
+	}
+	return nil
+}
+
+// FirstRow is the number of the part's first row.
+func (f *Forward) FirstRow() uint32 { return f.first }
+
+// Rows is the number of rows of the part.
+func (f *Forward) Rows() int { return f.rows }
+
+// Limit is the number of counted terms of the generation.
+func (f *Forward) Limit() uint32 { return f.limit }
+
+// Pairs is how many terms the rows of a block have together.
+func (f *Forward) Pairs(block int) uint64 { return f.blocks[block].pairs }
+
+// Codes gives the terms that have a code, by code. The first dense ones are
+// those that at least a sixteenth of the part's rows have. The slice aliases
+// the mapping. An error wraps [ErrCorrupt].
+func (f *Forward) Codes() (terms []uint32, dense int, err error) {
+	if err := f.check(0, 4*uint64(len(f.terms))); err != nil {
+		return nil, 0, err
+	}
+	return f.terms, f.dense, nil
+}
+
+// ForwardBlock is the section of one block. It aliases the mapping and is
+// valid until the file is closed.
+type ForwardBlock struct {
+	f       *Forward
+	rows    int
+	records []byte // with slack
+	end     uint32 // of the records
+	bases   []uint32
+	offsets []uint16
+	wide    []uint32
+	known   [knownFields]KnownRows
+}
+
+// KnownRows is the rows of a block of which a field has any value: those of
+// Array, or all others where Not is set, or those of Bitmap.
+type KnownRows struct {
+	Array  []uint16
+	Not    bool
+	Bitmap []uint64 // BlockWords long
+}
+
+// Block gives the section of a block of the part, verified. An error wraps
+// [ErrCorrupt].
+func (f *Forward) Block(block int) (ForwardBlock, error) {
+	m := &f.blocks[block]
+	end := uint64(len(f.payload))
+	if block+1 < len(f.blocks) {
+		end = f.blocks[block+1].at
+	}
+	if err := f.check(m.at, end-m.at); err != nil {
+		return ForwardBlock{}, err
+	}
+	data := f.payload[m.at:end]
+	b := ForwardBlock{f: f, rows: f.rowsOf(block), end: m.records}
+	at := pad8(uint64(m.records) + forwardSlack)
+	b.records = data[:at]
+	n := offsetBytes(b.rows, m.flags)
+	offsets := data[at:][:n]
+	if m.flags&forwardWide != 0 {
+		b.wide = view[uint32](offsets)
+	} else {
+		bases := 4 * (b.rows/forwardGroup + 1)
+		b.bases, b.offsets = view[uint32](offsets[:bases]), view[uint16](offsets[bases:])
+	}
+	at += n
+	for i, k := range m.known {
+		at = pad8(at)
+		list := data[at:][:k.bytes()]
+		if k.kind == knownBitmap {
+			b.known[i].Bitmap = view[uint64](list)
+		} else {
+			b.known[i].Array, b.known[i].Not = view[uint16](list), k.kind == knownNot
+		}
+		at += k.bytes()
+	}
+	return b, nil
+}
+
+// Known is which rows of the block have a value of the i-th of KnownFields.
+func (b *ForwardBlock) Known(i int) KnownRows { return b.known[i] }
+
+// offset is where the record of a row begins; row may be the number of rows.
+func (b *ForwardBlock) offset(row int) uint32 {
+	if b.wide != nil {
+		return b.wide[row]
+	}
+	return b.bases[row/forwardGroup] + uint32(b.offsets[row])
+}
+
+func (b *ForwardBlock) corrupt() error { return b.f.corrupt("terms of a row are not sound") }
+
+// record is the codes of one row.
+type record struct {
+	dense    []byte
+	frequent []byte
+	long     []byte // two bytes each
+	rare     []byte
+}
+
+// record takes the record of a row apart; ok is false where it contradicts
+// itself.
+func (b *ForwardBlock) record(row int) (r record, ok bool) {
+	from, to := b.offset(row), b.offset(row+1)
+	if from > to || to > b.end {
+		return r, false
+	}
+	if from == to {
+		return r, true
+	}
+	data := b.records[from:to]
+	n, m := int(data[0]&15), int(data[0]>>4)
+	data = data[1:]
+	if n+m == 30 { // forwardEscape
+		if len(data) < 2 {
+			return r, false
+		}
+		n, m = int(data[0]), int(data[1])
+		data = data[2:]
+	}
+	long := uint64(len(data) - n - m)
+	if b.f.rare {
+		v, k := binary.Uvarint(data)
+		if k <= 0 || v > forwardLong {
+			return r, false
+		}
+		data, long = data[k:], 2*v
+	}
+	if n+m > len(data) || long > uint64(len(data)-n-m) {
+		return r, false
+	}
+	r.dense, r.frequent = data[:n], data[n:n+m]
+	data = data[n+m:]
+	r.long, r.rare = data[:long], data[long:]
+	return r, len(r.long)%2 == 0 && len(r.rare)%rareBytes(b.f.limit) == 0
+}
+
+// Terms appends the terms of a row of the block to dst: first those of dense
+// codes, then of frequent, then of other ones, then those without a code, each
+// ascending. Codes must have been verified. An error wraps [ErrCorrupt].
+func (b *ForwardBlock) Terms(dst []uint32, row int) ([]uint32, error) {
+	r, ok := b.record(row)
+	if !ok {
+		return dst, b.corrupt()
+	}
+	terms := b.f.terms
+	for _, list := range [...][]byte{r.dense, r.frequent} {
+		for _, code := range list {
+			if int(code) >= b.f.short {
+				return dst, b.corrupt()
+			}
+			dst = append(dst, terms[code])
+		}
+	}
+	terms = terms[b.f.short:]
+	for long := r.long; len(long) > 0; long = long[2:] {
+		code := int(binary.LittleEndian.Uint16(long))
+		if code >= len(terms) {
+			return dst, b.corrupt()
+		}
+		dst = append(dst, terms[code])
+	}
+	for width := rareBytes(b.f.limit); len(r.rare) > 0; r.rare = r.rare[width:] {
+		t := rareTerm(r.rare, width)
+		if t >= b.f.limit {
+			return dst, b.corrupt()
+		}
+		dst = append(dst, t)
+	}
+	return dst, nil
+}
+
+func rareTerm(b []byte, width int) uint32 {
+	t := uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16
+	if width == 4 {
+		t |= uint32(b[3]) << 24
+	}
+	return t
+}
+
+// Tally counts the terms of rows of one part.
+type Tally struct {
+	short [256]uint32
+	long  [forwardLong]uint32
+	// Rare are the counts of terms that have no code, by term. It belongs to
+	// the caller.
+	Rare []uint32
+}
+
+// Count adds the terms of rows of the block to the tally: rows is a bit a row.
+// Dense terms are left out unless they are asked for. An error wraps
+// [ErrCorrupt].
+func (b *ForwardBlock) Count(t *Tally, rows *[BlockWords]uint64, dense bool) error {
+	for i, w := range rows[:(b.rows+63)/64] {
+		for ; w != 0; w &= w - 1 {
+			row := i<<6 | bits.TrailingZeros64(w)
+			if row >= b.rows || !b.count(t, row, dense) {
+				return b.corrupt()
+			}
+		}
+	}
+	return nil
+}
+
+// CountRows is Count of a list of rows.
+func (b *ForwardBlock) CountRows(t *Tally, rows []uint16, dense bool) error {
+	for _, r := range rows {
+		if int(r) >= b.rows || !b.count(t, int(r), dense) {
+			return b.corrupt()
+		}
+	}
+	return nil
+}
+
+func (b *ForwardBlock) count(t *Tally, row int, dense bool) bool {
+	r, ok := b.record(row)
+	if !ok {
+		return false
+	}
+	if dense {
+		for _, code := range r.dense {
+			t.short[code]++
+		}
+	}
+	for _, code := range r.frequent {
+		t.short[code]++
+	}
+	for long := r.long; len(long) >= 2; long = long[2:] {
+		t.long[binary.LittleEndian.Uint16(long)]++
+	}
+	for width := rareBytes(b.f.limit); len(r.rare) >= width; r.rare = r.rare[width:] {
+		n := rareTerm(r.rare, width)
+		if int(n) >= len(t.Rare) {
+			return false
+		}
+		t.Rare[n]++
+	}
+	return true
+}
+
+// Take adds what was tallied of rows of the part to counts, by term, and
+// begins anew. Codes must have been verified. An error wraps [ErrCorrupt].
+func (f *Forward) Take(t *Tally, counts []uint32) error {
+	if int(f.limit) > len(counts) {
+		return f.corrupt("counts other terms than the generation has")
+	}
+	for code, term := range f.terms {
+		n := &t.short[min(code, forwardShort)]
+		if code >= f.short {
+			n = &t.long[code-f.short]
+		}
+		if *n == 0 {
+			continue
+		}
+		if term >= f.limit {
+			return f.corrupt("a code is of no term")
+		}
+		counts[term] += *n
+		*n = 0
+	}
+	for _, n := range t.short[f.short:] {
+		if n != 0 {
+			return f.corrupt("terms of a row are not sound")
+		}
+	}
+	for _, n := range t.long[len(f.terms)-f.short:] {
+		if n != 0 {
+			return f.corrupt("terms of a row are not sound")
+		}
+	}
+	return nil
+}
+
