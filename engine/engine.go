@@ -85,9 +85,29 @@ type Generation interface {
 	// stream and is returned.
 	Stream(ctx context.Context, rows query.RowSet, types []identifier.Type, emit func(*Batch) error) error
 	RowStore
+	Analyst
 	// Release ends the hold. Nothing got from the generation may be used
 	// afterwards. A second call is a no-op.
 	Release()
+}
+
+// Analyst tells what rows have in common.
+type Analyst interface {
+	// Breakdown counts, for every term of each field, how many of rows have
+	// it; in the order of fields. A field of texts or one of query.Active and
+	// query.Scored is an error. Everyone costs no more than the terms do.
+	Breakdown(ctx context.Context, rows query.RowSet, fields []query.Field) ([]Breakdown, error)
+}
+
+// Breakdown is how many of some rows have each term of a field.
+type Breakdown struct {
+	Field query.Field
+	// Counts are of the field's terms, in the order of Catalog.TermAt. An
+	// affinity counts for all categories above it, too.
+	Counts []uint32
+	// Known is the number of rows with any known value of the field: any term
+	// of it, of query.Personality a score on any term, be it a low one.
+	Known uint64
 }
 
 // RowStore writes row sets to files and reads them back.
@@ -179,6 +199,11 @@ type Catalog interface {
 	Affinities() (*Taxonomy, error)
 	// Term tells how many people have the value; ok is false where nobody has.
 	Term(f query.Field, value string) (t Term, ok bool, err error)
+	// NumTerms is how many values of the field anybody has.
+	NumTerms(f query.Field) int
+	// TermAt is one of them: i is from 0 to NumTerms−1, in the order of the
+	// bytes of the values.
+	TermAt(f query.Field, i int) (Term, error)
 	// Search lists the terms of JobTitle or Employer whose name matches a
 	// search box's query (words.NameQuery), most people first, ties by
 	// value, from offset on; more tells whether others follow.

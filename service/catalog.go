@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"slices"
 
 	"throng"
@@ -45,7 +46,10 @@ func (s *Service) Affinities(ctx context.Context, f AffinityFilter) ([]Affinity,
 		return nil, err
 	}
 	defer g.Release()
-	tree := g.Catalog().Affinities()
+	tree, err := g.Catalog().Affinities()
+	if err != nil {
+		return nil, fmt.Errorf("read affinities: %w", err)
+	}
 	find := affinityQuery{id: f.Query, name: words.ParseNameQuery(f.Query), all: words.ParseNameQuery(f.Query).MatchesAll(), categories: f.Categories}
 	top := tree.Roots
 	if f.ParentID != "" {
@@ -166,7 +170,10 @@ func (s *Service) Places(ctx context.Context, kind, q string) ([]Place, error) {
 		return nil, err
 	}
 	defer g.Release()
-	table := g.Catalog().Places()
+	table, err := g.Catalog().Places()
+	if err != nil {
+		return nil, fmt.Errorf("read places: %w", err)
+	}
 	limit := 0
 	if words.ParseNameQuery(q).MatchesAll() {
 		limit = maxPlaces

@@ -59,9 +59,9 @@ func (c *compiler) compile(ctx context.Context, params []throng.Parameter) (quer
 func (c *compiler) criterion(ctx context.Context, path string, x throng.Criterion) (query.Node, error) {
 	switch x := x.(type) {
 	case throng.Affinities:
-		return c.affinities(path, x), nil
+		return c.affinities(path, x)
 	case throng.B2B:
-		return c.b2b(path, x), nil
+		return c.b2b(path, x)
 	case throng.Personality:
 		return query.In{Field: query.Personality, Values: x.Terms}, nil
 	case throng.Age:
@@ -71,11 +71,11 @@ func (c *compiler) criterion(ctx context.Context, path string, x throng.Criterio
 	case throng.Ethnicity:
 		return oneValue(query.Ethnicity, x.Ethnicities), nil
 	case throng.Location:
-		return c.location(path, x), nil
+		return c.location(path, x)
 	case throng.UploadRef:
 		return c.upload(ctx, path, x)
 	case throng.Followers:
-		return c.followers(path, x), nil
+		return c.followers(path, x)
 	case throng.BioSearch:
 		return query.Text{Fields: x.Fields, Phrases: x.Phrases}, nil
 	case throng.TweetSearch:
@@ -100,8 +100,11 @@ func oneValue(f query.Field, values []string) query.Node {
 	return query.In{Field: f, Values: out}
 }
 
-func (c *compiler) affinities(path string, x throng.Affinities) query.Node {
-	tree := c.g.Catalog().Affinities()
+func (c *compiler) affinities(path string, x throng.Affinities) (query.Node, error) {
+	tree, err := c.g.Catalog().Affinities()
+	if err != nil {
+		return nil, fmt.Errorf("read affinities: %w", err)
+	}
 	for i, id := range x.IDs {
 		if id == "" { // a problem already
 			continue
@@ -114,17 +117,20 @@ func (c *compiler) affinities(path string, x throng.Affinities) query.Node {
 			c.bad(at, "cannot be added: it is a root of the taxonomy (can_add is false)")
 		}
 	}
-	return query.In{Field: query.Affinity, Values: x.IDs}
+	return query.In{Field: query.Affinity, Values: x.IDs}, nil
 }
 
-func (c *compiler) b2b(path string, x throng.B2B) query.Node {
+func (c *compiler) b2b(path string, x throng.B2B) (query.Node, error) {
 	field, ids, list := query.JobTitle, x.JobTitles, "job_titles"
 	if len(x.Employers) > 0 {
 		field, ids, list = query.Employer, x.Employers, "employer_names"
 	}
 	var kept, unknown []string
 	for _, id := range ids {
-		t, ok := c.g.Catalog().Term(field, id)
+		t, ok, err := c.g.Catalog().Term(field, id)
+		if err != nil {
+			return nil, fmt.Errorf("find %s: %w", field, err)
+		}
 		if !ok {
 			unknown = append(unknown, id)
 		}
@@ -138,11 +144,14 @@ func (c *compiler) b2b(path string, x throng.B2B) query.Node {
 	if x.Filter != nil && len(ids) > 0 && len(kept) == 0 {
 		c.warn(path+".filter", "leaves none of the ids listed, so nobody matches")
 	}
-	return query.In{Field: field, Values: kept}
+	return query.In{Field: field, Values: kept}, nil
 }
 
-func (c *compiler) location(path string, x throng.Location) query.Node {
-	places := c.g.Catalog().Places()
+func (c *compiler) location(path string, x throng.Location) (query.Node, error) {
+	places, err := c.g.Catalog().Places()
+	if err != nil {
+		return nil, fmt.Errorf("read places: %w", err)
+	}
 	var or query.Or
 	for _, l := range []struct {
 		key   string
@@ -170,7 +179,7 @@ func (c *compiler) location(path string, x throng.Location) query.Node {
 			or.Nodes = append(or.Nodes, query.In{Field: l.field, Values: l.ids})
 		}
 	}
-	return or
+	return or, nil
 }
 
 func (c *compiler) upload(ctx context.Context, path string, x throng.UploadRef) (query.Node, error) {
@@ -256,11 +265,13 @@ func (c *compiler) use(list *[]int64, id int64) {
 	}
 }
 
-func (c *compiler) followers(path string, x throng.Followers) query.Node {
+func (c *compiler) followers(path string, x throng.Followers) (query.Node, error) {
 	r := accounts{c: c, network: x.Network, written: map[string]string{}}
 	for i, a := range x.Accounts {
 		if a != (throng.AccountRef{}) {
-			r.add(fmt.Sprintf("%s.accounts[%d]", path, i), a)
+			if err := r.add(fmt.Sprintf("%s.accounts[%d]", path, i), a); err != nil {
+				return nil, fmt.Errorf("find accounts: %w", err)
+			}
 		}
 	}
 	if len(r.unknown) > 0 {
@@ -277,7 +288,7 @@ func (c *compiler) followers(path string, x throng.Followers) query.Node {
 		active := query.In{Field: query.Active, Values: []string{strconv.Itoa(x.LastTweeted)}}
 		node = query.And{Nodes: []query.Node{node, active}}
 	}
-	return node
+	return node, nil
 }
 
 // accounts finds the distinct accounts that a list means.
@@ -290,14 +301,16 @@ type accounts struct {
 	same    []string
 }
 
-func (r *accounts) add(path string, a throng.AccountRef) {
+func (r *accounts) add(path string, a throng.AccountRef) (err error) {
 	if a == (throng.AccountRef{}) { // a problem already
-		return
+		return nil
 	}
 	catalog := r.c.g.Catalog()
 	var named []engine.Account
 	if a.ScreenName != "" {
-		named = catalog.AccountsNamed(r.network, a.ScreenName)
+		if named, err = catalog.AccountsNamed(r.network, a.ScreenName); err != nil {
+			return err
+		}
 	}
 	if a.ID == "" {
 		for _, n := range named {
@@ -306,17 +319,22 @@ func (r *accounts) add(path string, a throng.AccountRef) {
 		if len(named) == 0 {
 			r.missing(a.ScreenName)
 		}
-		return
+		return nil
 	}
 	if len(named) > 0 && !slices.ContainsFunc(named, func(n engine.Account) bool { return n.ID == a.ID }) {
 		r.c.bad(path+".screen_name", "is the name of another account than %s", a.ID)
-		return
+		return nil
 	}
-	if _, ok := catalog.Account(r.network, a.ID); !ok {
+	_, ok, err := catalog.Account(r.network, a.ID)
+	if err != nil {
+		return err
+	}
+	if !ok {
 		r.missing(a.ID)
-		return
+		return nil
 	}
 	r.found(a.ID, a.ID)
+	return nil
 }
 
 // found adds an account. The same text twice counts once without a word; two

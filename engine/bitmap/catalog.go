@@ -1,71 +1,69 @@
 package bitmap
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"fmt"
 	"slices"
-	"sort"
 	"strings"
 	"sync"
 
 	"throng/engine"
 	"throng/engine/bitmap/storage"
-	"throng/internal/words"
 	"throng/query"
 	"throng/reference"
 )
 
-// catalog is what a generation knows by name. It is immutable but for places
-// and search indexes, which are built when they are first asked for.
+// catalog is what a generation knows by name. Terms, accounts and names are
+// looked up in the mapped files; places and affinities, of which there are few,
+// are read when they are first asked for.
 type catalog struct {
 	core   *core
-	places func() *reference.Table
-	tree   *engine.Taxonomy
-	names  map[query.Field]func() *nameIndex
+	places func() (*reference.Table, error)
+	tree   func() (*engine.Taxonomy, error)
 }
 
 var _ engine.Catalog = (*catalog)(nil)
 
 // Catalog implements engine.Generation.
-func (g *generation) Catalog() engine.Catalog {
-	c, _ := g.catalog() // it was built when the generation was opened
+func (g *generation) Catalog() engine.Catalog { return g.catalog }
+
+func newCatalog(g *core) *catalog {
+	c := &catalog{core: g}
+	c.places = sync.OnceValues(func() (t *reference.Table, err error) {
+		err = g.guard(func() (err error) {
+			t, err = places(g.files.Places)
+			return err
+		})
+		return t, err
+	})
+	c.tree = sync.OnceValues(g.taxonomy)
 	return c
 }
 
-func (g *core) buildCatalog() (*catalog, error) {
-	c := &catalog{core: g, names: map[query.Field]func() *nameIndex{}}
-	stored := g.files.Catalog
-	c.places = sync.OnceValue(func() *reference.Table { return places(g.files.Places) })
-	var err error
-	if c.tree, err = g.taxonomy(stored.Affinities); err != nil {
-		return nil, err
-	}
-	for _, f := range []query.Field{query.JobTitle, query.Employer} {
-		c.names[f] = sync.OnceValue(func() *nameIndex { return newNameIndex(g.files.Dict, f) })
-	}
-	return c, nil
-}
-
 // places is the dataset's own table, or the built-in one.
-func places(stored *storage.Places) *reference.Table {
+func places(stored *storage.Places) (*reference.Table, error) {
 	if stored == nil {
-		return reference.BuiltIn()
+		return reference.BuiltIn(), nil
 	}
 	list := make([]reference.Place, 0, stored.Len())
-	stored.Each(func(p storage.CatalogPlace) {
+	err := stored.Each(func(p storage.CatalogPlace) {
 		list = append(list, reference.Place{
 			Kind: reference.Kind(p.Kind), ID: p.ID, Name: p.Name,
 			Region: p.Region, Country: p.Country, DMA: p.DMA,
 		})
 	})
 	table, _ := reference.New(list) // problems were reported by the load
-	return table
+	return table, err
 }
 
 // taxonomy builds the tree below the seven roots.
-func (g *core) taxonomy(stored []storage.CatalogAffinity) (*engine.Taxonomy, error) {
+func (g *core) taxonomy() (*engine.Taxonomy, error) {
+	file, err := g.files.Catalog()
+	if err != nil {
+		return nil, err
+	}
+	stored := file.Affinities
 	nodes := make(map[string]*engine.Affinity, len(stored)+8)
 	var roots []*engine.Affinity
 	for _, r := range reference.AffinityRoots() {
@@ -75,15 +73,19 @@ func (g *core) taxonomy(stored []storage.CatalogAffinity) (*engine.Taxonomy, err
 	}
 	for _, s := range stored {
 		a := &engine.Affinity{ID: s.ID, Name: s.Name}
-		if t, ok := g.number(query.Affinity, s.ID); ok {
-			a.People = g.people(t)
+		t, ok, err := g.number(query.Affinity, s.ID)
+		if err == nil && ok {
+			a.People, err = g.people(t)
+		}
+		if err != nil {
+			return nil, err
 		}
 		nodes[s.ID] = a
 	}
 	for _, s := range stored {
 		a, parent := nodes[s.ID], nodes[s.Parent]
 		if parent == nil || a.Parent != nil || a == parent {
-			return nil, fmt.Errorf("%w: %s: affinities are no tree", engine.ErrCorrupt, g.files.Dir)
+			return nil, fmt.Errorf("%w: %s/%s: affinities are no tree", engine.ErrCorrupt, g.files.Dir, storage.CatalogName)
 		}
 		a.Parent = parent
 		parent.Children = append(parent.Children, a)
@@ -97,32 +99,46 @@ func (g *core) taxonomy(stored []storage.CatalogAffinity) (*engine.Taxonomy, err
 }
 
 // Places implements engine.Catalog.
-func (c *catalog) Places() *reference.Table { return c.places() }
+func (c *catalog) Places() (*reference.Table, error) { return c.places() }
 
 // Affinities implements engine.Catalog.
-func (c *catalog) Affinities() *engine.Taxonomy { return c.tree }
+func (c *catalog) Affinities() (*engine.Taxonomy, error) { return c.tree() }
 
 // Term implements engine.Catalog.
-func (c *catalog) Term(f query.Field, value string) (engine.Term, bool) {
-	t, ok := c.core.number(f, value)
-	if !ok {
-		return engine.Term{}, false
+func (c *catalog) Term(f query.Field, value string) (engine.Term, bool, error) {
+	t, ok, err := c.core.number(f, value)
+	if !ok || err != nil {
+		return engine.Term{}, false, err
 	}
-	return engine.Term{Value: value, People: c.core.people(t)}, true
+	n, err := c.core.people(t)
+	return engine.Term{Value: value, People: n}, err == nil, err
 }
 
 // Search implements engine.Catalog. Fields other than JobTitle and Employer
 // have no names and are an error.
 func (c *catalog) Search(ctx context.Context, f query.Field, q string, offset, limit int) (terms []engine.Term, more bool, err error) {
-	index := c.names[f]
-	if index == nil {
+	if !slices.Contains(storage.NameFields(), f) {
 		return nil, false, fmt.Errorf("search names: field %s has none", f)
 	}
-	dict := c.core.files.Dict
+	names := c.core.files.Names[f]
+	if names == nil { // nobody has one
+		return nil, false, nil
+	}
+	err = c.core.guard(func() error {
+		terms, more, err = search(ctx, names, c.core.files.Dict, q, offset, limit)
+		return err
+	})
+	if err != nil {
+		return nil, false, err
+	}
+	return terms, more, nil
+}
+
+func search(ctx context.Context, names *storage.Names, dict *storage.Dict, q string, offset, limit int) (terms []engine.Term, more bool, err error) {
 	found := 0
-	for t := range index().find(q) {
-		if found%1024 == 0 && ctx.Err() != nil {
-			return nil, false, ctx.Err()
+	for t, err := range names.Find(ctx, q) {
+		if err != nil {
+			return nil, false, err
 		}
 		found++
 		if found <= offset {
@@ -131,33 +147,54 @@ func (c *catalog) Search(ctx context.Context, f query.Field, q string, offset, l
 		if len(terms) == limit {
 			return terms, true, nil
 		}
-		terms = append(terms, engine.Term{Value: string(dict.Value(t)), People: dict.People(t)})
+		value, err := dict.Value(t)
+		if err != nil {
+			return nil, false, err
+		}
+		people, err := dict.People(t)
+		if err != nil {
+			return nil, false, err
+		}
+		terms = append(terms, engine.Term{Value: string(value), People: people})
 	}
 	return terms, false, nil
 }
 
 // Account implements engine.Catalog.
-func (c *catalog) Account(network query.Field, id string) (engine.Account, bool) {
-	if r, ok := c.core.files.Accounts.ByID(network, []byte(id)); ok {
-		return account(r), true
+func (c *catalog) Account(network query.Field, id string) (a engine.Account, ok bool, err error) {
+	err = c.core.guard(func() error {
+		r, found, err := c.core.files.Accounts.ByID(network, []byte(id))
+		if found {
+			a, ok = account(r), true
+		}
+		return err
+	})
+	if ok || err != nil {
+		return a, ok, err
 	}
-	_, followed := c.core.number(network, id)
-	return engine.Account{ID: id}, followed && isNetwork(network)
+	_, followed, err := c.core.number(network, id)
+	return engine.Account{ID: id}, followed && isNetwork(network), err
 }
 
 // AccountsNamed implements engine.Catalog.
-func (c *catalog) AccountsNamed(network query.Field, screenName string) []engine.Account {
+func (c *catalog) AccountsNamed(network query.Field, screenName string) (accounts []engine.Account, err error) {
 	folded := storage.FoldName(nil, []byte(screenName))
 	if len(folded) == 0 {
-		return nil
+		return nil, nil
 	}
-	records := c.core.files.Accounts.ByName(network, folded)
-	accounts := make([]engine.Account, len(records))
-	for i, r := range records {
-		accounts[i] = account(r)
+	err = c.core.guard(func() error {
+		records, err := c.core.files.Accounts.ByName(network, folded)
+		accounts = make([]engine.Account, len(records))
+		for i, r := range records {
+			accounts[i] = account(r)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
 	}
 	slices.SortFunc(accounts, func(a, b engine.Account) int { return strings.Compare(a.ID, b.ID) })
-	return accounts
+	return accounts, nil
 }
 
 func account(r storage.AccountRecord) engine.Account {
@@ -170,56 +207,5 @@ func isNetwork(f query.Field) bool {
 		return true
 	default:
 		return false
-	}
-}
-
-// nameIndex searches the names of a field: all of them folded on end, in the
-// order in which they are found, each ended by words.TextEnd, which no name
-// holds. It takes the names' bytes and eight bytes a name.
-type nameIndex struct {
-	folded []byte
-	ends   []uint32 // of each name, behind its end mark
-	terms  []uint32
-}
-
-func newNameIndex(dict *storage.Dict, f query.Field) *nameIndex {
-	first, count := dict.Range(f)
-	x := &nameIndex{terms: make([]uint32, count), ends: make([]uint32, count)}
-	for i := range x.terms {
-		x.terms[i] = first + uint32(i)
-	}
-	// Terms of a field are numbered in the order of their values.
-	slices.SortFunc(x.terms, func(a, b uint32) int {
-		return cmp.Or(cmp.Compare(dict.People(b), dict.People(a)), cmp.Compare(a, b))
-	})
-	for i, t := range x.terms {
-		x.folded = words.FoldName(x.folded, string(dict.Value(t)))
-		x.folded = append(x.folded, words.TextEnd)
-		x.ends[i] = uint32(len(x.folded))
-	}
-	return x
-}
-
-// find yields the terms whose name matches the query of a search box.
-func (x *nameIndex) find(q string) func(yield func(term uint32) bool) {
-	if words.ParseNameQuery(q).MatchesAll() {
-		return slices.Values(x.terms)
-	}
-	needle := words.FoldName(nil, q)
-	return func(yield func(term uint32) bool) {
-		if len(needle) == 0 {
-			return
-		}
-		for from := 0; ; {
-			at := bytes.Index(x.folded[from:], needle)
-			if at < 0 {
-				return
-			}
-			i := sort.Search(len(x.ends), func(i int) bool { return int(x.ends[i]) > from+at })
-			if !yield(x.terms[i]) {
-				return
-			}
-			from = int(x.ends[i])
-		}
 	}
 }

@@ -2,6 +2,7 @@ package bitmap
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -16,8 +17,8 @@ import (
 // Check implements engine.Engine. Beside every checksum it verifies that terms
 // are in order and have as many rows as the dictionary says, that containers
 // and columns hold no row that does not exist, that fields of which a row has
-// one term have one, that every identifier is found by its lookup, and that
-// words and texts agree.
+// one term have one, that every identifier is found by its lookup, that words
+// and texts agree, and that names and accounts are in order.
 func (e *Engine) Check(ctx context.Context, id string, progress func(engine.Progress)) error {
 	h, err := e.Acquire(ctx, id)
 	if err != nil {
@@ -28,14 +29,18 @@ func (e *Engine) Check(ctx context.Context, id string, progress func(engine.Prog
 		progress = func(engine.Progress) {}
 	}
 	g := h.(*generation).core
+	// The manifest may have been damaged since the generation was opened.
+	if _, err := storage.ReadManifest(g.files.Dir); err != nil {
+		return err
+	}
 	if err := g.files.VerifyAll(func(done, total int64) {
 		progress(engine.Progress{Step: "verify checksums", Done: done, Total: total})
 	}); err != nil {
 		return err
 	}
 	c := &checker{gen: g, progress: progress}
-	for _, check := range []func(context.Context) error{c.terms, c.postings, c.identifiers, c.texts} {
-		if err := check(ctx); err != nil {
+	for _, check := range []func(context.Context) error{c.terms, c.catalog, c.postings, c.identifiers, c.texts} {
+		if err := g.guard(func() error { return check(ctx) }); err != nil {
 			return err
 		}
 	}
@@ -46,6 +51,7 @@ func (e *Engine) Check(ctx context.Context, id string, progress func(engine.Prog
 type checker struct {
 	gen      *core
 	progress func(engine.Progress)
+	people   []uint64 // of each term, as the dictionary says
 }
 
 // corrupt is a finding in a file of the generation.
@@ -53,24 +59,50 @@ func (c *checker) corrupt(file, format string, args ...any) error {
 	return fmt.Errorf("%w: %s/%s: %s", engine.ErrCorrupt, c.gen.files.Dir, file, fmt.Sprintf(format, args...))
 }
 
-// terms verifies the order of the dictionary.
+// terms verifies the dictionary.
 func (c *checker) terms(ctx context.Context) error {
 	dict := c.gen.files.Dict
-	for _, f := range storage.Fields() {
-		if err := ctx.Err(); err != nil {
+	c.progress(engine.Progress{Step: "verify terms"})
+	if err := dict.Verify(); err != nil {
+		return err
+	}
+	c.people = make([]uint64, dict.Terms())
+	for t := range dict.Terms() {
+		n, err := dict.People(t)
+		if err == nil && t%(1<<20) == 0 {
+			err = ctx.Err()
+		}
+		if err != nil {
 			return err
 		}
-		first, count := dict.Range(f)
-		for t := first; t < first+count; t++ {
-			if t > first && string(dict.Value(t-1)) >= string(dict.Value(t)) {
-				return c.corrupt(storage.DictName, "terms of %s are out of order", f)
-			}
-			if n := dict.People(t); n == 0 || n > c.gen.rows {
-				return c.corrupt(storage.DictName, "a term of %s has %d people", f, n)
-			}
+		if n == 0 || n > c.gen.rows {
+			return c.corrupt(storage.DictName, "a term has %d people", n)
 		}
+		c.people[t] = n
 	}
 	return nil
+}
+
+// catalog verifies what has a name.
+func (c *checker) catalog(ctx context.Context) error {
+	files := c.gen.files
+	if err := files.Accounts.Verify(); err != nil {
+		return err
+	}
+	if files.Places != nil {
+		if err := files.Places.Verify(); err != nil {
+			return err
+		}
+	}
+	for f, names := range files.Names {
+		if err := names.Verify(files.Dict, f); err != nil {
+			return err
+		}
+	}
+	if _, err := c.gen.taxonomy(); err != nil {
+		return err
+	}
+	return ctx.Err()
 }
 
 // postings verifies the containers of all parts, and counts people.
@@ -112,7 +144,7 @@ func (c *checker) postings(ctx context.Context) error {
 		}
 	}
 	for t, n := range people {
-		if dict.People(uint32(t)) != n {
+		if c.people[t] != n {
 			return c.corrupt(storage.DictName, "a term has other people than the parts say")
 		}
 	}
@@ -303,7 +335,7 @@ func (c *checker) texts(ctx context.Context) error {
 			}
 		}
 		for i, n := range people {
-			if c.gen.people(first+uint32(i)) != n {
+			if c.people[first+uint32(i)] != n {
 				return c.corrupt(storage.TextName(string(f)), "holds other words than the dictionary says")
 			}
 		}
@@ -320,6 +352,7 @@ func (c *checker) textBlock(f query.Field, column *storage.Column, block int, pe
 	first, _ := c.gen.termRange(f)
 	var pairs []uint64 // term and row, as often as the word occurs
 	bad := false
+	var failed error
 	limit := min(storage.BlockRows, int(c.gen.rows)-block*storage.BlockRows)
 	for row := range limit {
 		from, to := texts.Range(row)
@@ -328,10 +361,14 @@ func (c *checker) textBlock(f query.Field, column *storage.Column, block int, pe
 				if len(term) > storage.MaxTerm {
 					return // too long to be a term
 				}
-				t, ok := c.gen.files.Dict.Number(f, term)
+				t, ok, err := c.gen.files.Dict.Number(f, term)
 				bad = bad || !ok
+				failed = errors.Join(failed, err)
 				pairs = append(pairs, uint64(t)<<16|uint64(row))
 			})
+		}
+		if failed != nil {
+			return failed
 		}
 		if bad {
 			return c.corrupt(storage.TextName(string(f)), "holds a word that is not in the dictionary")

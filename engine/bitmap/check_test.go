@@ -118,16 +118,20 @@ func TestCatalog(t *testing.T) {
 	f.write(t, dir, "00000001")
 	c := acquire(t, openTest(t, dir), "").Catalog()
 
-	if p, ok := c.Places().Lookup("city", "x"); !ok || p.Country != "c" {
+	places, err := c.Places()
+	must(t, err)
+	if p, ok := places.Lookup("city", "x"); !ok || p.Country != "c" {
 		t.Errorf("Lookup of a place = %+v, %t", p, ok)
 	}
-	music, ok := c.Affinities().Lookup("a1")
+	tree, err := c.Affinities()
+	must(t, err)
+	music, ok := tree.Lookup("a1")
 	if !ok || music.People != 3 || music.Parent == nil || music.Parent.ID != ".interests." || len(music.Children) != 2 ||
 		music.Children[0].ID != "a3" || music.Children[1].People != 1 {
 		t.Errorf("Lookup of an affinity = %+v, %t", music, ok)
 	}
-	if len(c.Affinities().Roots) != 7 {
-		t.Errorf("%d roots, want 7", len(c.Affinities().Roots))
+	if len(tree.Roots) != 7 {
+		t.Errorf("%d roots, want 7", len(tree.Roots))
 	}
 	for _, test := range []struct {
 		q             string
@@ -157,19 +161,21 @@ func TestCatalog(t *testing.T) {
 	if _, _, err := c.Search(t.Context(), query.Country, "a", 0, 1); err == nil {
 		t.Error("Search of countries: no error")
 	}
-	if term, ok := c.Term(query.JobTitle, "Engineer"); !ok || term.People != 2 {
-		t.Errorf("Term = %+v, %t, want 2 people", term, ok)
+	if term, ok, err := c.Term(query.JobTitle, "Engineer"); err != nil || !ok || term.People != 2 {
+		t.Errorf("Term = %+v, %t, %v, want 2 people", term, ok, err)
 	}
-	if _, ok := c.Term(query.JobTitle, "engineer"); ok {
-		t.Error("Term finds a title in other case")
+	if _, ok, err := c.Term(query.JobTitle, "engineer"); ok || err != nil {
+		t.Errorf("Term of a title in other case = %t, %v, want it unknown", ok, err)
 	}
 	want := []engine.Account{{ID: "1", ScreenName: "ANN"}, {ID: "2", ScreenName: "Ann", Name: "Ann B."}}
-	if diff := cmp.Diff(want, c.AccountsNamed(query.Twitter, "@aNN")); diff != "" {
+	named, err := c.AccountsNamed(query.Twitter, "@aNN")
+	must(t, err)
+	if diff := cmp.Diff(want, named); diff != "" {
 		t.Errorf("AccountsNamed (-want +got):\n%s", diff)
 	}
 	for id, want := range map[string]bool{"1": true, "77": true, "78": false} {
-		if a, ok := c.Account(query.Twitter, id); ok != want || ok && a.ID != id {
-			t.Errorf("Account(%s) = %+v, %t, want %t", id, a, ok, want)
+		if a, ok, err := c.Account(query.Twitter, id); err != nil || ok != want || ok && a.ID != id {
+			t.Errorf("Account(%s) = %+v, %t, %v, want %t", id, a, ok, err, want)
 		}
 	}
 }

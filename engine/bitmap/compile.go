@@ -29,11 +29,11 @@ func (c *compiler) node(q query.Node) (*node, error) {
 		}
 		return not(kid), nil
 	case query.In:
-		return c.in(q), nil
+		return c.in(q)
 	case query.AtLeast:
-		return c.atLeast(q), nil
+		return c.atLeast(q)
 	case query.Text:
-		return c.text(q), nil
+		return c.text(q)
 	case query.Rows:
 		set, ok := q.Set.(*rowSet)
 		if !ok || set.gen != c.gen.stamp {
@@ -60,31 +60,39 @@ func (c *compiler) nodes(qs []query.Node) ([]*node, error) {
 
 // numbers looks up values of a field, ascending and distinct; those that
 // nobody has are left out.
-func (c *compiler) numbers(f query.Field, values []string) []uint32 {
+func (c *compiler) numbers(f query.Field, values []string) ([]uint32, error) {
 	terms := make([]uint32, 0, len(values))
 	for _, v := range values {
 		if v == query.Unknown {
 			continue
 		}
-		if t, ok := c.gen.number(f, v); ok {
+		t, ok, err := c.gen.number(f, v)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
 			terms = append(terms, t)
 		}
 	}
 	slices.Sort(terms)
-	return slices.Compact(terms)
+	return slices.Compact(terms), nil
 }
 
-func (c *compiler) in(q query.In) *node {
-	n := c.union(c.numbers(q.Field, q.Values))
+func (c *compiler) in(q query.In) (*node, error) {
+	terms, err := c.numbers(q.Field, q.Values)
+	if err != nil {
+		return nil, err
+	}
+	n := c.union(terms)
 	if !slices.Contains(q.Values, query.Unknown) || !hasUnknown(q.Field) {
-		return n
+		return n, nil
 	}
 	first, count := c.gen.termRange(q.Field)
 	any := make([]uint32, count)
 	for i := range any {
 		any[i] = first + uint32(i)
 	}
-	return or([]*node{n, not(c.union(any))})
+	return or([]*node{n, not(c.union(any))}), nil
 }
 
 // hasUnknown tells of which fields the rows without a term can be asked.
@@ -112,26 +120,28 @@ func (c *compiler) ofTerms(o op, k int, terms []uint32) *node {
 	return n
 }
 
-func (c *compiler) atLeast(q query.AtLeast) *node {
-	terms := c.numbers(q.Field, q.Values)
+func (c *compiler) atLeast(q query.AtLeast) (*node, error) {
+	terms, err := c.numbers(q.Field, q.Values)
 	switch {
+	case err != nil:
+		return nil, err
 	case q.K <= 1:
-		return c.union(terms)
+		return c.union(terms), nil
 	case q.K > len(terms):
-		return none()
+		return none(), nil
 	case q.K == len(terms):
 		kids := make([]*node, len(terms))
 		for i := range terms {
 			kids[i] = c.union(terms[i : i+1])
 		}
-		return and(kids)
+		return and(kids), nil
 	}
-	return c.ofTerms(opLeast, q.K, terms)
+	return c.ofTerms(opLeast, q.K, terms), nil
 }
 
 // text compiles phrases. Those of one word are a union of terms; the others
 // become candidates to verify, one node for each field and phrase.
-func (c *compiler) text(q query.Text) *node {
+func (c *compiler) text(q query.Text) (*node, error) {
 	var kids []*node
 	for _, s := range q.Phrases {
 		phrase, ok := words.ParsePhrase(s)
@@ -140,8 +150,10 @@ func (c *compiler) text(q query.Text) *node {
 		}
 		text, tokens := phraseText(s)
 		for _, f := range q.Fields {
-			terms := c.phraseTerms(f, phrase)
+			terms, err := c.phraseTerms(f, phrase)
 			switch {
+			case err != nil:
+				return nil, err
 			case terms == nil: // a word that nobody used
 			case tokens == 1:
 				kids = append(kids, c.union(terms))
@@ -153,7 +165,7 @@ func (c *compiler) text(q query.Text) *node {
 			}
 		}
 	}
-	return or(kids)
+	return or(kids), nil
 }
 
 // phraseText gives the words of a phrase in one form, and how many they are.
@@ -171,17 +183,17 @@ func phraseText(s string) (text string, tokens int) {
 
 // phraseTerms is the numbers of all index terms of the phrase in a text
 // field, ascending, or nil where the field has not all of them.
-func (c *compiler) phraseTerms(f query.Field, p words.Phrase) []uint32 {
+func (c *compiler) phraseTerms(f query.Field, p words.Phrase) ([]uint32, error) {
 	var terms []uint32
 	for _, w := range p.Terms() {
-		t, ok := c.gen.number(f, w)
-		if !ok {
-			return nil
+		t, ok, err := c.gen.number(f, w)
+		if !ok || err != nil {
+			return nil, err
 		}
 		terms = append(terms, t)
 	}
 	slices.Sort(terms)
-	return slices.Compact(terms)
+	return slices.Compact(terms), nil
 }
 
 func none() *node { return &node{op: opNone, key: keyOf(opNone, 0, nil, nil)} }

@@ -28,7 +28,7 @@ type core struct {
 	// columns are those of identifiers, by type; SSID's are the keys.
 	columns map[identifier.Type]*columnView
 
-	catalog func() (*catalog, error) // built when it is first asked for
+	catalog *catalog
 
 	refs int // guarded by engine.mu
 }
@@ -50,6 +50,9 @@ func openCore(e *Engine, id string) (*core, error) {
 		}
 		return nil, fmt.Errorf("open generation %s: %w", id, err)
 	}
+	if have := files.Manifest.Info.ID; have != id {
+		return nil, errors.Join(otherID(dir, have), files.Close())
+	}
 	c := &core{
 		engine: e, id: id, files: files, refs: 1,
 		stamp:  sha256.Sum256(manifest),
@@ -60,10 +63,7 @@ func openCore(e *Engine, id string) (*core, error) {
 	for t, column := range files.IDs {
 		c.columns[t] = newColumnView(column)
 	}
-	c.catalog = sync.OnceValues(c.buildCatalog)
-	if _, err := c.catalog(); err != nil {
-		return nil, errors.Join(err, files.Close())
-	}
+	c.catalog = newCatalog(c)
 	return c, nil
 }
 
@@ -84,15 +84,25 @@ func (g *core) release() error {
 }
 
 // number finds a term; ok is false where nobody has it.
-func (g *core) number(f query.Field, value string) (term uint32, ok bool) {
-	return g.files.Dict.Number(f, []byte(value))
+func (g *core) number(f query.Field, value string) (term uint32, ok bool, err error) {
+	err = g.guard(func() (err error) {
+		term, ok, err = g.files.Dict.Number(f, []byte(value))
+		return err
+	})
+	return term, ok, err
 }
 
 // termRange is the number of a field's first term and how many it has.
 func (g *core) termRange(f query.Field) (first, count uint32) { return g.files.Dict.Range(f) }
 
 // people is how many rows have a term.
-func (g *core) people(term uint32) uint64 { return g.files.Dict.People(term) }
+func (g *core) people(term uint32) (n uint64, err error) {
+	err = g.guard(func() (err error) {
+		n, err = g.files.Dict.People(term)
+		return err
+	})
+	return n, err
+}
 
 // setID gives a number for a row set that no other has.
 func (g *core) setID() uint64 { return g.engine.setIDs.Add(1) }
@@ -108,6 +118,7 @@ var _ engine.Generation = (*generation)(nil)
 // Info implements engine.Generation.
 func (g *generation) Info() engine.Info {
 	info := g.files.Manifest.Info
+	info.Err = g.files.Damage()
 	g.engine.mu.Lock()
 	info.Current = g.engine.current == g.core
 	g.engine.mu.Unlock()

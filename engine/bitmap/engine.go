@@ -28,8 +28,6 @@ import (
 )
 
 const (
-	// currentName is the file that holds the id of the current generation.
-	currentName = "CURRENT"
 	// tmpSuffix ends the names of folders that are no generation: being
 	// loaded, or being removed. The next load removes those left behind.
 	tmpSuffix = ".tmp"
@@ -93,7 +91,7 @@ func Open(dir string, cfg Config) (*Engine, error) {
 var errClosed = errors.New("engine is closed")
 
 // Acquire implements engine.Engine. A generation that is not open yet is
-// opened, which takes time in proportion to its dictionaries.
+// opened, which takes time in proportion to the number of its files.
 func (e *Engine) Acquire(ctx context.Context, id string) (engine.Generation, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -141,15 +139,18 @@ func (e *Engine) look(force bool) error {
 	defer e.refresh.Unlock()
 	const tries = 3 // the generation may be replaced and removed meanwhile
 	for try := 1; ; try++ {
-		id, err := e.readCurrent()
+		id, err := storage.ReadCurrent(e.dir)
 		if err != nil {
 			return err
 		}
 		switch err = e.use(id); {
 		case err == nil:
 			return nil
-		case try == tries || !errors.Is(err, engine.ErrNoGeneration):
+		case !errors.Is(err, engine.ErrNoGeneration):
 			return err
+		case try == tries:
+			return fmt.Errorf("%w: %s: names generation %s, which is not there; load the dataset again, or write the id of another one and a line end into it",
+				engine.ErrCorrupt, filepath.Join(e.dir, storage.CurrentName), id)
 		}
 	}
 }
@@ -182,33 +183,9 @@ func (e *Engine) use(id string) error {
 	return nil
 }
 
-// readCurrent reads the id of the current generation; "" where nothing was
-// loaded.
-func (e *Engine) readCurrent() (string, error) {
-	path := filepath.Join(e.dir, currentName)
-	b, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil
-	}
-	if err != nil {
-		return "", fmt.Errorf("read current generation: %w", err)
-	}
-	id := strings.TrimSpace(string(b))
-	if !validID(id) {
-		return "", fmt.Errorf("%w: %s: names no generation", engine.ErrCorrupt, path)
-	}
-	return id, nil
-}
-
-// validID tells whether id can be the name of a generation's folder.
-func validID(id string) bool {
-	const allowed = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_"
-	return id != "" && len(id) <= 64 && strings.Trim(id, allowed) == ""
-}
-
 // hold opens a generation, or takes the one that is open, for one more holder.
 func (e *Engine) hold(id string) (*core, error) {
-	if !validID(id) {
+	if !storage.ValidID(id) {
 		return nil, engine.ErrNoGeneration
 	}
 	dir := filepath.Join(e.dir, id)
@@ -251,12 +228,12 @@ func (e *Engine) holdOpen(id string) (*core, error) {
 	return c, nil
 }
 
-// Generations implements engine.Engine. One whose manifest cannot be read is
-// an error that wraps engine.ErrCorrupt.
+// Generations implements engine.Engine. Where CURRENT is damaged it is not
+// known which generation is the current one, and none is listed.
 func (e *Engine) Generations(ctx context.Context) ([]engine.Info, error) {
-	current, err := e.readCurrent()
+	current, err := storage.ReadCurrent(e.dir)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("list generations: %w", err)
 	}
 	entries, err := os.ReadDir(e.dir)
 	if err != nil {
@@ -267,22 +244,49 @@ func (e *Engine) Generations(ctx context.Context) ([]engine.Info, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if !entry.IsDir() || !validID(entry.Name()) {
+		id := entry.Name()
+		if !entry.IsDir() || !storage.ValidID(id) {
 			continue
 		}
-		m, err := storage.ReadManifest(filepath.Join(e.dir, entry.Name()))
+		info, err := e.info(id)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // being removed
 		}
-		if err != nil {
-			return nil, fmt.Errorf("list generations: %w", err)
+		if info.ID, info.Current = id, id == current; err != nil {
+			info.Err = err
 		}
-		info := m.Info
-		info.Current = info.ID == current
 		infos = append(infos, info)
 	}
 	slices.SortFunc(infos, func(a, b engine.Info) int { return strings.Compare(b.ID, a.ID) })
 	return infos, nil
+}
+
+// info describes a generation on disk.
+func (e *Engine) info(id string) (engine.Info, error) {
+	m, err := storage.ReadManifest(filepath.Join(e.dir, id))
+	if err != nil {
+		return engine.Info{}, err
+	}
+	info := m.Info
+	if info.ID != id {
+		return info, otherID(filepath.Join(e.dir, id), info.ID)
+	}
+	e.mu.Lock()
+	c := e.cores[id]
+	if c != nil {
+		c.refs++
+	}
+	e.mu.Unlock()
+	if c != nil {
+		info.Err = c.files.Damage()
+		return info, c.release()
+	}
+	return info, nil
+}
+
+// otherID says that a folder has the manifest of another generation.
+func otherID(dir, id string) error {
+	return fmt.Errorf("%w: %s: is of generation %s", engine.ErrCorrupt, filepath.Join(dir, storage.ManifestName), id)
 }
 
 // Remove implements engine.Engine. The folder is renamed first, so that no
@@ -291,10 +295,10 @@ func (e *Engine) Remove(ctx context.Context, id string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if !validID(id) {
+	if !storage.ValidID(id) {
 		return nil
 	}
-	current, err := e.readCurrent()
+	current, err := storage.ReadCurrent(e.dir)
 	if err != nil {
 		return err
 	}

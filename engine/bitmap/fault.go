@@ -1,16 +1,12 @@
 package bitmap
 
-import (
-	"fmt"
-	"runtime/debug"
+import "runtime/debug"
 
-	"throng/engine"
-)
-
-// guard runs f, and makes it an error that wraps engine.ErrCorrupt when a
-// mapped file cannot be read: the disk failed, or somebody cut the file short
-// after it was opened. Without it that would end the process. What f worked on
-// is in no known state then. It does not reach into goroutines that f starts.
+// guard runs f, and makes it an error that wraps engine.ErrCorrupt and names
+// the file when a mapped file cannot be read: the disk failed, or somebody cut
+// the file short after it was opened. Without it that would end the process.
+// What f worked on is in no known state then. It does not reach into
+// goroutines that f starts.
 func (g *core) guard(f func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
@@ -18,10 +14,13 @@ func (g *core) guard(f func() error) (err error) {
 		if p == nil {
 			return
 		}
-		if _, fault := p.(interface{ Addr() uintptr }); !fault {
+		fault, ok := p.(interface{ Addr() uintptr })
+		if !ok {
 			panic(p)
 		}
-		err = fmt.Errorf("%w: %s: a file cannot be read any more", engine.ErrCorrupt, g.files.Dir)
+		if err = g.files.Fault(fault.Addr()); err == nil {
+			panic(p) // no file's doing
+		}
 	}()
 	return f()
 }

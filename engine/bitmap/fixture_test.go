@@ -118,7 +118,7 @@ func (f *fixture) write(t testing.TB, dir, id string) {
 		add(c.Close())
 	}
 	must(t, storage.WriteManifest(gen, m))
-	must(t, os.WriteFile(filepath.Join(dir, currentName), []byte(id+"\n"), 0o600))
+	must(t, storage.WriteCurrent(dir, id))
 }
 
 func (f *fixture) writeTerms(t testing.TB, gen string, parts int, add func(storage.FileSum, error)) {
@@ -142,6 +142,14 @@ func (f *fixture) writeTerms(t testing.TB, gen string, parts int, add func(stora
 		}
 	}
 	add(dict.Close())
+	written, err := storage.OpenDict(filepath.Join(gen, storage.DictName))
+	must(t, err)
+	defer written.Close()
+	for _, field := range storage.NameFields() {
+		if _, n := written.Range(field); n > 0 {
+			add(storage.WriteNames(gen, written, field))
+		}
+	}
 	for p := range parts {
 		first := p * storage.PartRows
 		n := min(storage.PartRows, f.rows-first)

@@ -18,11 +18,17 @@ func BenchmarkOpen(b *testing.B) {
 	for _, bench := range []struct {
 		name string
 		use  func(c interface {
-			Places() *reference.Table
+			Places() (*reference.Table, error)
 		})
 	}{
 		{"count", nil},
-		{"places", func(c interface{ Places() *reference.Table }) { c.Places().Lookup(reference.City, "x") }},
+		{"places", func(c interface {
+			Places() (*reference.Table, error)
+		}) {
+			places, err := c.Places()
+			must(b, err)
+			places.Lookup(reference.City, "x")
+		}},
 	} {
 		b.Run(bench.name, func(b *testing.B) {
 			for b.Loop() {
@@ -33,7 +39,9 @@ func BenchmarkOpen(b *testing.B) {
 				_, err = g.Count(b.Context(), one(query.In{Field: query.Gender, Values: []string{"male"}}), 0)
 				must(b, err)
 				if bench.use != nil {
-					g.Catalog().Affinities().Lookup("x")
+					tree, err := g.Catalog().Affinities()
+					must(b, err)
+					tree.Lookup("x")
 					bench.use(g.Catalog())
 				}
 				g.Release()

@@ -160,7 +160,8 @@ func (c *compiler) size(n *node) (uint64, bool) {
 		return n.rows.n, true
 	case opUnion:
 		if len(n.terms) == 1 {
-			return c.gen.people(uint32(n.terms[0])), true
+			people, err := c.gen.people(uint32(n.terms[0]))
+			return people, err == nil // a damage is found again by the count
 		}
 	case opNot:
 		if size, ok := c.size(n.kids[0]); ok {

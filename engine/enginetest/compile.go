@@ -100,7 +100,7 @@ func (c *compiler) criterion(kind string, raw json.RawMessage) (query.Node, erro
 	case "affinities":
 		return query.In{Field: query.Affinity, Values: ids(v.Affinities)}, nil
 	case "b2b":
-		return c.b2b(v), nil
+		return c.b2b(v)
 	case "location":
 		return query.Or{Nodes: []query.Node{
 			query.In{Field: query.City, Values: ids(v.Cities)},
@@ -123,7 +123,7 @@ func (c *compiler) criterion(kind string, raw json.RawMessage) (query.Node, erro
 	case "bio_search":
 		return bioNode(raw, v.Phrases)
 	default:
-		return c.followers(networkOf[kind], v), nil
+		return c.followers(networkOf[kind], v)
 	}
 }
 
@@ -183,19 +183,22 @@ func eachOf(values []string) func(func([]byte) bool) {
 	}
 }
 
-func (c *compiler) b2b(v wireCriterion) query.Node {
+func (c *compiler) b2b(v wireCriterion) (query.Node, error) {
 	field, listed := query.JobTitle, ids(v.JobTitles)
 	if len(v.EmployerNames) > 0 {
 		field, listed = query.Employer, ids(v.EmployerNames)
 	}
 	var keep []string
 	for _, id := range listed {
-		t, _ := c.gen.Catalog().Term(field, id)
+		t, _, err := c.gen.Catalog().Term(field, id)
+		if err != nil {
+			return nil, err
+		}
 		if v.Filter == nil || compare(t.People, v.Filter.Direction, v.Filter.Count) {
 			keep = append(keep, id)
 		}
 	}
-	return query.In{Field: field, Values: keep}
+	return query.In{Field: field, Values: keep}, nil
 }
 
 func compare(people uint64, direction string, count uint64) bool {
@@ -211,14 +214,18 @@ func compare(people uint64, direction string, count uint64) bool {
 	}
 }
 
-func (c *compiler) followers(network query.Field, v wireCriterion) query.Node {
+func (c *compiler) followers(network query.Field, v wireCriterion) (query.Node, error) {
 	listed := map[string]bool{}
 	for _, a := range v.Accounts {
 		if a.ID != "" {
 			listed[string(a.ID)] = true
 			continue
 		}
-		for _, known := range c.gen.Catalog().AccountsNamed(network, a.ScreenName) {
+		named, err := c.gen.Catalog().AccountsNamed(network, a.ScreenName)
+		if err != nil {
+			return nil, err
+		}
+		for _, known := range named {
 			listed[known.ID] = true
 		}
 	}
@@ -227,5 +234,5 @@ func (c *compiler) followers(network query.Field, v wireCriterion) query.Node {
 		active := query.In{Field: query.Active, Values: []string{strconv.Itoa(v.LastTweeted)}}
 		n = query.And{Nodes: []query.Node{n, active}}
 	}
-	return n
+	return n, nil
 }

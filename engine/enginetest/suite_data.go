@@ -200,8 +200,8 @@ func testCatalog(t *testing.T, e engine.Engine) {
 	c := g.Catalog()
 	term := func(f query.Field, value string, want uint64, ok bool) {
 		t.Helper()
-		if got, found := c.Term(f, value); found != ok || got.People != want {
-			t.Errorf("Term(%s, %q) = %+v, %v, want %d, %v", f, value, got, found, want, ok)
+		if got, found, err := c.Term(f, value); err != nil || found != ok || got.People != want {
+			t.Errorf("Term(%s, %q) = %+v, %v, %v, want %d, %v", f, value, got, found, err, want, ok)
 		}
 	}
 	term(query.JobTitle, "New York Chef", 2, true)
@@ -234,26 +234,30 @@ func testCatalog(t *testing.T, e engine.Engine) {
 
 	named := func(f query.Field, name string, want ...engine.Account) {
 		t.Helper()
-		if diff := cmp.Diff(want, c.AccountsNamed(f, name), cmpopts.EquateEmpty()); diff != "" {
-			t.Errorf("AccountsNamed(%s, %q) differs (-want +got):\n%s", f, name, diff)
+		got, err := c.AccountsNamed(f, name)
+		if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" || err != nil {
+			t.Errorf("AccountsNamed(%s, %q): %v, differs (-want +got):\n%s", f, name, err, diff)
 		}
 	}
-	if a, ok := c.Account(query.Twitter, "77"); !ok || a.ID != "77" {
-		t.Errorf("Account(77) = %+v, %v, want an account without a name", a, ok)
+	if a, ok, err := c.Account(query.Twitter, "77"); err != nil || !ok || a.ID != "77" {
+		t.Errorf("Account(77) = %+v, %v, %v, want an account without a name", a, ok, err)
 	}
-	if _, ok := c.Account(query.Twitter, "78"); ok {
-		t.Error("Account(78) is known, want it unknown")
+	if _, ok, err := c.Account(query.Twitter, "78"); ok || err != nil {
+		t.Errorf("Account(78) is known: %v, %v, want it unknown", ok, err)
 	}
-	if a, ok := c.Account(query.Twitter, "9"); !ok || a.Name != "Zed's" {
-		t.Errorf("Account(9) = %+v, %v, want Zed's", a, ok)
+	if a, ok, err := c.Account(query.Twitter, "9"); err != nil || !ok || a.Name != "Zed's" {
+		t.Errorf("Account(9) = %+v, %v, %v, want Zed's", a, ok, err)
 	}
-	if got := c.AccountsNamed(query.Twitter, "@ZED"); len(got) != 2 {
-		t.Errorf("AccountsNamed(@ZED) = %+v, want both", got)
+	if got, err := c.AccountsNamed(query.Twitter, "@ZED"); err != nil || len(got) != 2 {
+		t.Errorf("AccountsNamed(@ZED) = %+v, %v, want both", got, err)
 	}
 	named(query.Twitch, "zed")
 	named(query.Twitter, "")
 
-	tree := c.Affinities()
+	tree, err := c.Affinities()
+	if err != nil {
+		t.Fatalf("Affinities: %v", err)
+	}
 	if len(tree.Roots) != len(roots) || tree.Roots[3].ID != ".interests." || len(tree.Roots[3].Children) != 1 {
 		t.Fatalf("Affinities() has roots %+v, want the seven, in order", tree.Roots)
 	}
@@ -269,7 +273,11 @@ func testCatalog(t *testing.T, e engine.Engine) {
 			t.Errorf("Lookup(%s) is known, want it rejected", id)
 		}
 	}
-	if _, ok := c.Places().Lookup("city", "81905"); !ok {
+	places, err := c.Places()
+	if err != nil {
+		t.Fatalf("Places: %v", err)
+	}
+	if _, ok := places.Lookup("city", "81905"); !ok {
 		t.Error("Places() does not know the built-in city 81905")
 	}
 }

@@ -78,7 +78,12 @@ func randomRound(t *testing.T, e engine.Engine, seed uint64) {
 		compareStream(t, m, g, m.someKeys(rng))
 	}
 	compareStream(t, m, g, m.People())
+	for range 5 {
+		compareBreakdown(t, rng, m, g, m.someKeys(rng))
+	}
+	compareBreakdown(t, rng, m, g, m.People())
 	compareTerms(t, m, g)
+	compareTermsAt(t, m, g)
 	if err := e.Check(t.Context(), "", nil); err != nil {
 		t.Errorf("Check = %v, want nil", err)
 	}
@@ -235,16 +240,20 @@ func compareTerms(t *testing.T, m *Model, g engine.Generation) {
 			}
 		}
 		for v, want := range counts {
-			if got, ok := g.Catalog().Term(f, v); !ok || got.People != want || got.Value != v {
-				t.Errorf("Term(%s, %q) = %+v, %v, want %d people", f, v, got, ok, want)
+			if got, ok, err := g.Catalog().Term(f, v); err != nil || !ok || got.People != want || got.Value != v {
+				t.Errorf("Term(%s, %q) = %+v, %v, %v, want %d people", f, v, got, ok, err, want)
 			}
 		}
-		if _, ok := g.Catalog().Term(f, "unheard of"); ok {
-			t.Errorf("Term(%s, unheard of) is known", f)
+		if _, ok, err := g.Catalog().Term(f, "unheard of"); ok || err != nil {
+			t.Errorf("Term(%s, unheard of) = %v, %v, want it unknown", f, ok, err)
 		}
 	}
+	tree, err := g.Catalog().Affinities()
+	if err != nil {
+		t.Fatalf("Affinities: %v", err)
+	}
 	for id := range m.nodes {
-		a, ok := g.Catalog().Affinities().Lookup(id)
+		a, ok := tree.Lookup(id)
 		if !ok || a.Name != m.nodes[id].name || a.Parent.ID != m.nodes[id].parent {
 			t.Errorf("Affinities().Lookup(%s) = %+v, %v, want %+v", id, a, ok, m.nodes[id])
 		}

@@ -20,7 +20,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -39,7 +38,6 @@ import (
 )
 
 const (
-	currentName   = "CURRENT"
 	lockName      = "load.lock"
 	tmpSuffix     = ".tmp"
 	refusedName   = "refused.csv"
@@ -165,11 +163,8 @@ func newLoader(indexDir string, opt engine.LoadOptions) *loader {
 // prepare removes what loads that died have left, and makes the folder of the
 // next generation. The lock is held.
 func (l *loader) prepare() (id string, err error) {
-	current := ""
-	b, err := os.ReadFile(filepath.Join(l.dir, currentName))
-	if err == nil {
-		current = strings.TrimSpace(string(b))
-	} else if !errors.Is(err, fs.ErrNotExist) {
+	current, err := storage.ReadCurrent(l.dir)
+	if err != nil && !errors.Is(err, storage.ErrCorrupt) {
 		return "", err
 	}
 	entries, err := os.ReadDir(l.dir)
@@ -345,7 +340,28 @@ func (l *loader) writeTerms(order, people []uint32) error {
 	}); err != nil {
 		return err
 	}
-	return l.file(w.Close())
+	if err := l.file(w.Close()); err != nil {
+		return err
+	}
+	return l.writeNames()
+}
+
+// writeNames writes what search boxes look at.
+func (l *loader) writeNames() (err error) {
+	dict, err := storage.OpenDict(l.built(storage.DictName))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, dict.Close()) }()
+	for _, f := range storage.NameFields() {
+		if _, terms := dict.Range(f); terms == 0 {
+			continue
+		}
+		if err := l.file(storage.WriteNames(l.tmp, dict, f)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (l *loader) blocks() int { return (int(l.rows) + storage.BlockRows - 1) / storage.BlockRows }
@@ -483,7 +499,7 @@ func (l *loader) commit(id string, start time.Time) (*engine.Report, error) {
 	if err := durable.Rename(l.tmp, final); err != nil {
 		return nil, err
 	}
-	return r, durable.WriteFile(filepath.Join(l.dir, currentName), []byte(id+"\n"))
+	return r, storage.WriteCurrent(l.dir, id)
 }
 
 func (l *loader) writeRejects() error {

@@ -52,9 +52,12 @@ func TestRespondents(t *testing.T) {
 		value string
 		want  uint64
 	}{{query.Affinity, "a1324", 89_311}, {query.Twitch, "DE-7787", 4259}} {
-		n, _ := g.Dict.Number(tt.field, []byte(tt.value))
-		if got := g.Dict.People(n); got != tt.want {
-			t.Errorf("people with %s %s = %d, want %d", tt.field, tt.value, got, tt.want)
+		n, _, err := g.Dict.Number(tt.field, []byte(tt.value))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := g.Dict.People(n); err != nil || got != tt.want {
+			t.Errorf("people with %s %s = %d, %v, want %d", tt.field, tt.value, got, err, tt.want)
 		}
 	}
 }
@@ -163,21 +166,25 @@ func TestOddRows(t *testing.T) {
 		t.Errorf("facts (-want +got):\n%s", diff)
 	}
 	checkOddReport(t, r)
-	if a, ok := g.Accounts.ByID(query.Twitter, []byte("11")); !ok || string(a.ScreenName) != "Eleven" {
-		t.Errorf("account 11 = %s, %v, want Eleven", a.ScreenName, ok)
+	if a, ok, err := g.Accounts.ByID(query.Twitter, []byte("11")); err != nil || !ok || string(a.ScreenName) != "Eleven" {
+		t.Errorf("account 11 = %s, %v, %v, want Eleven", a.ScreenName, ok, err)
+	}
+	catalog, err := g.Catalog()
+	if err != nil {
+		t.Fatal(err)
 	}
 	if diff := cmp.Diff([]storage.CatalogAffinity{
 		{ID: "bmw", Name: "BMW", Parent: "cars"},
 		{ID: "cars", Name: "Cars", Parent: ".interests."},
 		{ID: "m3", Name: "M3", Parent: "bmw"},
 		{ID: "unused", Name: "Unused", Parent: ".media."},
-	}, g.Catalog.Affinities); diff != "" {
+	}, catalog.Affinities); diff != "" {
 		t.Errorf("taxonomy (-want +got):\n%s", diff)
 	}
-	if got, want := string(g.Catalog.Baselines), `{"a":[1,2]}`; got != want {
+	if got, want := string(catalog.Baselines), `{"a":[1,2]}`; got != want {
 		t.Errorf("baselines = %s, want %s", got, want)
 	}
-	if _, ok := g.Dict.Number(query.Twitter, []byte("99")); ok {
+	if _, ok, err := g.Dict.Number(query.Twitter, []byte("99")); ok || err != nil {
 		t.Error("the dictionary knows an account that nobody follows")
 	}
 }
@@ -335,7 +342,7 @@ func TestCanceled(t *testing.T) {
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("Load = %v, want %v", err, context.Canceled)
 	}
-	if _, err := os.Stat(filepath.Join(index, currentName)); !errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(filepath.Join(index, storage.CurrentName)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("CURRENT: %v, want it not to exist", err)
 	}
 }

@@ -283,7 +283,7 @@ func TestKill(t *testing.T) {
 		if err != nil || len(left) > 0 {
 			t.Errorf("left behind: %v, %v", left, err)
 		}
-		before, err := os.ReadFile(filepath.Join(index, currentName))
+		before, err := os.ReadFile(filepath.Join(index, storage.CurrentName))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -298,7 +298,7 @@ func TestKill(t *testing.T) {
 		if err != nil {
 			killed++
 		}
-		after, rerr := os.ReadFile(filepath.Join(index, currentName))
+		after, rerr := os.ReadFile(filepath.Join(index, storage.CurrentName))
 		if rerr != nil {
 			t.Fatal(rerr)
 		}

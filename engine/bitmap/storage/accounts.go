@@ -16,7 +16,7 @@ import (
 // name of each, network by network, by id; then (u32 each) the accounts that
 // have a screen name, network by network, by folded screen name, then id.
 // meta: bytes of strings u64, and for each network: accounts u32, named u32.
-// It is verified wholly when it is opened.
+// What a question touches is verified when it is first touched.
 
 func networks() []query.Field {
 	return []query.Field{query.Twitter, query.Twitch, query.YouTube, query.Instagram, query.TikTok}
@@ -45,11 +45,12 @@ type Accounts struct {
 	*file
 	values stringTable
 	names  []uint32
+	order  uint64                 // offset of names in the payload
 	byID   map[query.Field][2]int // accounts of a network: from, to
 	byName map[query.Field][2]int // positions in names
 }
 
-// OpenAccounts maps the file of names and verifies it.
+// OpenAccounts maps the file of names.
 func OpenAccounts(path string) (*Accounts, error) {
 	f, err := openFile(path, kindAccounts)
 	if err != nil {
@@ -80,21 +81,9 @@ func (a *Accounts) open() error {
 	if data > size || stringsSize(3*n, data)+4*named != size {
 		return a.corrupt("directory does not fit the file")
 	}
-	if err := a.check(0, size); err != nil {
-		return err
-	}
-	var ok bool
-	if a.values, ok = readStrings(a.payload, 3*n, data); !ok {
-		return a.corrupt("names contradict themselves")
-	}
-	a.names = view[uint32](a.payload[stringsSize(3*n, data):])
-	for f, r := range a.byName {
-		for _, i := range a.names[r[0]:r[1]] {
-			if int(i) < a.byID[f][0] || int(i) >= a.byID[f][1] {
-				return a.corrupt("order of names contradicts itself")
-			}
-		}
-	}
+	a.values = readStrings(a.file, 0, 3*n, data)
+	a.order = stringsSize(3*n, data)
+	a.names = view[uint32](a.payload[a.order:])
 	return nil
 }
 
@@ -104,47 +93,123 @@ func (a *Accounts) Len(network query.Field) int {
 	return r[1] - r[0]
 }
 
-func (a *Accounts) record(i int) AccountRecord {
-	return AccountRecord{ID: a.values.at(3 * i), ScreenName: a.values.at(3*i + 1), Name: a.values.at(3*i + 2)}
+func (a *Accounts) record(i int) (r AccountRecord, err error) {
+	if r.ID, err = a.values.at(3 * i); err != nil {
+		return r, err
+	}
+	if r.ScreenName, err = a.values.at(3*i + 1); err != nil {
+		return r, err
+	}
+	r.Name, err = a.values.at(3*i + 2)
+	return r, err
 }
 
-// ByID finds an account of a network by its exact id.
-func (a *Accounts) ByID(network query.Field, id []byte) (AccountRecord, bool) {
-	r := a.byID[network]
-	from, to := r[0], r[1]
-	for from < to {
-		mid := int(uint(from+to) >> 1)
-		switch c := bytes.Compare(a.values.at(3*mid), id); {
-		case c == 0:
-			return a.record(mid), true
-		case c < 0:
-			from = mid + 1
-		default:
-			to = mid
-		}
+// ByID finds an account of a network by its exact id. An error wraps
+// [ErrCorrupt].
+func (a *Accounts) ByID(network query.Field, id []byte) (r AccountRecord, ok bool, err error) {
+	in := a.byID[network]
+	i, err := search(in[0], in[1], func(i int) (bool, error) {
+		v, err := a.values.at(3 * i)
+		return bytes.Compare(v, id) >= 0, err
+	})
+	if err != nil || i == in[1] {
+		return r, false, err
 	}
-	return AccountRecord{}, false
+	if r, err = a.record(i); err != nil || !bytes.Equal(r.ID, id) {
+		return AccountRecord{}, false, err
+	}
+	return r, true, nil
+}
+
+// named is the account at a position of the order of names, and its folded
+// screen name, appended to dst.
+func (a *Accounts) named(network query.Field, at int, dst []byte) (account int, folded []byte, err error) {
+	if err := a.check(a.order+4*uint64(at), 4); err != nil {
+		return 0, nil, err
+	}
+	i, in := int(a.names[at]), a.byID[network]
+	if i < in[0] || i >= in[1] {
+		return 0, nil, a.corrupt("order of names contradicts itself")
+	}
+	name, err := a.values.at(3*i + 1)
+	return i, FoldName(dst, name), err
 }
 
 // ByName finds the accounts of a network that have a screen name, which is in
-// the form of [FoldName]; in order of id.
-func (a *Accounts) ByName(network query.Field, folded []byte) []AccountRecord {
-	r := a.byName[network]
-	names := a.names[r[0]:r[1]]
+// the form of [FoldName]; in order of id. An error wraps [ErrCorrupt].
+func (a *Accounts) ByName(network query.Field, folded []byte) (found []AccountRecord, err error) {
+	in := a.byName[network]
 	var scratch []byte
-	compare := func(i uint32, want []byte) int {
-		scratch = FoldName(scratch[:0], a.values.at(3*int(i)+1))
-		return bytes.Compare(scratch, want)
+	at, err := search(in[0], in[1], func(i int) (bool, error) {
+		_, name, err := a.named(network, i, scratch[:0])
+		scratch = name
+		return bytes.Compare(name, folded) >= 0, err
+	})
+	if err != nil {
+		return nil, err
 	}
-	at, _ := slices.BinarySearchFunc(names, folded, compare)
-	var found []AccountRecord
-	for _, i := range names[at:] {
-		if compare(i, folded) != 0 {
+	for ; at < in[1]; at++ {
+		i, name, err := a.named(network, at, scratch[:0])
+		if err != nil {
+			return nil, err
+		}
+		if scratch = name; !bytes.Equal(name, folded) {
 			break
 		}
-		found = append(found, a.record(int(i)))
+		r, err := a.record(i)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, r)
 	}
-	return found
+	return found, nil
+}
+
+// Verify reads the whole file: every checksum, that the strings follow each
+// other, and the order of ids and of screen names. An error wraps [ErrCorrupt].
+func (a *Accounts) Verify() error {
+	if err := a.check(0, uint64(len(a.payload))); err != nil {
+		return err
+	}
+	if err := a.values.verify(); err != nil {
+		return err
+	}
+	for f, in := range a.byID {
+		for i := in[0]; i+1 < in[1]; i++ {
+			one, err := a.values.at(3 * i)
+			if err != nil {
+				return err
+			}
+			next, err := a.values.at(3 * (i + 1))
+			if err != nil {
+				return err
+			}
+			if bytes.Compare(one, next) >= 0 {
+				return a.corrupt("accounts are out of order")
+			}
+		}
+		if err := a.verifyNames(f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *Accounts) verifyNames(network query.Field) error {
+	var last, scratch []byte
+	before := -1
+	in := a.byName[network]
+	for at := in[0]; at < in[1]; at++ {
+		i, name, err := a.named(network, at, scratch[:0])
+		if err != nil {
+			return err
+		}
+		if c := bytes.Compare(last, name); len(name) == 0 || c > 0 || c == 0 && before >= i {
+			return a.corrupt("order of names contradicts itself")
+		}
+		last, scratch, before = name, last, i
+	}
+	return nil
 }
 
 // AccountsWriter writes the file of names. Folded names that exceed a few

@@ -21,19 +21,19 @@ const MaxTerm = 1 << 20
 // Fields, inside a field in the order of the values' bytes. Its payload is a
 // stringTable of the values, then how many people have each term (u32). meta:
 // terms u32, fields u32, bytes of values u64, and for each field the number of
-// its terms u32. It is verified wholly when it is opened: everything that is
-// asked goes through it.
+// its terms u32. What a question touches is verified when it is first touched.
 
 // Dict is a mapped dictionary. It is safe for concurrent use until Close.
 type Dict struct {
 	*file
 	values stringTable
 	people []uint32
+	counts uint64              // offset of people in the payload
 	first  map[query.Field]int // position in starts
 	starts []uint32            // of each field, and the end of the last
 }
 
-// OpenDict maps a dictionary and verifies it.
+// OpenDict maps a dictionary.
 func OpenDict(path string) (*Dict, error) {
 	f, err := openFile(path, kindDict)
 	if err != nil {
@@ -68,14 +68,9 @@ func (d *Dict) open() error {
 	if at != n {
 		return d.corrupt("numbers of terms do not add up")
 	}
-	if err := d.check(0, size); err != nil {
-		return err
-	}
-	var ok bool
-	if d.values, ok = readStrings(d.payload, n, data); !ok {
-		return d.corrupt("values contradict themselves")
-	}
-	d.people = view[uint32](d.payload[stringsSize(n, data):])
+	d.values = readStrings(d.file, 0, n, data)
+	d.counts = stringsSize(n, data)
+	d.people = view[uint32](d.payload[d.counts:])
 	return nil
 }
 
@@ -91,39 +86,69 @@ func (d *Dict) Range(f query.Field) (first, count uint32) {
 	return d.starts[i], d.starts[i+1] - d.starts[i]
 }
 
-// Number finds a term's number; ok is false where no row has the term.
-func (d *Dict) Number(f query.Field, value []byte) (n uint32, ok bool) {
+// Number finds a term's number; ok is false where no row has the term. An
+// error wraps [ErrCorrupt].
+func (d *Dict) Number(f query.Field, value []byte) (n uint32, ok bool, err error) {
 	first, count := d.Range(f)
-	from, to := int(first), int(first+count)
-	for from < to {
-		mid := int(uint(from+to) >> 1)
-		switch c := bytes.Compare(d.values.at(mid), value); {
-		case c == 0:
-			return uint32(mid), true
-		case c < 0:
-			from = mid + 1
-		default:
-			to = mid
-		}
+	i, err := search(int(first), int(first+count), func(i int) (bool, error) {
+		v, err := d.values.at(i)
+		return bytes.Compare(v, value) >= 0, err
+	})
+	if err != nil || i == int(first+count) {
+		return 0, false, err
 	}
-	return 0, false
+	v, err := d.values.at(i)
+	if err != nil || !bytes.Equal(v, value) {
+		return 0, false, err
+	}
+	return uint32(i), true, nil
 }
 
 // Value is the value of a term, which must not be written to; nil where there
-// is no such term.
-func (d *Dict) Value(n uint32) []byte {
+// is no such term. An error wraps [ErrCorrupt].
+func (d *Dict) Value(n uint32) ([]byte, error) {
 	if n >= d.Terms() {
-		return nil
+		return nil, nil
 	}
 	return d.values.at(int(n))
 }
 
-// People is how many rows have the term.
-func (d *Dict) People(n uint32) uint64 {
+// People is how many rows have the term, 0 where there is no such term. An
+// error wraps [ErrCorrupt].
+func (d *Dict) People(n uint32) (uint64, error) {
 	if n >= d.Terms() {
-		return 0
+		return 0, nil
 	}
-	return uint64(d.people[n])
+	if err := d.check(d.counts+4*uint64(n), 4); err != nil {
+		return 0, err
+	}
+	return uint64(d.people[n]), nil
+}
+
+// Verify reads the whole dictionary: every checksum, that the values follow
+// each other and that those of a field are in order. An error wraps
+// [ErrCorrupt].
+func (d *Dict) Verify() error {
+	if err := d.check(0, uint64(len(d.payload))); err != nil {
+		return err
+	}
+	if err := d.values.verify(); err != nil {
+		return err
+	}
+	for i := range d.starts[1:] {
+		var last []byte
+		for t := d.starts[i]; t < d.starts[i+1]; t++ {
+			v, err := d.values.at(int(t))
+			if err != nil {
+				return err
+			}
+			if t > d.starts[i] && bytes.Compare(last, v) >= 0 {
+				return d.corrupt("terms are out of order")
+			}
+			last = v
+		}
+	}
+	return nil
 }
 
 // DictWriter writes a dictionary. It is for one goroutine.

@@ -31,14 +31,16 @@ var ErrCorrupt = engine.ErrCorrupt
 //
 // The footer comes last so that a file is written in one pass, and so that one
 // cut short is recognised at once. Footer, meta and sums are verified when a
-// file is opened; a chunk of the payload when it is first touched, which is
-// remembered. An open therefore costs the same whatever the file's size, and
-// nothing is ever read that was not verified before.
+// file is opened, and their checksum is compared with the manifest's, so that
+// no file of another generation is taken for it; a chunk of the payload is
+// verified when it is first touched, which is remembered. An open therefore
+// costs next to nothing whatever the file's size, and nothing is ever read
+// that was not verified before.
 const (
 	footerSize = 48
 	chunkSize  = 1 << 16
 	chunkShift = 16
-	format     = 1
+	format     = 2
 	magic      = "THRONGIX"
 )
 
@@ -51,6 +53,7 @@ const (
 	kindAccounts
 	kindPlaces
 	kindForward
+	kindNames
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -62,12 +65,38 @@ type file struct {
 	payload []byte
 	meta    []byte
 	sums    []uint32
-	seen    []atomic.Uint64 // a bit a chunk: verified
+	seen    []atomic.Uint64       // a bit a chunk: verified
+	head    uint32                // checksum of footer, meta and sums
+	found   atomic.Pointer[error] // the first damage found
 }
 
+// corrupt is a damage of the file, which is remembered.
 func (f *file) corrupt(what string) error {
-	return fmt.Errorf("%w: %s: %s", ErrCorrupt, f.path, what)
+	err := fmt.Errorf("%w: %s: %s", ErrCorrupt, f.path, what)
+	f.found.CompareAndSwap(nil, &err)
+	return err
 }
+
+// damage is the first damage found; nil where none was.
+func (f *file) damage() error {
+	if p := f.found.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+// fault makes an error of an address of the mapping that could not be read;
+// nil where the address is none of it.
+func (f *file) fault(addr uintptr) error {
+	start := uintptr(unsafe.Pointer(unsafe.SliceData(f.data)))
+	// The last page may go on behind the file's end.
+	if len(f.data) == 0 || addr < start || addr-start >= (uintptr(len(f.data))+4095)&^4095 {
+		return nil
+	}
+	return f.corrupt("cannot be read any more")
+}
+
+func (f *file) headSum() uint32 { return f.head }
 
 func pad8(n uint64) uint64 { return (n + 7) &^ 7 }
 
@@ -111,13 +140,19 @@ func (f *file) readFooter(kind uint32) error {
 		return f.corrupt("checksum of the directory differs")
 	}
 	if le.Uint32(foot[12:]) != format { // only now: a flipped bit is damage
-		return fmt.Errorf("open %s: format %d is not known", f.path, le.Uint32(foot[12:]))
+		return otherFormat(f.path, le.Uint32(foot[12:]))
 	}
+	f.head = sum
 	f.payload = f.data[:payload:payload]
 	f.meta = f.data[pad8(payload):][:meta:meta]
 	f.sums = view[uint32](f.data[pad8(payload)+pad8(meta):][:sums])
 	f.seen = make([]atomic.Uint64, (len(f.sums)+63)/64)
 	return nil
+}
+
+// otherFormat says that a file was written by another version.
+func otherFormat[N uint32 | int](path string, have N) error {
+	return fmt.Errorf("%w: %s has format %d, this version reads %d; load the dataset again", engine.ErrFormat, path, have, format)
 }
 
 func (f *file) mmap() error {

@@ -96,8 +96,12 @@ func TestTail(t *testing.T) {
 			t.Errorf("Candidates of key %d: found %t, %v", i, found, err)
 		}
 		v := []byte{byte(i >> 24), byte(i >> 16), byte(i >> 8), byte(i)}
-		if k, ok := dict.Number(query.City, v); !ok || uint64(k) != i || dict.People(k) != i {
-			t.Errorf("term %d = %d, %t with %d people", i, k, ok, dict.People(k))
+		k, ok, err := dict.Number(query.City, v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if people, err := dict.People(k); err != nil || !ok || uint64(k) != i || people != i {
+			t.Errorf("term %d = %d, %t with %d people, %v", i, k, ok, people, err)
 		}
 	}
 }

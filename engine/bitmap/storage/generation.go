@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"throng/identifier"
 	"throng/query"
@@ -22,7 +24,6 @@ type Files struct {
 	Forwards  []*Forward // of each part
 	Dict      *Dict
 	Accounts  *Accounts
-	Catalog   *Catalog
 	Places    *Places // nil where they are built in
 	Keys      *Column
 	KeyLookup *Lookup
@@ -33,13 +34,29 @@ type Files struct {
 	Lookups map[identifier.Type]*Lookup
 	// Texts are the token streams of the text fields present.
 	Texts map[query.Field]*Column
+	// Names are what search boxes look at, of those of NameFields that have a
+	// term.
+	Names map[query.Field]*Names
 
-	closers []io.Closer
+	mapped  []mapped
+	catalog func() (*Catalog, error)
+	spoilt  atomic.Pointer[error] // damage of a file that is not mapped
 }
 
-// OpenGeneration maps the files of a generation. Their sizes are compared with
-// the manifest, so that one cut short is found here and never read past its
-// end. A missing or damaged file is an error that wraps [ErrCorrupt].
+// mapped is an open index file.
+type mapped interface {
+	io.Closer
+	Size() int64
+	headSum() uint32
+	damage() error
+	fault(addr uintptr) error
+}
+
+// OpenGeneration maps the files of a generation, which takes time in
+// proportion to their number. Their sizes and the checksums in their footers
+// are compared with the manifest, so that one cut short is found here and
+// never read past its end, and one of another generation is not taken for this
+// one's. A missing or damaged file is an error that wraps [ErrCorrupt].
 func OpenGeneration(dir string) (_ *Files, err error) {
 	m, err := ReadManifest(dir)
 	if err != nil {
@@ -50,6 +67,7 @@ func OpenGeneration(dir string) (_ *Files, err error) {
 		IDs:     map[identifier.Type]*Column{},
 		Lookups: map[identifier.Type]*Lookup{},
 		Texts:   map[query.Field]*Column{},
+		Names:   map[query.Field]*Names{},
 	}
 	defer func() {
 		if err != nil {
@@ -66,19 +84,18 @@ func OpenGeneration(dir string) (_ *Files, err error) {
 	return g, g.complete()
 }
 
-// add notes an opened file and compares its size.
-func add[F interface {
-	io.Closer
-	Size() int64
-}](g *Files, want FileSum, path string, open func(string) (F, error),
-) (F, error) {
+// add notes an opened file and compares it with what the manifest says.
+func add[F mapped](g *Files, want FileSum, path string, open func(string) (F, error)) (F, error) {
 	f, err := open(path)
 	if err != nil {
 		return f, missing(path, err)
 	}
-	g.closers = append(g.closers, f)
+	g.mapped = append(g.mapped, f)
 	if f.Size() != want.Size {
 		return f, fmt.Errorf("%w: %s: has another size than the manifest says", ErrCorrupt, path)
+	}
+	if f.headSum() != want.Head {
+		return f, fmt.Errorf("%w: %s: is not the file that the manifest names", ErrCorrupt, path)
 	}
 	return f, nil
 }
@@ -91,9 +108,11 @@ func (g *Files) open(f FileSum) (err error) {
 	case f.Name == AccountsName:
 		g.Accounts, err = add(g, f, path, OpenAccounts)
 	case f.Name == CatalogName:
-		g.Catalog, err = readCatalog(g.Dir, f)
+		err = g.openCatalog(f, path)
 	case f.Name == PlacesName:
 		g.Places, err = add(g, f, path, OpenPlaces)
+	case strings.HasPrefix(f.Name, "names-"):
+		err = g.openNames(f, path)
 	case isForward(f.Name):
 		err = g.openForward(f, path)
 	case strings.HasPrefix(f.Name, "parts/"):
@@ -104,6 +123,47 @@ func (g *Files) open(f FileSum) (err error) {
 		err = g.openLookup(f, path)
 	}
 	return err
+}
+
+// openCatalog makes sure that there is a catalog. It is read when it is asked
+// for.
+func (g *Files) openCatalog(f FileSum, path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return missing(path, err)
+	}
+	if info.Size() != f.Size {
+		return fmt.Errorf("%w: %s: has another size than the manifest says", ErrCorrupt, path)
+	}
+	g.catalog = sync.OnceValues(func() (*Catalog, error) {
+		c, err := readCatalog(g.Dir, f)
+		if err == nil && c.BuiltInPlaces != (g.Places == nil) {
+			err = fmt.Errorf("%w: %s: contradicts the manifest about places", ErrCorrupt, path)
+		}
+		if err != nil {
+			g.spoilt.CompareAndSwap(nil, &err)
+		}
+		return c, err
+	})
+	return nil
+}
+
+// Catalog reads the catalog when it is first asked for. It is shared. An error
+// wraps [ErrCorrupt].
+func (g *Files) Catalog() (*Catalog, error) { return g.catalog() }
+
+func (g *Files) openNames(f FileSum, path string) error {
+	for _, field := range NameFields() {
+		if NamesName(field) != f.Name {
+			continue
+		}
+		x, err := add(g, f, path, OpenNames)
+		if err != nil {
+			return err
+		}
+		g.Names[field] = x
+	}
+	return nil
 }
 
 func (g *Files) openPart(f FileSum, path string) error {
@@ -160,8 +220,7 @@ func (g *Files) openLookup(f FileSum, path string) error {
 // complete makes sure that nothing is absent that every generation has.
 func (g *Files) complete() error {
 	g.Keys, g.KeyLookup = g.IDs[identifier.SSID], g.Lookups[identifier.SSID]
-	whole := g.Dict != nil && g.Accounts != nil && g.Catalog != nil && g.Keys != nil && g.KeyLookup != nil
-	whole = whole && g.Catalog.BuiltInPlaces == (g.Places == nil)
+	whole := g.Dict != nil && g.Accounts != nil && g.catalog != nil && g.Keys != nil && g.KeyLookup != nil
 	for i, p := range g.Parts {
 		whole = whole && p != nil && g.Forwards[i] != nil
 	}
@@ -169,7 +228,39 @@ func (g *Files) complete() error {
 		whole = whole && (LookupName(t) == "" || g.Lookups[t] != nil)
 	}
 	if !whole {
-		return fmt.Errorf("%w: %s: the manifest does not name every file", ErrCorrupt, g.Dir)
+		return fmt.Errorf("%w: %s: does not name every file", ErrCorrupt, join(g.Dir, ManifestName))
+	}
+	for _, f := range NameFields() {
+		_, terms := g.Dict.Range(f)
+		if x := g.Names[f]; terms > 0 && (x == nil || x.Len() != int(terms)) {
+			return fmt.Errorf("%w: %s: has other terms of %s than the dictionary", ErrCorrupt, join(g.Dir, NamesName(f)), f)
+		}
+	}
+	return nil
+}
+
+// Damage is a damage that was found in a file since the generation was opened;
+// nil where none was. It wraps [ErrCorrupt] and names the file.
+func (g *Files) Damage() error {
+	for _, m := range g.mapped {
+		if err := m.damage(); err != nil {
+			return err
+		}
+	}
+	if p := g.spoilt.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+// Fault makes an error of an address that could not be read, when it is one of
+// a mapped file, whose disk failed or which somebody has cut short; else it
+// returns nil. It must not be called after Close.
+func (g *Files) Fault(addr uintptr) error {
+	for _, m := range g.mapped {
+		if err := m.fault(addr); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -177,10 +268,10 @@ func (g *Files) complete() error {
 // Close unmaps all files: nothing got from them may be used afterwards.
 func (g *Files) Close() error {
 	var errs []error
-	for _, c := range g.closers {
+	for _, c := range g.mapped {
 		errs = append(errs, c.Close())
 	}
-	g.closers = nil
+	g.mapped = nil
 	return errors.Join(errs...)
 }
 
@@ -224,7 +315,7 @@ func verifyFile(dir string, want FileSum, buf []byte, read func(int)) error {
 			break
 		}
 		if err != nil {
-			return fmt.Errorf("verify %s: %w", path, err)
+			return fmt.Errorf("%w: %s: %w", ErrCorrupt, path, err) // the disk failed
 		}
 	}
 	if size != want.Size || sum != want.CRC32C {

@@ -1,10 +1,12 @@
 package storage
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -50,8 +52,9 @@ func LookupName(t identifier.Type) string {
 // TextName is the file of the token streams of a text field.
 func TextName(field string) string { return "text-" + field + ".col" }
 
-// ManifestFormat is the format of the folder of a generation.
-const ManifestFormat = 1
+// ManifestFormat is the format of the folder of a generation and of the files
+// in it.
+const ManifestFormat = format
 
 // Manifest says what a generation consists of.
 type Manifest struct {
@@ -75,15 +78,22 @@ func WriteManifest(dir string, m *Manifest) error {
 	if err != nil {
 		return fmt.Errorf("write manifest: %w", err)
 	}
-	b, err := json.Marshal(envelope{CRC32C: crc32.Checksum(inner, castagnoli), Manifest: inner})
+	b, err := sealed(inner)
 	if err != nil {
 		return fmt.Errorf("write manifest: %w", err)
 	}
-	return durable.WriteFile(filepath.Join(dir, ManifestName), append(b, '\n'))
+	return durable.WriteFile(filepath.Join(dir, ManifestName), b)
+}
+
+// sealed is the file of a manifest, to the byte.
+func sealed(inner []byte) ([]byte, error) {
+	b, err := json.Marshal(envelope{CRC32C: crc32.Checksum(inner, castagnoli), Manifest: inner})
+	return append(b, '\n'), err
 }
 
 // ReadManifest reads the manifest of a generation's folder. A damaged one is
-// an error that wraps [ErrCorrupt].
+// an error that wraps [ErrCorrupt], one that another version wrote
+// [engine.ErrFormat]; where there is none it wraps [fs.ErrNotExist].
 func ReadManifest(dir string) (*Manifest, error) {
 	path := filepath.Join(dir, ManifestName)
 	b, err := os.ReadFile(path)
@@ -102,12 +112,20 @@ func ReadManifest(dir string) (*Manifest, error) {
 		return nil, fmt.Errorf("%w: %s: %w", ErrCorrupt, path, err)
 	}
 	if m.Format != ManifestFormat {
-		return nil, fmt.Errorf("read manifest: format %d of %s is not known", m.Format, path)
+		return nil, otherFormat(path, m.Format)
+	}
+	if want, err := sealed(e.Manifest); err != nil || !bytes.Equal(want, b) {
+		return nil, fmt.Errorf("%w: %s: checksum differs", ErrCorrupt, path)
 	}
 	if m.Parts != (int(m.Rows)+PartRows-1)/PartRows {
 		return nil, fmt.Errorf("%w: %s: parts do not hold all rows", ErrCorrupt, path)
 	}
+	names := map[string]bool{}
 	for _, f := range m.Files {
+		if names[f.Name] {
+			return nil, fmt.Errorf("%w: %s: names a file twice", ErrCorrupt, path)
+		}
+		names[f.Name] = true
 		if !filepath.IsLocal(filepath.FromSlash(f.Name)) {
 			return nil, fmt.Errorf("%w: %s: a file lies outside the folder", ErrCorrupt, path)
 		}
@@ -184,7 +202,7 @@ func readCatalog(dir string, want FileSum) (*Catalog, error) {
 
 // missing makes a file that the manifest names and that is not there a damage.
 func missing(path string, err error) error {
-	if errors.Is(err, os.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w: %s: is missing", ErrCorrupt, path)
 	}
 	return fmt.Errorf("open index file: %w", err)

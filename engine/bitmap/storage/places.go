@@ -8,8 +8,7 @@ import (
 
 // The places of a dataset that brings its own: a stringTable with kind, id,
 // name, region, country and market area of each. meta: places u32, zero u32,
-// bytes of strings u64. It is verified wholly when it is opened; the strings
-// are read when they are asked for.
+// bytes of strings u64. It is verified when the places are read.
 
 // placeStrings is how many strings a place has.
 const placeStrings = 6
@@ -22,7 +21,7 @@ type Places struct {
 	n      int
 }
 
-// OpenPlaces maps the file of places and verifies it.
+// OpenPlaces maps the file of places.
 func OpenPlaces(path string) (*Places, error) {
 	f, err := openFile(path, kindPlaces)
 	if err != nil {
@@ -45,13 +44,7 @@ func (p *Places) open() error {
 	if data > size || stringsSize(placeStrings*n, data) != size {
 		return p.corrupt("directory does not fit the file")
 	}
-	if err := p.check(0, size); err != nil {
-		return err
-	}
-	var ok bool
-	if p.values, ok = readStrings(p.payload, placeStrings*n, data); !ok {
-		return p.corrupt("places contradict themselves")
-	}
+	p.values = readStrings(p.file, 0, placeStrings*n, data)
 	p.n = int(n)
 	return nil
 }
@@ -59,21 +52,40 @@ func (p *Places) open() error {
 // Len is the number of places.
 func (p *Places) Len() int { return p.n }
 
-// Each passes the places to yield in the order in which they were written. The
-// strings are copies, which the caller owns.
-func (p *Places) Each(yield func(p CatalogPlace)) {
+// Verify reads the whole file. An error wraps [ErrCorrupt].
+func (p *Places) Verify() error {
+	if err := p.check(0, uint64(len(p.payload))); err != nil {
+		return err
+	}
+	return p.values.verify()
+}
+
+// Each verifies the file and passes the places to yield in the order in which
+// they were written. The strings are copies, which the caller owns. An error
+// wraps [ErrCorrupt].
+func (p *Places) Each(yield func(p CatalogPlace)) error {
+	if err := p.Verify(); err != nil {
+		return err
+	}
 	all := string(p.values.data) // one allocation for all
-	var at, next int
+	next := 0
+	var failed error
 	read := func() string {
-		n := len(p.values.at(next))
-		s := all[at : at+n]
-		at += n
-		next++
-		return s
+		from, to, err := p.values.bounds(next)
+		if next++; err != nil {
+			failed = err
+			return ""
+		}
+		return all[from:to]
 	}
 	for range p.n {
-		yield(CatalogPlace{Kind: read(), ID: read(), Name: read(), Region: read(), Country: read(), DMA: read()})
+		place := CatalogPlace{Kind: read(), ID: read(), Name: read(), Region: read(), Country: read(), DMA: read()}
+		if failed != nil {
+			return failed
+		}
+		yield(place)
 	}
+	return nil
 }
 
 // WritePlaces writes the places into the folder, durably.

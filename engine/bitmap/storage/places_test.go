@@ -30,7 +30,9 @@ func TestPlaces(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []CatalogPlace
-	p.Each(func(p CatalogPlace) { got = append(got, p) })
+	if err := p.Each(func(p CatalogPlace) { got = append(got, p) }); err != nil {
+		t.Fatal(err)
+	}
 	if err := p.Close(); err != nil { // what was passed outlives the file
 		t.Fatal(err)
 	}

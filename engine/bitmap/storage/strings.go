@@ -5,7 +5,12 @@ package storage
 //	data   the strings on end; padding to 8
 //	bases  u64 each 64 strings: offset in data
 //	ends   u32 a string: its end, from its base; padding to 8
+//
+// Each string is verified when it is asked for, with the pieces of the file
+// that it takes to find it.
 type stringTable struct {
+	f     *file
+	off   [3]uint64 // of data, bases and ends in the payload
 	data  []byte
 	bases []uint64
 	ends  []uint32
@@ -13,35 +18,94 @@ type stringTable struct {
 
 func stringsSize(n, data uint64) uint64 { return pad8(data) + (n+63)/64*8 + pad8(4*n) }
 
-// readStrings reads a table of n strings at the start of b, which holds
-// stringsSize bytes. It returns false where the table contradicts itself.
-func readStrings(b []byte, n, data uint64) (stringTable, bool) {
-	t := stringTable{data: b[:data]}
-	b = b[pad8(data):]
-	t.bases = view[uint64](b[:(n+63)/64*8])
-	t.ends = view[uint32](b[(n+63)/64*8:][:4*n])
-	end := uint64(0)
-	for i, e := range t.ends {
-		if i&63 == 0 && t.bases[i>>6] != end {
-			return t, false
-		}
-		next := t.bases[i>>6] + uint64(e)
-		if next < end {
-			return t, false
-		}
-		end = next
-	}
-	return t, end == data
+// readStrings finds a table of n strings at an offset of the payload, where
+// there are stringsSize bytes.
+func readStrings(f *file, off, n, data uint64) stringTable {
+	t := stringTable{f: f, off: [3]uint64{off, off + pad8(data), off + pad8(data) + (n+63)/64*8}}
+	t.data = f.payload[off:][:data:data]
+	t.bases = view[uint64](f.payload[t.off[1]:][:(n+63)/64*8])
+	t.ends = view[uint32](f.payload[t.off[2]:][:4*n])
+	return t
 }
 
-func (t *stringTable) at(i int) []byte {
-	base := t.bases[i>>6]
-	from := base
+func (t *stringTable) size() uint64 { return stringsSize(uint64(len(t.ends)), uint64(len(t.data))) }
+
+// bounds says where in data string i is, i being below the number of strings.
+// The bytes between are not verified yet.
+func (t *stringTable) bounds(i int) (from, to uint64, err error) {
+	b := uint64(i) >> 6
+	before := uint64(0) // the string before is told of, too
 	if i&63 != 0 {
+		before = 1
+	}
+	if err := t.f.check(t.off[1]+8*b, 8); err != nil {
+		return 0, 0, err
+	}
+	if err := t.f.check(t.off[2]+4*(uint64(i)-before), 4+4*before); err != nil {
+		return 0, 0, err
+	}
+	base := t.bases[b]
+	from, to = base, base+uint64(t.ends[i])
+	if before != 0 {
 		from += uint64(t.ends[i-1])
 	}
-	to := base + uint64(t.ends[i])
-	return t.data[from:to:to]
+	if base > uint64(len(t.data)) || from > to || to > uint64(len(t.data)) {
+		return 0, 0, t.f.corrupt("strings contradict themselves")
+	}
+	return from, to, nil
+}
+
+// at gives string i, which is below the number of strings. It aliases the
+// mapping.
+func (t *stringTable) at(i int) ([]byte, error) {
+	from, to, err := t.bounds(i)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.f.check(t.off[0]+from, to-from); err != nil {
+		return nil, err
+	}
+	return t.data[from:to:to], nil
+}
+
+// verify makes sure that the strings follow each other and fill the data.
+func (t *stringTable) verify() error {
+	if err := t.f.check(t.off[0], t.size()); err != nil {
+		return err
+	}
+	end := uint64(0)
+	for i := range t.ends {
+		from, to, err := t.bounds(i)
+		if err != nil {
+			return err
+		}
+		if from != end {
+			return t.f.corrupt("strings contradict themselves")
+		}
+		end = to
+	}
+	if end != uint64(len(t.data)) {
+		return t.f.corrupt("strings contradict themselves")
+	}
+	return nil
+}
+
+// search finds the first of the strings from up to, not including, to for
+// which reached is true; they are in such an order that it stays true.
+func search(from, to int, reached func(i int) (bool, error)) (int, error) {
+	for from < to {
+		mid := int(uint(from+to) >> 1)
+		ok, err := reached(mid)
+		if err != nil {
+			return 0, err
+		}
+		if ok {
+			to = mid
+		} else {
+			from = mid + 1
+		}
+	}
+	return from, nil
 }
 
 // stringWriter writes a table: the strings at once, the rest at the end.

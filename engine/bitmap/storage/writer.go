@@ -12,7 +12,10 @@ import (
 type FileSum struct {
 	Name   string `json:"name"`
 	Size   int64  `json:"size"`
-	CRC32C uint32 `json:"crc32c"`
+	CRC32C uint32 `json:"crc32c"` // of the whole file
+	// Head is the checksum that the footer of an index file holds: of footer,
+	// meta and sums, and so of all of it. 0 for the other files.
+	Head uint32 `json:"head,omitempty"`
 }
 
 // fileWriter writes an index file in one pass. The first error stays, and is
@@ -94,7 +97,8 @@ func (w *fileWriter) finish(name string, meta []byte) (FileSum, error) {
 	tail = le.AppendUint64(tail, w.n)
 	tail = le.AppendUint64(tail, uint64(len(meta)))
 	tail = le.AppendUint64(tail, 4*uint64(len(w.sums)))
-	tail = le.AppendUint64(tail, uint64(crc32.Checksum(tail, castagnoli)))
+	head := crc32.Checksum(tail, castagnoli)
+	tail = le.AppendUint64(tail, uint64(head))
 	w.buf = tail
 	w.flush()
 	w.buf = nil
@@ -106,7 +110,7 @@ func (w *fileWriter) finish(name string, meta []byte) (FileSum, error) {
 		return FileSum{}, fmt.Errorf("write %s: %w", w.path, err)
 	}
 	w.file = nil
-	return FileSum{Name: name, Size: w.size, CRC32C: w.crc}, nil
+	return FileSum{Name: name, Size: w.size, CRC32C: w.crc, Head: head}, nil
 }
 
 // abort closes the file, which is left to whoever removes the folder.
