@@ -114,7 +114,9 @@ func (r *Row) faster(ours, other *timing, times float64) {
 	r.atLeast(fmt.Sprintf("%s / %s", other.name, ours.name), "x", ratio(other, ours), times)
 }
 
-func (r *Row) note(format string, args ...any) { r.Notes = append(r.Notes, fmt.Sprintf(format, args...)) }
+func (r *Row) note(format string, args ...any) {
+	r.Notes = append(r.Notes, fmt.Sprintf(format, args...))
+}
 
 // round keeps four digits.
 func round(x float64) float64 {

@@ -36,7 +36,7 @@ func asOf() time.Time { return time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC) }
 // with some 10 MB of memory; the bytes do not depend on how many. progress,
 // where set, is told how many people of all are written, one call at a time.
 func (p *Population) Write(ctx context.Context, dir string, workers int, progress func(done, total int64)) (rows int64, err error) {
-	for _, table := range []string{dataset.People, dataset.Identifiers, dataset.Interests, dataset.Follows} {
+	for _, table := range tables() {
 		if err := durable.MkdirAll(filepath.Join(dir, table)); err != nil {
 			return 0, fmt.Errorf("write population: %w", err)
 		}
@@ -94,7 +94,7 @@ func (p *Population) writeUpload(dir string, pieces [][]byte) error {
 
 // writeShared writes what does not grow with the people.
 func (p *Population) writeShared(dir string) error {
-	for _, t := range []string{dataset.People, dataset.Identifiers, dataset.Interests, dataset.Follows} {
+	for _, t := range tables() {
 		if err := durable.SyncDir(filepath.Join(dir, t)); err != nil {
 			return err
 		}
