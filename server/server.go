@@ -256,5 +256,11 @@ func notReady(err error) string {
 	if errors.Is(err, engine.ErrNoGeneration) || throng.CodeOf(err) == throng.Unavailable {
 		return "no generation is loaded; run: throng load SOURCE"
 	}
+	if errors.Is(err, engine.ErrCorrupt) {
+		return "a file of the index is damaged, the server's log tells which; run: throng load SOURCE"
+	}
+	if errors.Is(err, engine.ErrFormat) {
+		return "the index was written by another version; run: throng load SOURCE"
+	}
 	return "not ready; the server's log tells more"
 }

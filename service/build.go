@@ -87,18 +87,34 @@ func (s *Service) build(ctx context.Context, j job.Job) error {
 		return err
 	}
 	b := built{files: audiencePrefix(row.ID) + seal.NewSecret()[:12]}
-	if err = s.find(ctx, g, row, &b); err == nil {
-		err = s.db.Tx(ctx, func(tx *sqldb.Tx) error { return s.finish(ctx, tx, j, row, b) })
-	}
 	cleanup := context.WithoutCancel(ctx)
-	if err != nil {
+	if err = s.find(ctx, g, row, &b); err != nil {
 		return permanent(errors.Join(err, s.deleteFiles(cleanup, b.files+"/", "")))
+	}
+	if err := s.store(ctx, b.files, func(tx *sqldb.Tx) error { return s.finish(ctx, tx, j, row, b) }); err != nil {
+		return permanent(err)
 	}
 	// What else lies there is of attempts that died.
 	if err := errors.Join(s.deleteFiles(cleanup, audiencePrefix(row.ID), b.files+"/"), s.SweepGenerations(cleanup)); err != nil {
 		s.cfg.Logger.ErrorContext(ctx, "clean up after build", "audience", row.ID, "err", err)
 	}
 	return nil
+}
+
+// store runs the transaction that makes the files of a build known. They are
+// deleted where it was certainly not committed; where nobody can tell, since
+// the commit itself failed, they are left to the sweep.
+func (s *Service) store(ctx context.Context, files string, fn func(tx *sqldb.Tx) error) error {
+	refused := true
+	err := s.db.Tx(ctx, func(tx *sqldb.Tx) error {
+		err := fn(tx)
+		refused = err != nil
+		return err
+	})
+	if err != nil && refused {
+		return errors.Join(err, s.deleteFiles(context.WithoutCancel(ctx), files+"/", ""))
+	}
+	return err
 }
 
 // permanent marks the failures that another attempt would only repeat.

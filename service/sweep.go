@@ -20,7 +20,9 @@ const retryUnloaded = 10 * time.Second
 // may belong to an upload that is being read.
 const orphanAge = 24 * time.Hour
 
-// Ready says why requests cannot be served; nil when they can.
+// Ready says why requests cannot be served; nil when they can. A damage that was
+// found in the index counts: whatever touches it fails, until another
+// generation is loaded.
 func (s *Service) Ready(ctx context.Context) error {
 	if err := s.db.Ping(ctx); err != nil {
 		return fmt.Errorf("ask database: %w", err)
@@ -29,8 +31,8 @@ func (s *Service) Ready(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("hold generation: %w", err)
 	}
-	g.Release()
-	return nil
+	defer g.Release()
+	return g.Info().Err
 }
 
 // Sweep removes what is no longer needed: generations, answers, sessions and
@@ -53,7 +55,8 @@ func stale(key string, all []engine.Info) bool {
 }
 
 // SweepGenerations removes the generations that are neither current, nor used
-// by a running build, nor among the last few.
+// by a running build, nor among the last few or younger than these. Those that
+// cannot be used are not counted among them.
 func (s *Service) SweepGenerations(ctx context.Context) error {
 	all, err := s.cfg.Engine.Generations(ctx)
 	if err != nil {
@@ -67,8 +70,13 @@ func (s *Service) SweepGenerations(ctx context.Context) error {
 		return err
 	}
 	var errs []error
-	for i, info := range all { // newest first
-		if i < s.cfg.KeepGenerations || info.Current || slices.Contains(used, info.ID) {
+	usable := 0
+	for _, info := range all { // newest first
+		kept := usable < s.cfg.KeepGenerations
+		if info.Err == nil {
+			usable++
+		}
+		if kept || info.Current || slices.Contains(used, info.ID) {
 			continue
 		}
 		if err := s.cfg.Engine.Remove(ctx, info.ID); err != nil && !errors.Is(err, engine.ErrNoGeneration) {
