@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/bits"
 	"strings"
-
 )
 
 // A forward index holds, for each row of a part, its counted terms. Terms have
@@ -28,8 +27,8 @@ import (
 //
 // meta: first row u32, rows u32, counted terms u32, codes u32, dense u16,
 // dense and frequent u16, flags u32; for each block the offset of its section
-// u64, terms of all rows u64, bytes of records u32, flags u32, and for each
-// known field u32: what is listed, and how many.
+// u64, terms of all rows u32, dense ones among them u32, bytes of records u32,
+// flags u32, and for each known field u32: what is listed, and how many.
 const (
 	forwardMeta  = 24
 	forwardShort = 255 // codes of one byte
@@ -65,7 +64,8 @@ const knownFields = 9
 // forwardBlock is what meta says of a block.
 type forwardBlock struct {
 	at      uint64
-	pairs   uint64
+	pairs   uint32
+	dense   uint32 // of the pairs
 	records uint32
 	flags   uint32
 	known   [knownFields]knownRows
@@ -76,7 +76,8 @@ const forwardBlockMeta = 24 + 4*knownFields
 func (b *forwardBlock) append(meta []byte) []byte {
 	le := binary.LittleEndian
 	meta = le.AppendUint64(meta, b.at)
-	meta = le.AppendUint64(meta, b.pairs)
+	meta = le.AppendUint32(meta, b.pairs)
+	meta = le.AppendUint32(meta, b.dense)
 	meta = le.AppendUint32(meta, b.records)
 	meta = le.AppendUint32(meta, b.flags)
 	for _, k := range b.known {
@@ -87,7 +88,7 @@ func (b *forwardBlock) append(meta []byte) []byte {
 
 func readForwardBlock(meta []byte) (b forwardBlock) {
 	le := binary.LittleEndian
-	b.at, b.pairs = le.Uint64(meta), le.Uint64(meta[8:])
+	b.at, b.pairs, b.dense = le.Uint64(meta), le.Uint32(meta[8:]), le.Uint32(meta[12:])
 	b.records, b.flags = le.Uint32(meta[16:]), le.Uint32(meta[20:])
 	for i := range b.known {
 		v := le.Uint32(meta[24+4*i:])
@@ -214,7 +215,23 @@ func (f *Forward) Rows() int { return f.rows }
 func (f *Forward) Limit() uint32 { return f.limit }
 
 // Pairs is how many terms the rows of a block have together.
-func (f *Forward) Pairs(block int) uint64 { return f.blocks[block].pairs }
+func (f *Forward) Pairs(block int) uint32 { return f.blocks[block].pairs }
+
+// DensePairs is how many of them are of dense terms.
+func (f *Forward) DensePairs(block int) uint32 { return f.blocks[block].dense }
+
+// Blocks is the number of blocks of the part.
+func (f *Forward) Blocks() int { return len(f.blocks) }
+
+// KnownCount is how many rows of a block have a value of the i-th of
+// KnownFields.
+func (f *Forward) KnownCount(block, i int) int {
+	k := f.blocks[block].known[i]
+	if k.kind == knownNot {
+		return f.rowsOf(block) - int(k.n)
+	}
+	return int(k.n)
+}
 
 // Codes gives the terms that have a code, by code. The first dense ones are
 // those that at least a sixteenth of the part's rows have. The slice aliases
@@ -477,4 +494,3 @@ func (f *Forward) Take(t *Tally, counts []uint32) error {
 	}
 	return nil
 }
-

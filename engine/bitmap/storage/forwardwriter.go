@@ -174,7 +174,7 @@ func (e *ForwardEncoder) Encode(c *ForwardCodes, rows int, terms, ends []uint32,
 	}
 	buf.block = forwardBlock{}
 	if n > 0 {
-		buf.block.pairs = uint64(ends[n-1])
+		buf.block.pairs = ends[n-1]
 	}
 	if err := e.layout(c, rows, buf); err != nil {
 		return nil, err
@@ -212,6 +212,7 @@ func (e *ForwardEncoder) layout(c *ForwardCodes, rows int, buf *Encoded) error {
 		if n == 0 {
 			continue
 		}
+		buf.block.dense += uint32(n & 0xff)
 		short, long, far := n&0xff+n>>countFrequent&0xff, n>>countLong&maxRowTerms, n>>countRare
 		pairs += short + long + far
 		size := 1 + short + 2*long + rare*far
@@ -223,7 +224,7 @@ func (e *ForwardEncoder) layout(c *ForwardCodes, rows int, buf *Encoded) error {
 		}
 		total += size
 	}
-	if pairs != buf.block.pairs { // a count did not fit its bits
+	if pairs != uint64(buf.block.pairs) { // a count did not fit its bits
 		return errForwardRow
 	}
 	if total > maxForwardRecords {
