@@ -18,6 +18,7 @@ import (
 	"strings"
 
 	"throng/internal/durable"
+	"throng/server"
 )
 
 // Config says what to measure.
@@ -45,13 +46,9 @@ type Config struct {
 	Tell func(string)
 }
 
-// UsageError is a setting that cannot be used.
-type UsageError struct{ Message string }
-
-// Error tells what is wrong.
-func (e *UsageError) Error() string { return e.Message }
-
-func usagef(format string, args ...any) error { return &UsageError{fmt.Sprintf(format, args...)} }
+func usage(setting, format string, args ...any) error {
+	return &server.UsageError{Setting: setting, Message: fmt.Sprintf(format, args...)}
+}
 
 func (c Config) withDefaults() (Config, error) {
 	if c.People == 0 {
@@ -70,14 +67,14 @@ func (c Config) withDefaults() (Config, error) {
 		c.Tell = func(string) {}
 	}
 	if c.People < 1000 || int64(c.People) > maxPeople {
-		return c, usagef("--people: want 1000 to %d", int64(maxPeople))
+		return c, usage("people", "want 1000 to %d", int64(maxPeople))
 	}
 	if c.Rounds < 1 {
-		return c, usagef("--rounds: want at least 1")
+		return c, usage("rounds", "want at least 1")
 	}
 	for _, name := range c.Only {
 		if !slices.Contains(RowNames(), name) {
-			return c, usagef("--only: there is no row %q; want some of %s", name, strings.Join(RowNames(), ","))
+			return c, usage("only", "there is no row %q; want some of %s", name, strings.Join(RowNames(), ","))
 		}
 	}
 	return c, nil
@@ -124,7 +121,7 @@ type run struct {
 
 // Run makes the population and its index where they are not there yet, and
 // measures. It returns the report also where answers differ, which the report
-// tells. An error of type *UsageError says that a setting cannot be used.
+// tells. A setting that cannot be used is a *server.UsageError.
 func Run(ctx context.Context, cfg Config) (_ *Report, err error) {
 	cfg, err = cfg.withDefaults()
 	if err != nil {

@@ -38,7 +38,10 @@ func (s *stack) touch(terms []fieldTerm) (*touched, error) {
 	t := &touched{}
 	for _, part := range s.files.Parts {
 		for _, x := range terms {
-			n, ok := s.files.Dict.Number(x.field, []byte(x.value))
+			n, ok, err := s.files.Dict.Number(x.field, []byte(x.value))
+			if err != nil {
+				return nil, fmt.Errorf("find term: %w", err)
+			}
 			if !ok {
 				continue
 			}

@@ -82,7 +82,7 @@ func (r *run) rowPreview(ctx context.Context) error {
 
 	next := 1
 	if most := s.people.changes(); r.cfg.Rounds >= most {
-		return usagef("--rounds: row 4 has %d requests to make", most)
+		return usage("rounds", "row 4 has %d requests to make", most)
 	}
 	timings, steady, err := measure(ctx, r.cfg.Rounds,
 		variant{

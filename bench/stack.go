@@ -90,7 +90,7 @@ func (s *stack) writePopulation(ctx context.Context, workers int, tell func(stri
 			return fmt.Errorf("read %s: %w", path, err)
 		}
 		if s.rows, have.Rows = have.Rows, 0; have != want {
-			return fmt.Errorf("folder %s holds another population than the one asked for; give another --dir, or remove it", s.dir)
+			return usage("dir", "%s holds another population than the one asked for; name another folder, or remove it", s.dir)
 		}
 		return nil
 	}

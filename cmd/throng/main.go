@@ -9,10 +9,12 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
 
+	"throng/bench"
 	"throng/server"
 )
 
@@ -37,7 +39,7 @@ type cli struct {
 	Caller   callerCmd   `cmd:"" help:"Make and change API callers."`
 	Generate generateCmd `cmd:"" help:"Write a synthetic dataset (Parquet)."`
 	Check    checkCmd    `cmd:"" help:"Verify every invariant of the current generation."`
-	Bench    benchCmd    `cmd:"" help:"Not built yet: benchmarks that users may repeat." hidden:""`
+	Bench    benchCmd    `cmd:"" help:"Measure the engine on a population made on the spot, beside another library and the machine itself."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`
 	Help     helpCmd     `cmd:"" help:"Tell about a command."`
 }
@@ -66,7 +68,7 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 		kong.Writers(out, errOut),
 		kong.Exit(func(code int) { done = code }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}),
-		kong.Vars{"version": version},
+		kong.Vars{"version": version, "bench_rows": strings.Join(bench.RowNames(), ", ")},
 	)
 	if err != nil {
 		fmt.Fprintf(errOut, "throng: %v\n", err)

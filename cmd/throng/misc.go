@@ -67,12 +67,6 @@ func (c *generateCmd) Run(e *env) error {
 	return err
 }
 
-type benchCmd struct{}
-
-func (c *benchCmd) Run(*env) error {
-	return &server.UsageError{Message: "the benchmarks for users are not built yet; `go test -bench . ./engine/bitmap` runs the engine's"}
-}
-
 type versionCmd struct{}
 
 func (c *versionCmd) Run(e *env) error {
