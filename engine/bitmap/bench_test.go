@@ -24,7 +24,7 @@ func sample(rng *rand.Rand, rows int, p float64) []uint32 {
 	return out
 }
 
-// benchFixture has the terms of the definition of sixteen parameters, as dense
+// benchFixture has the terms of a definition of seven parameters, as dense
 // as they are among people.
 func benchFixture(rows int) *fixture {
 	rng := rand.New(rand.NewPCG(1, uint64(rows)))
@@ -65,7 +65,7 @@ func names(from, to int) (out []string) {
 	return out
 }
 
-func sixteen(uploaded query.RowSet) query.Definition {
+func seven(uploaded query.RowSet) query.Definition {
 	return query.Definition{Steps: []query.Step{
 		{Op: query.Include, Node: query.In{Field: query.Affinity, Values: names(0, 5)}},
 		{Op: query.Filter, Node: query.In{Field: query.Country, Values: names(0, 2)}},
@@ -93,28 +93,33 @@ func BenchmarkCount(b *testing.B) {
 			for _, test := range []struct {
 				name string
 				d    query.Definition
+				want engine.Sizes
 			}{
-				{"sixteen", sixteen(uploaded)},
-				{"union10", one(query.In{Field: query.Affinity, Values: names(0, 10)})},
-				{"2of50", one(query.AtLeast{K: 2, Field: query.Twitter, Values: names(0, 50)})},
-				{"5of50", one(query.AtLeast{K: 5, Field: query.Twitter, Values: names(0, 50)})},
+				{"seven", seven(uploaded), engine.After},
+				{"seven/alone", seven(uploaded), engine.Alone},
+				{"seven/whole", seven(uploaded), 0},
+				{"union10", one(query.In{Field: query.Affinity, Values: names(0, 10)}), 0},
+				{"2of50", one(query.AtLeast{K: 2, Field: query.Twitter, Values: names(0, 50)}), 0},
+				{"3of50", one(query.AtLeast{K: 3, Field: query.Twitter, Values: names(0, 50)}), 0},
+				{"5of50", one(query.AtLeast{K: 5, Field: query.Twitter, Values: names(0, 50)}), 0},
+				{"10of50", one(query.AtLeast{K: 10, Field: query.Twitter, Values: names(0, 50)}), 0},
 				{"and", one(query.And{Nodes: []query.Node{
 					query.In{Field: query.Country, Values: names(0, 1)}, query.In{Field: query.Country, Values: names(1, 2)},
-				}})},
+				}}), 0},
 			} {
 				b.Run(test.name, func(b *testing.B) {
 					b.ReportAllocs()
 					defer reportCPU(b, "op", 1)()
 					for b.Loop() {
 						clear(g.sizes.sizes) // else it costs nothing
-						_, err := g.Count(b.Context(), test.d, 0)
+						_, err := g.Count(b.Context(), test.d, test.want)
 						must(b, err)
 					}
 				})
 			}
 			b.Run("select", func(b *testing.B) {
 				for b.Loop() {
-					_, _, err := g.Select(b.Context(), sixteen(uploaded), 0)
+					_, _, err := g.Select(b.Context(), seven(uploaded), 0)
 					must(b, err)
 				}
 			})

@@ -91,13 +91,9 @@ func (w *worker) countMany(dst *kernel.Block, k int) {
 	for _, rows := range w.arrays[safe:] {
 		w.counters.AddArraySaturating(rows)
 	}
-	if len(w.dense) > 0 {
-		w.slices.Reset()
-		w.addDense()
-		w.counters.AddSlices(&w.slices, most)
-	}
-	w.counters.AtLeast(dst, uint8(k), most)
-	clear(w.counters[:])
+	w.slices.Reset()
+	w.addDense()
+	w.counters.AtLeast(dst, &w.slices, uint8(k), most)
 }
 
 // addDense adds bitmaps and runs to w.slices.

@@ -1,60 +1,12 @@
 package kernel
 
-import (
-	"math/bits"
-	"sync"
-)
+import "math/bits"
 
 // OrArray adds rows to dst.
-func OrArray(dst *Block, rows []uint16) {
-	for len(rows) >= 4 {
-		r := (*[4]uint16)(rows)
-		// Sixteen bits would be widened again after each shift.
-		r0, r1, r2, r3 := uint(r[0]), uint(r[1]), uint(r[2]), uint(r[3])
-		dst[r0>>6] |= 1 << (r0 & 63)
-		dst[r1>>6] |= 1 << (r1 & 63)
-		dst[r2>>6] |= 1 << (r2 & 63)
-		dst[r3>>6] |= 1 << (r3 & 63)
-		rows = rows[4:]
-	}
-	for _, r := range rows {
-		dst[r>>6] |= 1 << (r & 63)
-	}
-}
+func OrArray(dst *Block, rows []uint16) { use.orArray(dst, rows) }
 
 // AndNotArray removes rows from dst.
-func AndNotArray(dst *Block, rows []uint16) {
-	for len(rows) >= 4 {
-		r := (*[4]uint16)(rows)
-		r0, r1, r2, r3 := uint(r[0]), uint(r[1]), uint(r[2]), uint(r[3])
-		dst[r0>>6] &^= 1 << (r0 & 63)
-		dst[r1>>6] &^= 1 << (r1 & 63)
-		dst[r2>>6] &^= 1 << (r2 & 63)
-		dst[r3>>6] &^= 1 << (r3 & 63)
-		rows = rows[4:]
-	}
-	for _, r := range rows {
-		dst[r>>6] &^= 1 << (r & 63)
-	}
-}
-
-// AndArray keeps the rows of dst that are among rows. Making rows a block
-// takes less time than finding what to clear between them, however few they
-// are.
-func AndArray(dst *Block, rows []uint16) {
-	keep, ok := scratch.Get().(*Block)
-	if !ok {
-		keep = new(Block)
-	}
-	clear(keep[:])
-	OrArray(keep, rows)
-	And(dst, keep)
-	scratch.Put(keep)
-}
-
-// scratch has blocks for AndArray. On the stack they would not stay: And calls
-// through a variable, so that its arguments go to the heap.
-var scratch sync.Pool
+func AndNotArray(dst *Block, rows []uint16) { use.andNotArray(dst, rows) }
 
 // CountArray returns how many of rows are in b.
 func CountArray(b *Block, rows []uint16) int {

@@ -35,7 +35,8 @@ func BenchmarkPaths(b *testing.B) {
 		for r := range a.counts {
 			a.counts[r] = uint8(r * 7 % 13)
 		}
-		a.k = 1
+		a.k, a.n = 1, 1000
+		copy(a.array(), AppendRows(nil, benchBlock(0.016)))
 		b.Run(call.name, func(b *testing.B) { turns(b, func(k *kernels) { call.f(k, a) }) })
 	}
 }
@@ -73,7 +74,7 @@ func BenchmarkArray(b *testing.B) {
 			f    func()
 		}{
 			{"Or", func() { OrArray(dst, rows) }},
-			{"And", func() { AndArray(dst, rows) }},
+			{"AndNot", func() { AndNotArray(dst, rows) }},
 			{"Counters", func() { c.AddArray(rows) }},
 			{"Slices", func() { s.added = 0; s.AddArray(rows) }},
 			{"Saturating", func() { c.AddArraySaturating(rows) }},
@@ -104,7 +105,7 @@ func BenchmarkSlices(b *testing.B) {
 	}{
 		{"Add", func() { s.added -= 7; s.Add(&in, 7) }},
 		{"AtLeast", func() { s.AtLeast(dst, 3) }},
-		{"AddSlices", func() { c.AddSlices(&s, 70) }},
+		{"Counters", func() { c.AtLeast(dst, &s, 3, 70) }},
 	} {
 		b.Run(test.name, func(b *testing.B) {
 			for b.Loop() {

@@ -9,19 +9,7 @@ type Counters [Rows]uint8
 const MaxCount = 255
 
 // AddArray counts rows once more. No count may be MaxCount already.
-func (c *Counters) AddArray(rows []uint16) {
-	for len(rows) >= 4 {
-		r := (*[4]uint16)(rows)
-		c[r[0]]++
-		c[r[1]]++
-		c[r[2]]++
-		c[r[3]]++
-		rows = rows[4:]
-	}
-	for _, r := range rows {
-		c[r]++
-	}
-}
+func (c *Counters) AddArray(rows []uint16) { use.addArray((*[Rows]uint8)(c), rows) }
 
 // AddArraySaturating counts rows once more; a count of MaxCount stays.
 func (c *Counters) AddArraySaturating(rows []uint16) {
@@ -32,7 +20,7 @@ func (c *Counters) AddArraySaturating(rows []uint16) {
 }
 
 // AddArrayUntil counts rows once more and adds those whose count is then k to
-// dst. No count may be MaxCount already. It is for few rows, which Remove
+// dst. No count may be MaxCount already. It is for few rows, which Reset
 // resets one by one.
 func (c *Counters) AddArrayUntil(rows []uint16, k uint8, dst *Block) {
 	for _, r := range rows {
@@ -62,12 +50,17 @@ func (c *Counters) AddBlockSaturating(b *Block, weight uint8) {
 	use.addBlockSaturating((*[Rows]uint8)(c), b, weight)
 }
 
-// AtLeast makes dst the rows whose count is k or more. k is from 1; most is
-// at least as large as every count.
-func (c *Counters) AtLeast(dst *Block, k uint8, most int) {
+// AtLeast makes dst the rows whose count, with that of s, is k or more, and
+// every count 0. s may be nil; k is from 1; most is at least as large as every
+// sum. Sums that would pass MaxCount count as that.
+func (c *Counters) AtLeast(dst *Block, s *Slices, k uint8, most int) {
+	var low *[3]*[Words]uint64
+	if s != nil {
+		low = s.low(c, most)
+	}
 	if most < 128 && k < 128 {
-		use.atLeastLow(dst, (*[Rows]uint8)(c), k)
+		use.atLeastLow(dst, (*[Rows]uint8)(c), low, k)
 	} else {
-		use.atLeast(dst, (*[Rows]uint8)(c), k)
+		use.atLeast(dst, (*[Rows]uint8)(c), low, k)
 	}
 }

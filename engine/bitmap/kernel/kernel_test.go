@@ -119,7 +119,6 @@ func testBlocks(t *testing.T) {
 			{"AndCount", func(d *Block) int { return AndCount(d, b.block()) }, combine(a, b, and)},
 			{"AndNotCount", func(d *Block) int { return AndNotCount(d, b.block()) }, combine(a, b, andNot)},
 			{"OrArray", func(d *Block) int { OrArray(d, rows); return Count(d) }, combine(a, b, or)},
-			{"AndArray", func(d *Block) int { AndArray(d, rows); return Count(d) }, combine(a, b, and)},
 			{"AndNotArray", func(d *Block) int { AndNotArray(d, rows); return Count(d) }, combine(a, b, andNot)},
 		} {
 			d := a.block()
@@ -229,9 +228,12 @@ func testCounters(t *testing.T) {
 			}
 		}
 		for _, k := range []int{1, 2, 3, 10, 127, 128, 129, 200, 254, 255} {
-			got := new(Block)
-			c.AtLeast(got, uint8(k), size)
+			got, left := new(Block), c
+			left.AtLeast(got, nil, uint8(k), size)
 			check(t, fmt.Sprintf("%d sets, at least %d", size, k), got, atLeast(&want, k))
+			if left != (Counters{}) {
+				t.Fatal("counters are not zero after AtLeast")
+			}
 		}
 	}
 }
@@ -318,10 +320,15 @@ func testSlices(t *testing.T) {
 		for r := range c {
 			c[r] = uint8(r % 7)
 		}
-		c.AddSlices(&s, size+7)
-		for r := range c {
-			if int(c[r]) != min(want[r]+r%7, MaxCount) {
-				t.Fatalf("%d blocks: count of row %d = %d, want %d", size, r, c[r], want[r]+r%7)
+		for r := range want {
+			want[r] += r % 7
+		}
+		for _, k := range []int{1, 2, 7, 8, 13, 60, 127, 128, 255} {
+			got, left := new(Block), c
+			left.AtLeast(got, &s, uint8(k), size+7)
+			check(t, fmt.Sprintf("%d blocks and counters, at least %d", size, k), got, atLeast(&want, k))
+			if left != (Counters{}) {
+				t.Fatal("counters are not zero after AtLeast")
 			}
 		}
 	}

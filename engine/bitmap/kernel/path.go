@@ -17,8 +17,14 @@ type kernels struct {
 
 	// No count passes MaxCount in addBlock; counts stay there in the other.
 	addBlock, addBlockSaturating func(c *[Rows]uint8, b *[Words]uint64, weight uint8)
-	// Every count and k are below 128 in atLeastLow.
-	atLeast, atLeastLow func(dst *[Words]uint64, c *[Rows]uint8, k uint8)
+	// atLeast makes dst the rows whose count, with the three slices of low
+	// (which may be nil), is k or more, and every count 0. Sums and k are below
+	// 128 in atLeastLow; those beyond MaxCount stay there in the other.
+	atLeast, atLeastLow func(dst *[Words]uint64, c *[Rows]uint8, low *[3]*[Words]uint64, k uint8)
+
+	orArray, andNotArray func(dst *[Words]uint64, rows []uint16)
+	// No count is MaxCount already.
+	addArray func(c *[Rows]uint8, rows []uint16)
 }
 
 // use is the implementation in use: the last of those that the processor can

@@ -6,7 +6,7 @@ import "golang.org/x/sys/cpu"
 func implementations() []*kernels {
 	all := []*kernels{&portable}
 	// These say, too, that the operating system saves the registers.
-	if !cpu.X86.HasAVX2 {
+	if !cpu.X86.HasAVX2 || !cpu.X86.HasBMI2 {
 		return all
 	}
 	all = append(all, &avx2)
@@ -39,6 +39,10 @@ var avx2 = kernels{
 	addBlockSaturating: addBlockAVX2,
 	atLeast:            atLeastAVX2,
 	atLeastLow:         atLeastAVX2,
+
+	orArray:     orArrayBMI2,
+	andNotArray: andNotArrayBMI2,
+	addArray:    addArrayBMI2,
 }
 
 // avx512 is for Skylake's servers (2017), which count bits by adders.
@@ -60,6 +64,10 @@ var avx512 = kernels{
 	addBlockSaturating: addBlockAVX512,
 	atLeast:            atLeastAVX512,
 	atLeastLow:         atLeastAVX512,
+
+	orArray:     orArrayBMI2,
+	andNotArray: andNotArrayBMI2,
+	addArray:    addArrayBMI2,
 }
 
 // vpopcnt is for processors since Ice Lake (2019) and Zen 4 (2022), which

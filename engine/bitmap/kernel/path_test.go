@@ -57,6 +57,21 @@ var naive = kernels{
 	addBlockSaturating: naiveAddBlock,
 	atLeast:            naiveAtLeast,
 	atLeastLow:         naiveAtLeast,
+	orArray: func(dst *Block, rows []uint16) {
+		for _, r := range rows {
+			put(dst, int(r), true)
+		}
+	},
+	andNotArray: func(dst *Block, rows []uint16) {
+		for _, r := range rows {
+			put(dst, int(r), false)
+		}
+	},
+	addArray: func(c *[Rows]uint8, rows []uint16) {
+		for _, r := range rows {
+			c[r]++
+		}
+	},
 }
 
 func naiveAddBlock(c *[Rows]uint8, b *Block, weight uint8) {
@@ -65,8 +80,15 @@ func naiveAddBlock(c *[Rows]uint8, b *Block, weight uint8) {
 	}
 }
 
-func naiveAtLeast(dst *Block, c *[Rows]uint8, k uint8) {
-	eachRow(dst, func(r int) bool { return c[r] >= k })
+func naiveAtLeast(dst *Block, c *[Rows]uint8, low *[3]*Block, k uint8) {
+	eachRow(dst, func(r int) bool {
+		n := int(c[r])
+		if low != nil {
+			n += digit(low[0], r, 1) + digit(low[1], r, 2) + digit(low[2], r, 4)
+		}
+		return n >= int(k)
+	})
+	clear(c[:])
 }
 
 func has(b *Block, r int) bool { return b[r/64]>>(r%64)&1 != 0 }
@@ -105,6 +127,8 @@ type arguments struct {
 	in       [7]*Block
 	p        [3]*Block
 	counts   *[Rows]uint8
+	rows     *[arrayRows]uint16
+	n        int // of rows that are given
 	k        uint8
 	around   [][]byte // the arrays with what lies around them, all ours
 }
@@ -125,9 +149,21 @@ var calls = []struct {
 	{"Add1", func(k *kernels, a *arguments) int { return number(k.add1(a.p[0], a.dst)) }},
 	{"AddBlock", func(k *kernels, a *arguments) int { k.addBlock(a.counts, a.src, a.k); return 0 }},
 	{"AddBlockSaturating", func(k *kernels, a *arguments) int { k.addBlockSaturating(a.counts, a.src, a.k); return 0 }},
-	{"AtLeast", func(k *kernels, a *arguments) int { k.atLeast(a.dst, a.counts, a.k); return 0 }},
-	{"AtLeastLow", func(k *kernels, a *arguments) int { k.atLeastLow(a.dst, a.counts, a.k); return 0 }},
+	{"AtLeast", func(k *kernels, a *arguments) int { k.atLeast(a.dst, a.counts, nil, a.k); return 0 }},
+	{"AtLeastLow", func(k *kernels, a *arguments) int { k.atLeastLow(a.dst, a.counts, nil, a.k); return 0 }},
+	{"AtLeastSlices", func(k *kernels, a *arguments) int { k.atLeast(a.dst, a.counts, &a.p, a.k); return 0 }},
+	{"AtLeastLowSlices", func(k *kernels, a *arguments) int { k.atLeastLow(a.dst, a.counts, &a.p, a.k); return 0 }},
+	{"OrArray", func(k *kernels, a *arguments) int { k.orArray(a.dst, a.array()); return 0 }},
+	{"AndNotArray", func(k *kernels, a *arguments) int { k.andNotArray(a.dst, a.array()); return 0 }},
+	{"AddArray", func(k *kernels, a *arguments) int { k.addArray(a.counts, a.array()); return 0 }},
 }
+
+// arrayRows is the largest number of rows of an array.
+const arrayRows = 4096
+
+// array is the last n rows, so that what follows them cannot be touched where
+// the rows lie at the end.
+func (a *arguments) array() []uint16 { return a.rows[arrayRows-a.n:] }
 
 func number(b bool) int {
 	if b {
@@ -166,6 +202,7 @@ func newArguments(tb testing.TB, place int) *arguments {
 		a.p[i] = block()
 	}
 	a.counts = (*[Rows]uint8)(array(Rows))
+	a.rows = (*[arrayRows]uint16)(array(2 * arrayRows))
 	return a
 }
 
@@ -213,7 +250,16 @@ func (a *arguments) fill(rng *rand.Rand, call string) {
 		most = MaxCount - a.k
 	case "AtLeastLow":
 		a.k, most = min(a.k, 127), 127
+	case "AtLeastLowSlices":
+		a.k, most = min(a.k, 127), 120
+	case "AddArray":
+		most = MaxCount - 1
 	}
+	a.n = rng.IntN(20)
+	if rng.IntN(2) == 0 {
+		a.n = rng.IntN(arrayRows + 1)
+	}
+	copy(a.array(), distinct(rng, a.n))
 	mode := rng.IntN(3)
 	for r, n := range a.counts {
 		switch mode {
@@ -226,12 +272,27 @@ func (a *arguments) fill(rng *rand.Rand, call string) {
 	}
 }
 
+// distinct picks n rows, ascending, of all or of those next to each other.
+func distinct(rng *rand.Rand, n int) (rows []uint16) {
+	among := Rows
+	if rng.IntN(3) == 0 {
+		among = n + rng.IntN(n+1)
+	}
+	from := rng.IntN(Rows - among + 1)
+	for i := range among {
+		if rng.IntN(among-i) < n-len(rows) {
+			rows = append(rows, uint16(from+i))
+		}
+	}
+	return rows
+}
+
 // set makes the arguments those of from, which lie at the same place.
 func (a *arguments) set(from *arguments) {
 	for i := range a.around {
 		copy(a.around[i], from.around[i])
 	}
-	a.k = from.k
+	a.k, a.n = from.k, from.n
 }
 
 // TestImplementations compares every implementation that this machine has with

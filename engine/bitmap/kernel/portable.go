@@ -24,6 +24,10 @@ var portable = kernels{
 	addBlockSaturating: addBlockSaturatingGo,
 	atLeast:            atLeastGo,
 	atLeastLow:         atLeastLowGo,
+
+	orArray:     orArrayGo,
+	andNotArray: andNotArrayGo,
+	addArray:    addArrayGo,
 }
 
 func orGo(dst, src *[Words]uint64) {
@@ -224,22 +228,42 @@ func addBlockSaturatingGo(c *[Rows]uint8, b *[Words]uint64, weight uint8) {
 	}
 }
 
-// atLeastGo makes dst the rows whose count is k or more.
-func atLeastGo(dst *[Words]uint64, c *[Rows]uint8, k uint8) {
+// atLeastGo makes dst the rows whose count, with the slices of low, is k or
+// more, and every count 0.
+func atLeastGo(dst *[Words]uint64, c *[Rows]uint8, low *[3]*[Words]uint64, k uint8) {
 	limit := uint64(k) * lowBits
-	low := limit &^ highBits
+	lower := limit &^ highBits
 	only := ^limit & highBits
 	for i := range dst {
 		counts := (*[64]uint8)(c[i*64:])
-		dst[i] = geAny(load((*[8]uint8)(counts[0:])), limit, low, only) |
-			geAny(load((*[8]uint8)(counts[8:])), limit, low, only)<<8 |
-			geAny(load((*[8]uint8)(counts[16:])), limit, low, only)<<16 |
-			geAny(load((*[8]uint8)(counts[24:])), limit, low, only)<<24 |
-			geAny(load((*[8]uint8)(counts[32:])), limit, low, only)<<32 |
-			geAny(load((*[8]uint8)(counts[40:])), limit, low, only)<<40 |
-			geAny(load((*[8]uint8)(counts[48:])), limit, low, only)<<48 |
-			geAny(load((*[8]uint8)(counts[56:])), limit, low, only)<<56
+		if p0, p1, p2 := wordsOf(low, i); p0|p1|p2 != 0 {
+			for j := 0; j < 64; j += 8 {
+				addSaturating(counts, j, sum(p0>>j, p1>>j, p2>>j))
+			}
+		}
+		dst[i] = geAny(load((*[8]uint8)(counts[0:])), limit, lower, only) |
+			geAny(load((*[8]uint8)(counts[8:])), limit, lower, only)<<8 |
+			geAny(load((*[8]uint8)(counts[16:])), limit, lower, only)<<16 |
+			geAny(load((*[8]uint8)(counts[24:])), limit, lower, only)<<24 |
+			geAny(load((*[8]uint8)(counts[32:])), limit, lower, only)<<32 |
+			geAny(load((*[8]uint8)(counts[40:])), limit, lower, only)<<40 |
+			geAny(load((*[8]uint8)(counts[48:])), limit, lower, only)<<48 |
+			geAny(load((*[8]uint8)(counts[56:])), limit, lower, only)<<56
+		clear(counts[:])
 	}
+}
+
+// wordsOf are the words of three slices; 0 where there are none.
+func wordsOf(low *[3]*[Words]uint64, i int) (p0, p1, p2 uint64) {
+	if low == nil {
+		return 0, 0, 0
+	}
+	return low[0][i], low[1][i], low[2][i]
+}
+
+// sum is, in each byte, what the lowest bits of three slices are worth.
+func sum(p0, p1, p2 uint64) uint64 {
+	return spread[uint8(p0)] + spread[uint8(p1)]<<1 + spread[uint8(p2)]<<2
 }
 
 // geAny collects which bytes of x are at least those of limit, of which low is
@@ -251,20 +275,43 @@ func geAny(x, limit, low, only uint64) uint64 {
 	return ((x&only | ^(x^limit)&z) & highBits >> 7) * gather >> 56
 }
 
-// atLeastLowGo is atLeastGo where k and every count are below 128.
-func atLeastLowGo(dst *[Words]uint64, c *[Rows]uint8, k uint8) {
+// atLeastLowGo is atLeastGo where k and every sum are below 128.
+func atLeastLowGo(dst *[Words]uint64, c *[Rows]uint8, low *[3]*[Words]uint64, k uint8) {
 	// Of a byte below 128, the highest bit of x + 128−k tells whether x >= k.
 	add := uint64(128-k) * lowBits
 	for i := range dst {
 		counts := (*[64]uint8)(c[i*64:])
-		dst[i] = ge(load((*[8]uint8)(counts[0:])), add) |
-			ge(load((*[8]uint8)(counts[8:])), add)<<8 |
-			ge(load((*[8]uint8)(counts[16:])), add)<<16 |
-			ge(load((*[8]uint8)(counts[24:])), add)<<24 |
-			ge(load((*[8]uint8)(counts[32:])), add)<<32 |
-			ge(load((*[8]uint8)(counts[40:])), add)<<40 |
-			ge(load((*[8]uint8)(counts[48:])), add)<<48 |
-			ge(load((*[8]uint8)(counts[56:])), add)<<56
+		p0, p1, p2 := wordsOf(low, i)
+		switch {
+		case p0|p1|p2 == 0:
+			dst[i] = ge(load((*[8]uint8)(counts[0:])), add) |
+				ge(load((*[8]uint8)(counts[8:])), add)<<8 |
+				ge(load((*[8]uint8)(counts[16:])), add)<<16 |
+				ge(load((*[8]uint8)(counts[24:])), add)<<24 |
+				ge(load((*[8]uint8)(counts[32:])), add)<<32 |
+				ge(load((*[8]uint8)(counts[40:])), add)<<40 |
+				ge(load((*[8]uint8)(counts[48:])), add)<<48 |
+				ge(load((*[8]uint8)(counts[56:])), add)<<56
+		case p1|p2 == 0:
+			dst[i] = ge(load((*[8]uint8)(counts[0:]))+spread[uint8(p0)], add) |
+				ge(load((*[8]uint8)(counts[8:]))+spread[uint8(p0>>8)], add)<<8 |
+				ge(load((*[8]uint8)(counts[16:]))+spread[uint8(p0>>16)], add)<<16 |
+				ge(load((*[8]uint8)(counts[24:]))+spread[uint8(p0>>24)], add)<<24 |
+				ge(load((*[8]uint8)(counts[32:]))+spread[uint8(p0>>32)], add)<<32 |
+				ge(load((*[8]uint8)(counts[40:]))+spread[uint8(p0>>40)], add)<<40 |
+				ge(load((*[8]uint8)(counts[48:]))+spread[uint8(p0>>48)], add)<<48 |
+				ge(load((*[8]uint8)(counts[56:]))+spread[uint8(p0>>56)], add)<<56
+		default:
+			dst[i] = ge(load((*[8]uint8)(counts[0:]))+sum(p0, p1, p2), add) |
+				ge(load((*[8]uint8)(counts[8:]))+sum(p0>>8, p1>>8, p2>>8), add)<<8 |
+				ge(load((*[8]uint8)(counts[16:]))+sum(p0>>16, p1>>16, p2>>16), add)<<16 |
+				ge(load((*[8]uint8)(counts[24:]))+sum(p0>>24, p1>>24, p2>>24), add)<<24 |
+				ge(load((*[8]uint8)(counts[32:]))+sum(p0>>32, p1>>32, p2>>32), add)<<32 |
+				ge(load((*[8]uint8)(counts[40:]))+sum(p0>>40, p1>>40, p2>>40), add)<<40 |
+				ge(load((*[8]uint8)(counts[48:]))+sum(p0>>48, p1>>48, p2>>48), add)<<48 |
+				ge(load((*[8]uint8)(counts[56:]))+sum(p0>>56, p1>>56, p2>>56), add)<<56
+		}
+		clear(counts[:])
 	}
 }
 
@@ -292,4 +339,51 @@ func addSaturating(counts *[64]uint8, j int, y uint64) {
 	over := (x & y & highBits) | ((x | y) & sum & highBits)
 	sum ^= (x ^ y) & highBits
 	store(at, sum|(over>>7)*MaxCount)
+}
+
+// Several rows in turn: the loop costs as much as one of them.
+
+func orArrayGo(dst *[Words]uint64, rows []uint16) {
+	for len(rows) >= 4 {
+		r := (*[4]uint16)(rows)
+		// Sixteen bits would be widened again after each shift.
+		r0, r1, r2, r3 := uint(r[0]), uint(r[1]), uint(r[2]), uint(r[3])
+		dst[r0>>6] |= 1 << (r0 & 63)
+		dst[r1>>6] |= 1 << (r1 & 63)
+		dst[r2>>6] |= 1 << (r2 & 63)
+		dst[r3>>6] |= 1 << (r3 & 63)
+		rows = rows[4:]
+	}
+	for _, r := range rows {
+		dst[r>>6] |= 1 << (r & 63)
+	}
+}
+
+func andNotArrayGo(dst *[Words]uint64, rows []uint16) {
+	for len(rows) >= 4 {
+		r := (*[4]uint16)(rows)
+		r0, r1, r2, r3 := uint(r[0]), uint(r[1]), uint(r[2]), uint(r[3])
+		dst[r0>>6] &^= 1 << (r0 & 63)
+		dst[r1>>6] &^= 1 << (r1 & 63)
+		dst[r2>>6] &^= 1 << (r2 & 63)
+		dst[r3>>6] &^= 1 << (r3 & 63)
+		rows = rows[4:]
+	}
+	for _, r := range rows {
+		dst[r>>6] &^= 1 << (r & 63)
+	}
+}
+
+func addArrayGo(c *[Rows]uint8, rows []uint16) {
+	for len(rows) >= 4 {
+		r := (*[4]uint16)(rows)
+		c[r[0]]++
+		c[r[1]]++
+		c[r[2]]++
+		c[r[3]]++
+		rows = rows[4:]
+	}
+	for _, r := range rows {
+		c[r]++
+	}
 }

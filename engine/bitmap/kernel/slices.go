@@ -12,6 +12,9 @@ type Slices struct {
 	used   int // slices that hold anything
 	added  int // blocks added since Reset
 	carry  Block
+
+	lowest [3]*[Words]uint64 // of low
+	none   *Block            // has no row
 }
 
 // Reset makes every count 0.
@@ -108,10 +111,13 @@ func (s *Slices) AtLeast(dst *Block, k int) {
 	}
 }
 
-// AddSlices adds the counts of s to c; those that would pass MaxCount stay
-// there. most is at least as large as every sum.
-func (c *Counters) AddSlices(s *Slices, most int) {
-	for d := range s.used {
+// low gives the three lowest slices, nil where none is in use, and adds those
+// above to c. most is at least as large as every sum.
+func (s *Slices) low(c *Counters, most int) *[3]*[Words]uint64 {
+	if s.used == 0 {
+		return nil
+	}
+	for d := 3; d < s.used; d++ {
 		switch {
 		case most <= MaxCount:
 			c.AddBlock(s.slices[d], 1<<d)
@@ -121,4 +127,13 @@ func (c *Counters) AddSlices(s *Slices, most int) {
 			c.AddBlockSaturating(s.slices[d], MaxCount)
 		}
 	}
+	if s.used < len(s.lowest) && s.none == nil {
+		s.none = new(Block)
+	}
+	for d := range s.lowest {
+		if s.lowest[d] = s.none; d < s.used {
+			s.lowest[d] = s.slices[d]
+		}
+	}
+	return &s.lowest
 }

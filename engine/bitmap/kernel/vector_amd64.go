@@ -47,10 +47,10 @@ func add7AVX2(in *[7]*[1024]uint64, p0 *[1024]uint64, p1 *[1024]uint64, p2 *[102
 //go:noescape
 func add1AVX2(p *[1024]uint64, carry *[1024]uint64) bool
 
-// atLeastAVX2 makes dst the rows whose count is k or more.
+// atLeastAVX2 makes dst the rows whose count, with the slices of low, is k or more, and all counts 0.
 //
 //go:noescape
-func atLeastAVX2(dst *[1024]uint64, c *[65536]uint8, k uint8)
+func atLeastAVX2(dst *[1024]uint64, c *[65536]uint8, low *[3]*[1024]uint64, k uint8)
 
 // addBlockAVX2 adds weight to the counts of the rows of b, to 255 at most.
 //
@@ -102,10 +102,10 @@ func add7AVX512(in *[7]*[1024]uint64, p0 *[1024]uint64, p1 *[1024]uint64, p2 *[1
 //go:noescape
 func add1AVX512(p *[1024]uint64, carry *[1024]uint64) bool
 
-// atLeastAVX512 makes dst the rows whose count is k or more.
+// atLeastAVX512 makes dst the rows whose count, with the slices of low, is k or more, and all counts 0.
 //
 //go:noescape
-func atLeastAVX512(dst *[1024]uint64, c *[65536]uint8, k uint8)
+func atLeastAVX512(dst *[1024]uint64, c *[65536]uint8, low *[3]*[1024]uint64, k uint8)
 
 // addBlockAVX512 adds weight to the counts of the rows of b, to 255 at most.
 //
@@ -131,3 +131,18 @@ func andNotCountVPOPCNT(dst *[1024]uint64, src *[1024]uint64) int
 //
 //go:noescape
 func countVPOPCNT(b *[1024]uint64) int
+
+// orArrayBMI2 adds rows to dst.
+//
+//go:noescape
+func orArrayBMI2(dst *[1024]uint64, rows []uint16)
+
+// andNotArrayBMI2 removes rows from dst.
+//
+//go:noescape
+func andNotArrayBMI2(dst *[1024]uint64, rows []uint16)
+
+// addArrayBMI2 counts rows once more. No count may be 255 already.
+//
+//go:noescape
+func addArrayBMI2(c *[65536]uint8, rows []uint16)

@@ -716,30 +716,110 @@ loop:
 	VZEROUPPER
 	RET
 
-// func atLeastAVX2(dst *[1024]uint64, c *[65536]uint8, k uint8)
+// func atLeastAVX2(dst *[1024]uint64, c *[65536]uint8, low *[3]*[1024]uint64, k uint8)
 // Requires: AVX, AVX2
-TEXT ·atLeastAVX2(SB), NOSPLIT, $0-17
+TEXT ·atLeastAVX2(SB), NOSPLIT, $0-25
 	MOVQ         dst+0(FP), AX
 	MOVQ         c+8(FP), CX
-	MOVBLZX      k+16(FP), DX
-	VMOVD        DX, X0
+	MOVQ         low+16(FP), DX
+	MOVBLZX      k+24(FP), BX
+	VMOVD        BX, X0
 	VPBROADCASTB X0, Y0
+	VPXOR        Y1, Y1, Y1
+	VMOVDQU      from<>+0(SB), Y2
+	VPBROADCASTQ bit<>+0(SB), Y3
+	TESTQ        DX, DX
+	JNE          slices
 	XORQ         DX, DX
 
-loop:
-	VPMINUB   (CX)(DX*8), Y0, Y1
-	VPCMPEQB  Y0, Y1, Y1
-	VPMOVMSKB Y1, BX
+plain:
+	VMOVDQU   (CX)(DX*8), Y2
+	VMOVDQU   Y1, (CX)(DX*8)
+	VPMINUB   Y2, Y0, Y2
+	VPCMPEQB  Y0, Y2, Y2
+	VPMOVMSKB Y2, BX
 	MOVL      BX, (AX)(DX*1)
-	VPMINUB   32(CX)(DX*8), Y0, Y1
-	VPCMPEQB  Y0, Y1, Y1
-	VPMOVMSKB Y1, BX
+	VMOVDQU   32(CX)(DX*8), Y2
+	VMOVDQU   Y1, 32(CX)(DX*8)
+	VPMINUB   Y2, Y0, Y2
+	VPCMPEQB  Y0, Y2, Y2
+	VPMOVMSKB Y2, BX
 	MOVL      BX, 4(AX)(DX*1)
 	ADDQ      $0x00000008, DX
 	CMPQ      DX, $0x00002000
-	JNE       loop
+	JNE       plain
 	VZEROUPPER
 	RET
+
+slices:
+	MOVQ (DX), BX
+	MOVQ 8(DX), SI
+	MOVQ 16(DX), DX
+	XORQ DI, DI
+
+loop:
+	VMOVDQU      (CX)(DI*8), Y4
+	VMOVDQU      Y1, (CX)(DI*8)
+	VPBROADCASTD (BX)(DI*1), Y5
+	VPSHUFB      Y2, Y5, Y5
+	VPAND        Y3, Y5, Y5
+	VPCMPEQB     Y3, Y5, Y5
+	VPBROADCASTD (SI)(DI*1), Y6
+	VPSHUFB      Y2, Y6, Y6
+	VPAND        Y3, Y6, Y6
+	VPCMPEQB     Y3, Y6, Y6
+	VPBROADCASTD (DX)(DI*1), Y7
+	VPSHUFB      Y2, Y7, Y7
+	VPAND        Y3, Y7, Y7
+	VPCMPEQB     Y3, Y7, Y7
+	VPADDB       Y7, Y7, Y7
+	VPADDB       Y6, Y7, Y7
+	VPADDB       Y7, Y7, Y7
+	VPADDB       Y5, Y7, Y7
+	VPABSB       Y7, Y7
+	VPADDUSB     Y7, Y4, Y4
+	VPMINUB      Y4, Y0, Y4
+	VPCMPEQB     Y0, Y4, Y4
+	VPMOVMSKB    Y4, R8
+	MOVL         R8, (AX)(DI*1)
+	VMOVDQU      32(CX)(DI*8), Y4
+	VMOVDQU      Y1, 32(CX)(DI*8)
+	VPBROADCASTD 4(BX)(DI*1), Y5
+	VPSHUFB      Y2, Y5, Y5
+	VPAND        Y3, Y5, Y5
+	VPCMPEQB     Y3, Y5, Y5
+	VPBROADCASTD 4(SI)(DI*1), Y6
+	VPSHUFB      Y2, Y6, Y6
+	VPAND        Y3, Y6, Y6
+	VPCMPEQB     Y3, Y6, Y6
+	VPBROADCASTD 4(DX)(DI*1), Y7
+	VPSHUFB      Y2, Y7, Y7
+	VPAND        Y3, Y7, Y7
+	VPCMPEQB     Y3, Y7, Y7
+	VPADDB       Y7, Y7, Y7
+	VPADDB       Y6, Y7, Y7
+	VPADDB       Y7, Y7, Y7
+	VPADDB       Y5, Y7, Y7
+	VPABSB       Y7, Y7
+	VPADDUSB     Y7, Y4, Y4
+	VPMINUB      Y4, Y0, Y4
+	VPCMPEQB     Y0, Y4, Y4
+	VPMOVMSKB    Y4, R8
+	MOVL         R8, 4(AX)(DI*1)
+	ADDQ         $0x00000008, DI
+	CMPQ         DI, $0x00002000
+	JNE          loop
+	VZEROUPPER
+	RET
+
+DATA from<>+0(SB)/8, $0x0000000000000000
+DATA from<>+8(SB)/8, $0x0101010101010101
+DATA from<>+16(SB)/8, $0x0202020202020202
+DATA from<>+24(SB)/8, $0x0303030303030303
+GLOBL from<>(SB), RODATA|NOPTR, $32
+
+DATA bit<>+0(SB)/8, $0x8040201008040201
+GLOBL bit<>(SB), RODATA|NOPTR, $8
 
 // func addBlockAVX2(c *[65536]uint8, b *[1024]uint64, weight uint8)
 // Requires: AVX, AVX2
@@ -773,15 +853,6 @@ loop:
 	JNE          loop
 	VZEROUPPER
 	RET
-
-DATA from<>+0(SB)/8, $0x0000000000000000
-DATA from<>+8(SB)/8, $0x0101010101010101
-DATA from<>+16(SB)/8, $0x0202020202020202
-DATA from<>+24(SB)/8, $0x0303030303030303
-GLOBL from<>(SB), RODATA|NOPTR, $32
-
-DATA bit<>+0(SB)/8, $0x8040201008040201
-GLOBL bit<>(SB), RODATA|NOPTR, $8
 
 // func orAVX512(dst *[1024]uint64, src *[1024]uint64)
 // Requires: AVX, AVX512F
@@ -1434,34 +1505,107 @@ loop:
 	VZEROUPPER
 	RET
 
-// func atLeastAVX512(dst *[1024]uint64, c *[65536]uint8, k uint8)
+// func atLeastAVX512(dst *[1024]uint64, c *[65536]uint8, low *[3]*[1024]uint64, k uint8)
 // Requires: AVX, AVX512BW, AVX512F
-TEXT ·atLeastAVX512(SB), NOSPLIT, $0-17
+TEXT ·atLeastAVX512(SB), NOSPLIT, $0-25
 	MOVQ         dst+0(FP), AX
 	MOVQ         c+8(FP), CX
-	MOVBLZX      k+16(FP), DX
-	VMOVD        DX, X0
+	MOVQ         low+16(FP), DX
+	MOVBLZX      k+24(FP), BX
+	VMOVD        BX, X0
 	VPBROADCASTB X0, Z0
+	VPXORQ       Z1, Z1, Z1
+	VPBROADCASTQ worth1<>+0(SB), Z2
+	VPBROADCASTQ worth2<>+0(SB), Z3
+	VPBROADCASTQ worth4<>+0(SB), Z4
+	TESTQ        DX, DX
+	JNE          slices
 	XORQ         DX, DX
 
-loop:
-	VMOVDQU64 (CX)(DX*8), Z1
-	VPCMPUB   $0x05, Z0, Z1, K1
+plain:
+	VMOVDQU64 (CX)(DX*8), Z2
+	VMOVDQU64 Z1, (CX)(DX*8)
+	VPCMPUB   $0x05, Z0, Z2, K1
 	KMOVQ     K1, (AX)(DX*1)
-	VMOVDQU64 64(CX)(DX*8), Z1
-	VPCMPUB   $0x05, Z0, Z1, K1
+	VMOVDQU64 64(CX)(DX*8), Z2
+	VMOVDQU64 Z1, 64(CX)(DX*8)
+	VPCMPUB   $0x05, Z0, Z2, K1
 	KMOVQ     K1, 8(AX)(DX*1)
-	VMOVDQU64 128(CX)(DX*8), Z1
-	VPCMPUB   $0x05, Z0, Z1, K1
+	VMOVDQU64 128(CX)(DX*8), Z2
+	VMOVDQU64 Z1, 128(CX)(DX*8)
+	VPCMPUB   $0x05, Z0, Z2, K1
 	KMOVQ     K1, 16(AX)(DX*1)
-	VMOVDQU64 192(CX)(DX*8), Z1
-	VPCMPUB   $0x05, Z0, Z1, K1
+	VMOVDQU64 192(CX)(DX*8), Z2
+	VMOVDQU64 Z1, 192(CX)(DX*8)
+	VPCMPUB   $0x05, Z0, Z2, K1
 	KMOVQ     K1, 24(AX)(DX*1)
 	ADDQ      $0x00000020, DX
 	CMPQ      DX, $0x00002000
+	JNE       plain
+	VZEROUPPER
+	RET
+
+slices:
+	MOVQ (DX), BX
+	MOVQ 8(DX), SI
+	MOVQ 16(DX), DX
+	XORQ DI, DI
+
+loop:
+	VMOVDQU64 (CX)(DI*8), Z5
+	VMOVDQU64 Z1, (CX)(DI*8)
+	KMOVQ     (BX)(DI*1), K1
+	VPADDUSB  Z2, Z5, K1, Z5
+	KMOVQ     (SI)(DI*1), K1
+	VPADDUSB  Z3, Z5, K1, Z5
+	KMOVQ     (DX)(DI*1), K1
+	VPADDUSB  Z4, Z5, K1, Z5
+	VPCMPUB   $0x05, Z0, Z5, K1
+	KMOVQ     K1, (AX)(DI*1)
+	VMOVDQU64 64(CX)(DI*8), Z5
+	VMOVDQU64 Z1, 64(CX)(DI*8)
+	KMOVQ     8(BX)(DI*1), K1
+	VPADDUSB  Z2, Z5, K1, Z5
+	KMOVQ     8(SI)(DI*1), K1
+	VPADDUSB  Z3, Z5, K1, Z5
+	KMOVQ     8(DX)(DI*1), K1
+	VPADDUSB  Z4, Z5, K1, Z5
+	VPCMPUB   $0x05, Z0, Z5, K1
+	KMOVQ     K1, 8(AX)(DI*1)
+	VMOVDQU64 128(CX)(DI*8), Z5
+	VMOVDQU64 Z1, 128(CX)(DI*8)
+	KMOVQ     16(BX)(DI*1), K1
+	VPADDUSB  Z2, Z5, K1, Z5
+	KMOVQ     16(SI)(DI*1), K1
+	VPADDUSB  Z3, Z5, K1, Z5
+	KMOVQ     16(DX)(DI*1), K1
+	VPADDUSB  Z4, Z5, K1, Z5
+	VPCMPUB   $0x05, Z0, Z5, K1
+	KMOVQ     K1, 16(AX)(DI*1)
+	VMOVDQU64 192(CX)(DI*8), Z5
+	VMOVDQU64 Z1, 192(CX)(DI*8)
+	KMOVQ     24(BX)(DI*1), K1
+	VPADDUSB  Z2, Z5, K1, Z5
+	KMOVQ     24(SI)(DI*1), K1
+	VPADDUSB  Z3, Z5, K1, Z5
+	KMOVQ     24(DX)(DI*1), K1
+	VPADDUSB  Z4, Z5, K1, Z5
+	VPCMPUB   $0x05, Z0, Z5, K1
+	KMOVQ     K1, 24(AX)(DI*1)
+	ADDQ      $0x00000020, DI
+	CMPQ      DI, $0x00002000
 	JNE       loop
 	VZEROUPPER
 	RET
+
+DATA worth1<>+0(SB)/8, $0x0101010101010101
+GLOBL worth1<>(SB), RODATA|NOPTR, $8
+
+DATA worth2<>+0(SB)/8, $0x0202020202020202
+GLOBL worth2<>(SB), RODATA|NOPTR, $8
+
+DATA worth4<>+0(SB)/8, $0x0404040404040404
+GLOBL worth4<>(SB), RODATA|NOPTR, $8
 
 // func addBlockAVX512(c *[65536]uint8, b *[1024]uint64, weight uint8)
 // Requires: AVX, AVX512BW, AVX512F
@@ -1729,4 +1873,213 @@ loop:
 	VMOVQ         X0, AX
 	MOVQ          AX, ret+8(FP)
 	VZEROUPPER
+	RET
+
+// func orArrayBMI2(dst *[1024]uint64, rows []uint16)
+// Requires: BMI2
+TEXT ·orArrayBMI2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ rows_base+8(FP), CX
+	MOVQ rows_len+16(FP), DX
+	MOVQ $0x00000006, BX
+
+many:
+	CMPQ    DX, $0x00000008
+	JLT     few
+	MOVWQZX (CX), SI
+	SHRXQ   BX, SI, DI
+	LEAQ    (AX)(DI*8), DI
+	MOVQ    (DI), R8
+	BTSQ    SI, R8
+	MOVQ    R8, (DI)
+	MOVWQZX 2(CX), SI
+	SHRXQ   BX, SI, DI
+	LEAQ    (AX)(DI*8), DI
+	MOVQ    (DI), R8
+	BTSQ    SI, R8
+	MOVQ    R8, (DI)
+	MOVWQZX 4(CX), SI
+	SHRXQ   BX, SI, DI
+	LEAQ    (AX)(DI*8), DI
+	MOVQ    (DI), R8
+	BTSQ    SI, R8
+	MOVQ    R8, (DI)
+	MOVWQZX 6(CX), SI
+	SHRXQ   BX, SI, DI
+	LEAQ    (AX)(DI*8), DI
+	MOVQ    (DI), R8
+	BTSQ    SI, R8
+	MOVQ    R8, (DI)
+	MOVWQZX 8(CX), SI
+	SHRXQ   BX, SI, DI
+	LEAQ    (AX)(DI*8), DI
+	MOVQ    (DI), R8
+	BTSQ    SI, R8
+	MOVQ    R8, (DI)
+	MOVWQZX 10(CX), SI
+	SHRXQ   BX, SI, DI
+	LEAQ    (AX)(DI*8), DI
+	MOVQ    (DI), R8
+	BTSQ    SI, R8
+	MOVQ    R8, (DI)
+	MOVWQZX 12(CX), SI
+	SHRXQ   BX, SI, DI
+	LEAQ    (AX)(DI*8), DI
+	MOVQ    (DI), R8
+	BTSQ    SI, R8
+	MOVQ    R8, (DI)
+	MOVWQZX 14(CX), SI
+	SHRXQ   BX, SI, DI
+	LEAQ    (AX)(DI*8), DI
+	MOVQ    (DI), R8
+	BTSQ    SI, R8
+	MOVQ    R8, (DI)
+	ADDQ    $0x00000010, CX
+	SUBQ    $0x00000008, DX
+	JMP     many
+
+few:
+	TESTQ   DX, DX
+	JE      end
+	MOVWQZX (CX), SI
+	SHRXQ   BX, SI, DI
+	LEAQ    (AX)(DI*8), DI
+	MOVQ    (DI), R8
+	BTSQ    SI, R8
+	MOVQ    R8, (DI)
+	ADDQ    $0x00000002, CX
+	DECQ    DX
+	JMP     few
+
+end:
+	RET
+
+// func andNotArrayBMI2(dst *[1024]uint64, rows []uint16)
+// Requires: BMI2
+TEXT ·andNotArrayBMI2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ rows_base+8(FP), CX
+	MOVQ rows_len+16(FP), DX
+	MOVQ $0x00000006, BX
+
+many:
+	CMPQ    DX, $0x00000008
+	JLT     few
+	MOVWQZX (CX), SI
+	SHRXQ   BX, SI, DI
+	LEAQ    (AX)(DI*8), DI
+	MOVQ    (DI), R8
+	BTRQ    SI, R8
+	MOVQ    R8, (DI)
+	MOVWQZX 2(CX), SI
+	SHRXQ   BX, SI, DI
+	LEAQ    (AX)(DI*8), DI
+	MOVQ    (DI), R8
+	BTRQ    SI, R8
+	MOVQ    R8, (DI)
+	MOVWQZX 4(CX), SI
+	SHRXQ   BX, SI, DI
+	LEAQ    (AX)(DI*8), DI
+	MOVQ    (DI), R8
+	BTRQ    SI, R8
+	MOVQ    R8, (DI)
+	MOVWQZX 6(CX), SI
+	SHRXQ   BX, SI, DI
+	LEAQ    (AX)(DI*8), DI
+	MOVQ    (DI), R8
+	BTRQ    SI, R8
+	MOVQ    R8, (DI)
+	MOVWQZX 8(CX), SI
+	SHRXQ   BX, SI, DI
+	LEAQ    (AX)(DI*8), DI
+	MOVQ    (DI), R8
+	BTRQ    SI, R8
+	MOVQ    R8, (DI)
+	MOVWQZX 10(CX), SI
+	SHRXQ   BX, SI, DI
+	LEAQ    (AX)(DI*8), DI
+	MOVQ    (DI), R8
+	BTRQ    SI, R8
+	MOVQ    R8, (DI)
+	MOVWQZX 12(CX), SI
+	SHRXQ   BX, SI, DI
+	LEAQ    (AX)(DI*8), DI
+	MOVQ    (DI), R8
+	BTRQ    SI, R8
+	MOVQ    R8, (DI)
+	MOVWQZX 14(CX), SI
+	SHRXQ   BX, SI, DI
+	LEAQ    (AX)(DI*8), DI
+	MOVQ    (DI), R8
+	BTRQ    SI, R8
+	MOVQ    R8, (DI)
+	ADDQ    $0x00000010, CX
+	SUBQ    $0x00000008, DX
+	JMP     many
+
+few:
+	TESTQ   DX, DX
+	JE      end
+	MOVWQZX (CX), SI
+	SHRXQ   BX, SI, DI
+	LEAQ    (AX)(DI*8), DI
+	MOVQ    (DI), R8
+	BTRQ    SI, R8
+	MOVQ    R8, (DI)
+	ADDQ    $0x00000002, CX
+	DECQ    DX
+	JMP     few
+
+end:
+	RET
+
+// func addArrayBMI2(c *[65536]uint8, rows []uint16)
+TEXT ·addArrayBMI2(SB), NOSPLIT, $0-32
+	MOVQ c+0(FP), AX
+	MOVQ rows_base+8(FP), CX
+	MOVQ rows_len+16(FP), DX
+	MOVQ $0x00000006, BX
+
+many:
+	CMPQ    DX, $0x00000008
+	JLT     few
+	MOVWQZX (CX), BX
+	LEAQ    (AX)(BX*1), BX
+	INCB    (BX)
+	MOVWQZX 2(CX), BX
+	LEAQ    (AX)(BX*1), BX
+	INCB    (BX)
+	MOVWQZX 4(CX), BX
+	LEAQ    (AX)(BX*1), BX
+	INCB    (BX)
+	MOVWQZX 6(CX), BX
+	LEAQ    (AX)(BX*1), BX
+	INCB    (BX)
+	MOVWQZX 8(CX), BX
+	LEAQ    (AX)(BX*1), BX
+	INCB    (BX)
+	MOVWQZX 10(CX), BX
+	LEAQ    (AX)(BX*1), BX
+	INCB    (BX)
+	MOVWQZX 12(CX), BX
+	LEAQ    (AX)(BX*1), BX
+	INCB    (BX)
+	MOVWQZX 14(CX), BX
+	LEAQ    (AX)(BX*1), BX
+	INCB    (BX)
+	ADDQ    $0x00000010, CX
+	SUBQ    $0x00000008, DX
+	JMP     many
+
+few:
+	TESTQ   DX, DX
+	JE      end
+	MOVWQZX (CX), BX
+	LEAQ    (AX)(BX*1), BX
+	INCB    (BX)
+	ADDQ    $0x00000002, CX
+	DECQ    DX
+	JMP     few
+
+end:
 	RET

@@ -39,6 +39,7 @@ func main() {
 		combine(s, op, true)
 	}
 	count(s)
+	arrays()
 	Generate()
 }
 
@@ -199,52 +200,121 @@ func add1(s *set) {
 
 // atLeast2 writes the threshold of counters for AVX2.
 func atLeast2(s *set) {
-	textAtLeast(s)
-	dst, c, k := Load(Param("dst"), GP64()), Load(Param("c"), GP64()), broadcast(s, "k")
-	loop("loop", rows/8, 8, func(i reg.Register) {
-		// A word of dst is worth eight times as many counters.
-		for n := range 2 {
-			v, mask := s.vec(), GP32()
-			VPMINUB(Mem{Base: c, Index: i, Scale: 8, Disp: 32 * n}, k, v)
-			VPCMPEQB(k, v, v)
-			VPMOVMSKB(v, mask)
-			MOVL(mask, Mem{Base: dst, Index: i, Scale: 1, Disp: 4 * n})
+	dst, c, low, k := textAtLeast(s)
+	zero := s.vec()
+	s.zero(zero)
+	from, bit := ofBits(s)
+	turn := func(add func(i reg.Register, n int, v reg.VecVirtual)) func(i reg.Register) {
+		return func(i reg.Register) {
+			// A word of dst is worth eight times as many counters.
+			for n := range 2 {
+				v, mask := s.vec(), GP32()
+				counts := Mem{Base: c, Index: i, Scale: 8, Disp: 32 * n}
+				VMOVDQU(counts, v)
+				VMOVDQU(zero, counts)
+				add(i, n, v)
+				VPMINUB(v, k, v)
+				VPCMPEQB(k, v, v)
+				VPMOVMSKB(v, mask)
+				MOVL(mask, Mem{Base: dst, Index: i, Scale: 1, Disp: 4 * n})
+			}
 		}
+	}
+	withSlices(low, 8, turn(func(reg.Register, int, reg.VecVirtual) {}), func(p [3]reg.Register) func(reg.Register) {
+		return turn(func(i reg.Register, n int, v reg.VecVirtual) {
+			// Bytes are 0 or −1 by their bits: minus the sum is 4·p2 + 2·p1 + p0.
+			var is [3]reg.VecVirtual
+			for d := range p {
+				is[d] = s.vec()
+				VPBROADCASTD(Mem{Base: p[d], Index: i, Scale: 1, Disp: 4 * n}, is[d])
+				VPSHUFB(from, is[d], is[d])
+				VPAND(bit, is[d], is[d])
+				VPCMPEQB(bit, is[d], is[d])
+			}
+			sum := is[2]
+			VPADDB(sum, sum, sum)
+			VPADDB(is[1], sum, sum)
+			VPADDB(sum, sum, sum)
+			VPADDB(is[0], sum, sum)
+			VPABSB(sum, sum)
+			VPADDUSB(sum, v, v)
+		})
 	})
-	VZEROUPPER()
-	RET()
 }
 
 // atLeast512 writes the threshold of counters for AVX-512.
 func atLeast512(s *set) {
-	textAtLeast(s)
-	dst, c, k := Load(Param("dst"), GP64()), Load(Param("c"), GP64()), broadcast(s, "k")
-	loop("loop", rows/8, 32, func(i reg.Register) {
-		for n := range 4 {
-			v, mask := s.vec(), K()
-			VMOVDQU64(Mem{Base: c, Index: i, Scale: 8, Disp: 64 * n}, v)
-			VPCMPUB(U8(5), k, v, mask) // not less than
-			KMOVQ(mask, Mem{Base: dst, Index: i, Scale: 1, Disp: 8 * n})
+	dst, c, low, k := textAtLeast(s)
+	zero := s.vec()
+	s.zero(zero)
+	turn := func(add func(i reg.Register, n int, v reg.VecVirtual)) func(i reg.Register) {
+		return func(i reg.Register) {
+			for n := range 4 {
+				v, mask := s.vec(), K()
+				counts := Mem{Base: c, Index: i, Scale: 8, Disp: 64 * n}
+				VMOVDQU64(counts, v)
+				VMOVDQU64(zero, counts)
+				add(i, n, v)
+				VPCMPUB(U8(5), k, v, mask) // not less than
+				KMOVQ(mask, Mem{Base: dst, Index: i, Scale: 1, Disp: 8 * n})
+			}
 		}
+	}
+	var worth [3]reg.VecVirtual
+	for d := range worth {
+		worth[d] = s.vec()
+		VPBROADCASTQ(data([]string{"worth1", "worth2", "worth4"}[d], 0x0101010101010101<<d), worth[d])
+	}
+	withSlices(low, 32, turn(func(reg.Register, int, reg.VecVirtual) {}), func(p [3]reg.Register) func(reg.Register) {
+		return turn(func(i reg.Register, n int, v reg.VecVirtual) {
+			for d := range p {
+				in := K()
+				KMOVQ(Mem{Base: p[d], Index: i, Scale: 1, Disp: 8 * n}, in)
+				VPADDUSB(worth[d], v, in, v)
+			}
+		})
 	})
+}
+
+func textAtLeast(s *set) (dst, c, low reg.Register, k reg.VecVirtual) {
+	text(s, "atLeast", "func(dst *[1024]uint64, c *[65536]uint8, low *[3]*[1024]uint64, k uint8)",
+		"makes dst the rows whose count, with the slices of low, is k or more, and all counts 0.")
+	return Load(Param("dst"), GP64()), Load(Param("c"), GP64()), Load(Param("low"), GP64()), broadcast(s, "k")
+}
+
+// withSlices writes the loop plain for where low is nil, and the one that
+// slices gives for its three blocks.
+func withSlices(low reg.Register, step int, plain func(reg.Register), slices func(p [3]reg.Register) func(reg.Register)) {
+	TESTQ(low, low)
+	JNE(LabelRef("slices"))
+	loop("plain", rows/8, step, plain)
+	VZEROUPPER()
+	RET()
+	Label("slices")
+	var p [3]reg.Register
+	for d := range p {
+		p[d] = GP64()
+		MOVQ(Mem{Base: low, Disp: 8 * d}, p[d])
+	}
+	loop("loop", rows/8, step, slices(p))
 	VZEROUPPER()
 	RET()
 }
 
-func textAtLeast(s *set) {
-	text(s, "atLeast", "func(dst *[1024]uint64, c *[65536]uint8, k uint8)",
-		"makes dst the rows whose count is k or more.")
+// ofBits are constants that make bytes of bits: each byte of a register takes
+// the byte of the bitmap that has its bit, and of that the bit.
+func ofBits(s *set) (from, bit reg.VecVirtual) {
+	from, bit = s.vec(), s.vec()
+	VMOVDQU(data("from", 0x0000000000000000, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303), from)
+	VPBROADCASTQ(data("bit", 0x8040201008040201), bit)
+	return from, bit
 }
 
 // addBlock2 writes the adding of a block to counters for AVX2.
 func addBlock2(s *set) {
 	textAddBlock(s)
 	c, b, weight := Load(Param("c"), GP64()), Load(Param("b"), GP64()), broadcast(s, "weight")
-	// Each byte of a register takes the byte of the bitmap that has its bit,
-	// and of that the bit.
-	from, bit := s.vec(), s.vec()
-	VMOVDQU(data("from", 0x0000000000000000, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303), from)
-	VPBROADCASTQ(data("bit", 0x8040201008040201), bit)
+	from, bit := ofBits(s)
 	loop("loop", rows/8, 8, func(i reg.Register) {
 		for n := range 2 {
 			v := s.vec()
