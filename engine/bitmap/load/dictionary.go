@@ -116,7 +116,7 @@ func (d *dictionary) charge(s *dictShard, value int) bool {
 	if s.full() {
 		n += int64(slotsAfter(s)-len(s.slots)) * 8
 	}
-	if d.size.Add(n) > d.limit && d.bounded || len(s.pos) >= 1<<32/dictShards-2 {
+	if d.size.Add(n) > d.limit && d.bounded || len(s.pos) >= termLimit/dictShards {
 		d.size.Add(-n)
 		d.frozen.Store(true)
 		return false

@@ -1,11 +1,9 @@
 package load
 
 import (
-	"context"
+	"encoding/binary"
 	"math/bits"
 	"slices"
-
-	"golang.org/x/sync/errgroup"
 
 	"throng/engine/bitmap/storage"
 )
@@ -18,176 +16,237 @@ type blockTerms struct {
 	rows  []uint16
 }
 
-// inverter turns the pairs of a block around. It keeps its memory from block
-// to block and is for one goroutine.
+// numbering tells the final numbers of the terms in pairs.
+type numbering struct {
+	// final is the final number by temporary number; order the temporary ones
+	// in the order of the final ones. Both are nil where the numbers in pairs
+	// are the final ones already.
+	final, order []uint32
+	terms        int // temporary numbers are below
+}
+
+// of is the final number of a term.
+func (n *numbering) of(term uint32) uint32 {
+	if n.final == nil {
+		return term
+	}
+	return n.final[term]
+}
+
+// inverter turns the pairs of a block around, by counting: how many rows each
+// term has tells where its rows go, and they are put there. Beside the rows
+// themselves that takes a number for each term and nothing for a pair; both
+// stay in the caches. It keeps its memory from block to block and is for one
+// goroutine.
 type inverter struct {
-	keys, swap []uint64
-	seen       [storage.BlockWords]uint64
+	n    *numbering
+	next []uint32 // by temporary number: rows so far; then where the next goes. 0 between blocks
+	list []uint32 // temporary numbers of the block's terms, in the order of final ones
+	keys []uint64
+	swap []uint64
+	seen [storage.BlockWords]uint64
+	some [storage.BlockWords / 64]uint64 // words of seen that are not 0
 }
 
-// invert sorts the pairs by their final terms. The sort is stable, by the
-// bits of the term alone: since most tables come in the order of people, most
-// lists then are in order already, and only the others are sorted.
-//
-// more are pairs of final terms.
-func (v *inverter) invert(pieces, more [][]byte, final []uint32, terms int) (*blockTerms, error) {
-	size := 0
-	for _, piece := range pieces {
-		size += len(piece)
-	}
-	v.keys = slices.Grow(v.keys[:0], size/3) // usual pairs take three bytes
-	var err error
-	for _, piece := range pieces {
-		if v.keys, err = appendPairs(v.keys, piece); err != nil {
-			return nil, err
-		}
-	}
-	for i, k := range v.keys {
-		v.keys[i] = uint64(final[k>>16])<<16 | k&0xffff
-	}
-	for _, piece := range more {
-		if v.keys, err = appendPairs(v.keys, piece); err != nil {
-			return nil, err
-		}
-	}
-	if cap(v.swap) < len(v.keys) {
-		v.swap = make([]uint64, cap(v.keys))
-	}
-	v.keys, v.swap = radixSort(v.keys, v.swap[:len(v.keys)], 16, bits.Len(uint(max(terms-1, 1))))
-	out := &blockTerms{rows: make([]uint16, 0, len(v.keys))}
-	for from := 0; from < len(v.keys); {
-		term := v.keys[from] >> 16
-		to := from + 1
-		ordered := true
-		for to < len(v.keys) && v.keys[to]>>16 == term {
-			ordered = ordered && v.keys[to-1] <= v.keys[to]
-			to++
-		}
-		start := len(out.rows)
-		for _, k := range v.keys[from:to] {
-			out.rows = append(out.rows, uint16(k))
-		}
-		if !ordered {
-			v.order(out.rows[start:])
-		}
-		out.rows = out.rows[:start+len(slices.Compact(out.rows[start:]))]
-		out.terms = append(out.terms, uint32(term))
-		out.ends = append(out.ends, uint32(len(out.rows)))
-		from = to
-	}
-	return out, nil
+func newInverter(n *numbering) *inverter {
+	return &inverter{n: n, next: make([]uint32, n.terms)}
 }
 
-// order sorts rows, which may be there more than once.
-func (v *inverter) order(rows []uint16) {
-	if len(rows) < 256 {
-		slices.Sort(rows)
-		return
-	}
-	for _, r := range rows {
-		v.seen[r>>6] |= 1 << (r & 63)
-	}
-	n := 0
-	for i, w := range v.seen {
-		for ; w != 0; w &= w - 1 {
-			rows[n] = uint16(i<<6 | bits.TrailingZeros64(w))
-			n++
-		}
-		v.seen[i] = 0
-	}
-	// Duplicates leave places at the end; Compact drops repeats of the last.
-	for i := n; i < len(rows); i++ {
-		rows[i] = rows[n-1]
-	}
-}
-
-// invertAll writes the parts and their forward indexes, and counts the people
-// of the final terms.
-func (l *loader) invertAll(ctx context.Context, order, final, people []uint32) error {
-	forward := l.newForwarder(order)
-	inverters := make(chan *inverter, l.workers)
-	for range l.workers {
-		inverters <- new(inverter)
-	}
-	blocks := (int(l.rows) + storage.BlockRows - 1) / storage.BlockRows
-	for part := 0; part*storage.PartBlocks < blocks; part++ {
-		if err := ctx.Err(); err != nil {
+// invert turns pieces of pairs into out, whose memory is used again. more are
+// records of final terms that are not among those of the pieces.
+func (v *inverter) invert(pieces, more [][]byte, out *blockTerms) error {
+	pairs := 0
+	for _, p := range pieces {
+		if err := countPairs(v.next, p); err != nil {
 			return err
 		}
-		var inverted [storage.PartBlocks]*blockTerms
-		var g errgroup.Group
-		g.SetLimit(l.workers)
-		for b := part * storage.PartBlocks; b < min(blocks, (part+1)*storage.PartBlocks); b++ {
-			g.Go(func() error {
-				v := <-inverters
-				defer func() { inverters <- v }()
-				pieces, err := l.pairs.read(b)
-				if err != nil {
-					return err
-				}
-				more, err := l.over.read(b)
-				if err != nil {
-					return err
-				}
-				inverted[b%storage.PartBlocks], err = v.invert(pieces, more, final, len(people))
-				l.pairs.release(b)
-				l.over.release(b)
-				return err
-			})
-		}
-		if err := g.Wait(); err != nil {
-			return err
-		}
-		if err := l.writePart(part, &inverted, people, forward); err != nil {
-			return err
-		}
-		if err := forward.write(l, part, &inverted); err != nil {
-			return err
-		}
-		l.progress.step(int64(part+1), int64((blocks+storage.PartBlocks-1)/storage.PartBlocks))
+		pairs += len(p) / unitBytes
 	}
-	return nil
-}
-
-// writePart merges the blocks of a part term by term.
-func (l *loader) writePart(part int, blocks *[storage.PartBlocks]*blockTerms, people []uint32, forward *forwarder) error {
-	forward.begin()
-	first := part * storage.PartRows
-	pw, err := storage.NewPartWriter(l.tmp, storage.PartName(part), uint32(first), min(storage.PartRows, int(l.rows)-first))
+	v.listTerms(pairs)
+	out.terms, out.ends = out.terms[:0], out.ends[:0]
+	rare := finalPairs{pieces: more}
+	total, err := rare.count()
 	if err != nil {
 		return err
 	}
-	defer pw.Abort()
-	var at [storage.PartBlocks]int
-	var lists [storage.PartBlocks][]uint16
-	for {
-		next, any := ^uint32(0), false
-		for b, bt := range blocks {
-			if bt != nil && at[b] < len(bt.terms) {
-				next, any = min(next, bt.terms[at[b]]), true
-			}
-		}
-		if !any {
-			break
-		}
-		before := people[next]
-		for b, bt := range blocks {
-			lists[b] = nil
-			if bt == nil || at[b] == len(bt.terms) || bt.terms[at[b]] != next {
-				continue
-			}
-			from := uint32(0)
-			if at[b] > 0 {
-				from = bt.ends[at[b]-1]
-			}
-			lists[b] = bt.rows[from:bt.ends[at[b]]]
-			people[next] += uint32(len(lists[b]))
-			at[b]++
-		}
-		forward.add(next, int(people[next]-before))
-		if err := pw.Add(next, &lists); err != nil {
+	for _, t := range v.list {
+		total += int(v.next[t])
+	}
+	if cap(out.rows) < total {
+		out.rows = nil // first, so that both are not there at once
+		out.rows = make([]uint16, total)
+	}
+	out.rows = out.rows[:total]
+	at := uint32(0)
+	for _, t := range v.list {
+		f := v.n.of(t)
+		at = rare.place(out, at, f)
+		n := v.next[t]
+		v.next[t] = at
+		at += n
+		out.terms, out.ends = append(out.terms, f), append(out.ends, at)
+	}
+	rare.place(out, at, noTerm)
+	for _, p := range pieces {
+		if err := placePairs(out.rows, v.next, p); err != nil {
 			return err
 		}
 	}
-	return l.file(pw.Close())
+	for _, t := range v.list {
+		v.next[t] = 0
+	}
+	v.tidy(out)
+	return nil
+}
+
+// listTerms lists the terms that were counted in the order of their final
+// numbers: by walking all terms where there are not many more than pairs, else
+// by sorting those that are there.
+func (v *inverter) listTerms(pairs int) {
+	v.list = v.list[:0]
+	switch {
+	case v.n.order == nil:
+		for t, n := range v.next {
+			if n > 0 {
+				v.list = append(v.list, uint32(t))
+			}
+		}
+	case len(v.n.order) <= pairs/4:
+		for _, t := range v.n.order {
+			if v.next[t] > 0 {
+				v.list = append(v.list, t)
+			}
+		}
+	default:
+		v.keys = v.keys[:0]
+		for t, n := range v.next {
+			if n > 0 {
+				v.keys = append(v.keys, uint64(v.n.final[t])<<32|uint64(t))
+			}
+		}
+		v.swap = slices.Grow(v.swap[:0], len(v.keys))[:len(v.keys)]
+		v.keys, v.swap = radixSort(v.keys, v.swap, 32, 32)
+		for _, k := range v.keys {
+			v.list = append(v.list, uint32(k))
+		}
+	}
+}
+
+// tidy makes the rows of every term ascending and distinct. Since most tables
+// come in the order of people, most lists are so already.
+func (v *inverter) tidy(out *blockTerms) {
+	from, to := uint32(0), 0 // where a list begins, and where it goes
+	for i, end := range out.ends {
+		list := out.rows[from:end]
+		from = end
+		n := len(list)
+		if !ascends(list) {
+			n = v.order(list)
+		}
+		if to+n < int(end) || n < len(list) {
+			copy(out.rows[to:], list[:n])
+		}
+		to += n
+		out.ends[i] = uint32(to)
+	}
+	out.rows = out.rows[:to]
+}
+
+func ascends(list []uint16) bool {
+	for i := 1; i < len(list); i++ {
+		if list[i-1] >= list[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// order sorts rows and drops those that are there already. It returns how many
+// are left.
+func (v *inverter) order(rows []uint16) int {
+	if len(rows) <= 24 {
+		return insert(rows)
+	}
+	for _, r := range rows {
+		v.seen[r>>6] |= 1 << (r & 63)
+		v.some[r>>12] |= 1 << (r >> 6 & 63)
+	}
+	n := 0
+	for i, some := range v.some {
+		v.some[i] = 0
+		for ; some != 0; some &= some - 1 {
+			at := i<<6 | bits.TrailingZeros64(some)
+			w := v.seen[at]
+			v.seen[at] = 0
+			for ; w != 0; w &= w - 1 {
+				rows[n] = uint16(at<<6 | bits.TrailingZeros64(w))
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// insert sorts a few rows one by one, and drops those that are there already.
+func insert(rows []uint16) int {
+	n := 0
+	for _, r := range rows {
+		i := n
+		for i > 0 && rows[i-1] > r {
+			i--
+		}
+		if i > 0 && rows[i-1] == r {
+			continue
+		}
+		copy(rows[i+1:n+1], rows[i:n])
+		rows[i] = r
+		n++
+	}
+	return n
+}
+
+// finalPairs reads records of final terms, which are in order.
+type finalPairs struct{ pieces [][]byte }
+
+// count counts the records and checks their order.
+func (p *finalPairs) count() (int, error) {
+	n, last := 0, uint32(0)
+	for _, b := range p.pieces {
+		for ; len(b) >= finalPair; b = b[finalPair:] {
+			t := binary.LittleEndian.Uint32(b)
+			if t < last || t == noTerm {
+				return 0, errSpill
+			}
+			last = t
+			n++
+		}
+		if len(b) > 0 {
+			return 0, errSpill
+		}
+	}
+	return n, nil
+}
+
+// place puts the rows of all terms below a limit at rows[at:], and returns
+// where they end.
+func (p *finalPairs) place(out *blockTerms, at, limit uint32) uint32 {
+	for len(p.pieces) > 0 {
+		b := p.pieces[0]
+		for ; len(b) >= finalPair; b = b[finalPair:] {
+			t := binary.LittleEndian.Uint32(b)
+			if t >= limit {
+				p.pieces[0] = b
+				return at
+			}
+			out.rows[at] = binary.LittleEndian.Uint16(b[4:])
+			at++
+			if n := len(out.terms); n > 0 && out.terms[n-1] == t {
+				out.ends[n-1] = at
+			} else {
+				out.terms, out.ends = append(out.terms, t), append(out.ends, at)
+			}
+		}
+		p.pieces = p.pieces[1:]
+	}
+	return at
 }

@@ -62,7 +62,7 @@ func (o *overflow) number(l *loader, order, final []uint32) (err error) {
 		return nil
 	}
 	o.pairs = l.mem.newStore(l.scratch("rare-pairs"), l.blocks(), 1, l.opt.Memory/16)
-	pairs := newPairWriter(o.pairs, &dictionary{})
+	pairs := newPairWriter(o.pairs)
 	if o.terms, err = newTermFile(l.scratch("rare-values")); err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func (o *overflow) number(l *loader, order, final []uint32) (err error) {
 				return err
 			}
 		}
-		return pairs.add(binary.BigEndian.Uint32(row), number)
+		return pairs.addFinal(binary.BigEndian.Uint32(row), number)
 	}); err != nil {
 		return err
 	}
@@ -99,20 +99,6 @@ func (o *overflow) number(l *loader, order, final []uint32) (err error) {
 	o.total = uint32(n)
 	pairs.w.flush()
 	return errors.Join(o.sorter.Close(), o.terms.rewind())
-}
-
-// read gives the pairs of a block, with final numbers.
-func (o *overflow) read(block int) ([][]byte, error) {
-	if o.pairs == nil {
-		return nil, nil
-	}
-	return o.pairs.read(block)
-}
-
-func (o *overflow) release(block int) {
-	if o.pairs != nil {
-		o.pairs.release(block)
-	}
 }
 
 // close removes what was spilt.

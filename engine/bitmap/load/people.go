@@ -376,8 +376,9 @@ func (p *people) walk(ctx context.Context) error {
 		return err
 	}
 	defer young.Abort()
-	pairs := newPairWriter(l.pairs, l.dict)
+	pairs := newPairWriter(l.pairs)
 	row, small := uint32(0), uint32(0)
+	var terms []uint32
 	for _, i := range p.ordered {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -391,10 +392,14 @@ func (p *people) walk(ctx context.Context) error {
 				if err := keys.Add(row, r.key, false); err != nil {
 					return err
 				}
+				terms = terms[:0]
 				for t := r.terms; len(t) > 0; t = t[4:] {
-					if err := pairs.add(row, binary.LittleEndian.Uint32(t)); err != nil {
-						return err
-					}
+					term := binary.LittleEndian.Uint32(t)
+					l.dict.use(term)
+					terms = append(terms, term)
+				}
+				if err := pairs.addAll(row, terms); err != nil {
+					return err
 				}
 				row++
 			case bit(p.minor, o):

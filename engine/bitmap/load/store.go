@@ -104,8 +104,8 @@ func (s *store) spill() error {
 	return nil
 }
 
-// read gives the records of a partition, as pieces of whole records. They are
-// valid until release.
+// read gives the records of a partition, as pieces of whole records, those of
+// one writer in the order in which it wrote them. They are valid until release.
 func (s *store) read(p int) ([][]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -122,11 +122,11 @@ func (s *store) read(p int) ([][]byte, error) {
 			return nil, fmt.Errorf("map spilt rows: %w", err)
 		}
 	}
-	pieces = append([][]byte(nil), pieces...)
+	pieces = make([][]byte, 0, len(part.spilt)+len(part.chunks))
 	for _, e := range part.spilt {
 		pieces = append(pieces, s.mapped[e.off:e.off+e.n])
 	}
-	return pieces, nil
+	return append(pieces, part.chunks...), nil
 }
 
 // bytes is the size of a partition.

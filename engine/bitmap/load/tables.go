@@ -113,7 +113,7 @@ func (l *loader) readRows(ctx context.Context) error {
 	for range l.workers {
 		w := &rowWorker{
 			l: l, scored: noTerm, find: l.known.finder(), terms: l.dict.newTerms(),
-			pairs: newPairWriter(l.pairs, l.dict), over: l.over.writer(), texts: map[query.Field]*writer{},
+			pairs: newPairWriter(l.pairs), over: l.over.writer(), texts: map[query.Field]*writer{},
 		}
 		if l.ids != nil {
 			w.ids = l.ids.writer()
@@ -275,6 +275,7 @@ func (w *rowWorker) pair(row uint32, f query.Field, value []byte, token uint64) 
 	if t == noTerm {
 		return t, w.over.add(w.number, value, row)
 	}
+	w.l.dict.use(t)
 	if token != 0 {
 		copy(set[1:], set[:])
 		set[0] = tokenTerm{token, t, w.number}
@@ -296,12 +297,11 @@ func useFollow(w *rowWorker, b *dataset.Batch, i int, row uint32) (string, error
 	if err != nil || t >= w.l.dict.declared {
 		return "", err
 	}
-	for _, a := range w.l.brings[t] {
-		if err := w.pairs.add(row, a); err != nil {
-			return "", err
-		}
+	brings := w.l.brings[t]
+	for _, a := range brings {
+		w.l.dict.use(a)
 	}
-	return "", nil
+	return "", w.pairs.addAll(row, brings)
 }
 
 func useInterest(w *rowWorker, _ *dataset.Batch, _ int, row uint32) (string, error) {
@@ -310,11 +310,9 @@ func useInterest(w *rowWorker, _ *dataset.Batch, _ int, row uint32) (string, err
 		return reason, nil
 	}
 	for _, t := range a.terms {
-		if err := w.pairs.add(row, t); err != nil {
-			return "", err
-		}
+		w.l.dict.use(t)
 	}
-	return "", nil
+	return "", w.pairs.addAll(row, a.terms)
 }
 
 func useJob(w *rowWorker, b *dataset.Batch, i int, row uint32) (string, error) {

@@ -2,7 +2,6 @@ package load
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
@@ -28,7 +27,6 @@ func TestPairs(t *testing.T) {
 		mem := newMemory(limit)
 		path := filepath.Join(t.TempDir(), "pairs")
 		s := mem.newStore(path, blocks, workers, 1<<16)
-		d := &dictionary{limit: 1 << 30}
 		var mu sync.Mutex
 		want := [blocks]map[uint32]map[uint16]bool{}
 		for b := range want {
@@ -36,7 +34,7 @@ func TestPairs(t *testing.T) {
 		}
 		var wg sync.WaitGroup
 		for g := range workers {
-			w := newPairWriter(s, d)
+			w := newPairWriter(s)
 			rng := rand.New(rand.NewPCG(4, uint64(g)))
 			wg.Go(func() {
 				row := uint32(0)
@@ -68,14 +66,14 @@ func TestPairs(t *testing.T) {
 		for i := range final {
 			final[i] = uint32(len(final) - 1 - i)
 		}
-		var v inverter
+		v := newInverter(&numbering{final: final, order: final, terms: len(final)}) // a permutation that is its own inverse
 		for b := range blocks {
 			pieces, err := s.read(b)
 			if err != nil {
 				t.Fatal(err)
 			}
-			bt, err := v.invert(pieces, nil, final, len(final))
-			if err != nil {
+			bt := &blockTerms{}
+			if err := v.invert(pieces, nil, bt); err != nil {
 				t.Fatal(err)
 			}
 			if !slices.IsSorted(bt.terms) {
@@ -276,9 +274,15 @@ func TestSortTerms(t *testing.T) {
 }
 
 func TestPairsDamaged(t *testing.T) {
-	for _, piece := range [][]byte{{0}, {0, 1}, {0x80}, binary.AppendUvarint(nil, 1<<40)} {
-		if _, err := appendPairs(nil, piece); err == nil {
-			t.Errorf("appendPairs(%x) = nil, want an error", piece)
+	v := newInverter(&numbering{terms: 100})
+	for _, piece := range [][]byte{{0}, {0, 1}, {1, 0, 0}, {0, 0, 0x80, 100, 0, 0}, {0, 0, 0x81, 1, 0, 0}} {
+		if err := v.invert([][]byte{piece}, nil, &blockTerms{}); err == nil {
+			t.Errorf("invert(%x) = nil, want an error", piece)
+		}
+	}
+	for _, piece := range [][]byte{{0}, {2, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0}, {255, 255, 255, 255, 0, 0}} {
+		if err := v.invert(nil, [][]byte{piece}, &blockTerms{}); err == nil {
+			t.Errorf("invert(rare %x) = nil, want an error", piece)
 		}
 	}
 }

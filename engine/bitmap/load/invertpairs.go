@@ -1,0 +1,93 @@
+package load
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// InvertOptions are the settings of InvertPairs.
+type InvertOptions struct {
+	Rows  uint32 // rows are below
+	Terms uint32 // terms are below, at most 2^30
+	// Memory bounds what is kept in memory, in bytes; what is beyond goes to a
+	// file in the folder. Defaults to 1 GiB.
+	Memory int64
+	// Workers is how many goroutines work at once. Defaults to GOMAXPROCS.
+	Workers int
+}
+
+// PairSink takes pairs of row and term. It is for one goroutine.
+type PairSink struct {
+	w           *pairWriter
+	rows, terms uint32
+}
+
+var errForeignPair = errors.New("invert pairs: row or term beyond what was announced")
+
+// Add takes a row and any number of terms that it has. A pair may come more
+// than once.
+func (s *PairSink) Add(row uint32, terms ...uint32) error {
+	if row >= s.rows {
+		return errForeignPair
+	}
+	for _, t := range terms {
+		if t >= s.terms {
+			return errForeignPair
+		}
+	}
+	if len(terms) == 1 {
+		return s.w.add(row, terms[0])
+	}
+	return s.w.addAll(row, terms)
+}
+
+// InvertPairs is the stage of a load that turns facts about people into an
+// index, alone: it keeps the pairs of row and term that feed passes to its
+// sink by block of people, inverts block by block, and writes the parts to
+// dir/parts, which it makes; dir must exist. feed is called once for each
+// worker, by all of them at once. people is how many rows have each term.
+// Pairs in the order of rows are inverted fastest.
+func InvertPairs(ctx context.Context, dir string, o InvertOptions, feed func(worker int, sink *PairSink) error) (people []uint32, err error) {
+	if o.Memory <= 0 {
+		o.Memory = defaultMemory
+	}
+	if o.Workers <= 0 {
+		o.Workers = runtime.GOMAXPROCS(0)
+	}
+	if o.Rows > maxRows || o.Terms > termLimit {
+		return nil, errForeignPair
+	}
+	if err := os.Mkdir(filepath.Join(dir, "parts"), 0o700); err != nil {
+		return nil, fmt.Errorf("invert pairs: %w", err)
+	}
+	mem := newMemory(o.Memory * 5 / 8)
+	defer mem.close()
+	s := mem.newStore(filepath.Join(dir, "pairs"), blocksOf(o.Rows), o.Workers, o.Memory/8)
+	defer func() { err = errors.Join(err, s.close()) }()
+	var g errgroup.Group
+	for i := range o.Workers {
+		g.Go(func() error {
+			w := newPairWriter(s)
+			if err := feed(i, &PairSink{w: w, rows: o.Rows, terms: o.Terms}); err != nil {
+				return err
+			}
+			w.w.flush()
+			return ctx.Err()
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	people = make([]uint32, o.Terms)
+	v := &inversion{
+		dir: dir, rows: o.Rows, workers: o.Workers, budget: o.Memory / 4, pairs: s,
+		numbers: &numbering{terms: int(o.Terms)}, people: people, step: func(int64, int64) {},
+	}
+	return people, v.run(ctx)
+}

@@ -1,0 +1,258 @@
+package load
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
+
+	"throng/engine/bitmap/storage"
+)
+
+// inversion turns pairs that were kept by block into parts. Workers invert
+// blocks; who inverts the last one of a part writes it, while others invert the
+// next. So not more parts are in memory than the budget allows, and one.
+type inversion struct {
+	dir     string // in which the parts are
+	rows    uint32
+	workers int
+	budget  int64 // bytes of blocks that are inverted and not written
+	pairs   *store
+	more    *store // of final terms, each partition in order; nil for none
+	numbers *numbering
+	people  []uint32 // of each final term, counted
+	// forward is told of each part, once, by one goroutine at a time: its
+	// terms, how many people have each, and its blocks. nil for nobody.
+	forward func(part int, terms, people []uint32, blocks *[storage.PartBlocks]*blockTerms) error
+	step    func(done, total int64)
+
+	mu    sync.Mutex
+	files []storage.FileSum
+	spare []*blockTerms
+
+	forwarding sync.Mutex
+}
+
+// invertedPart is a part being made.
+type invertedPart struct {
+	number int
+	weight int64
+	left   atomic.Int32 // blocks to be inverted
+	blocks [storage.PartBlocks]*blockTerms
+}
+
+func blocksOf(rows uint32) int { return int((int64(rows) + storage.BlockRows - 1) / storage.BlockRows) }
+
+// run writes all parts.
+func (v *inversion) run(ctx context.Context) error {
+	type task struct {
+		part  *invertedPart
+		block int
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	tasks := make(chan task)
+	room := semaphore.NewWeighted(v.budget)
+	blocks := blocksOf(v.rows)
+	total := int64((blocks + storage.PartBlocks - 1) / storage.PartBlocks)
+	g.Go(func() error {
+		defer close(tasks)
+		for first := 0; first < blocks; first += storage.PartBlocks {
+			p := &invertedPart{number: first / storage.PartBlocks}
+			end := min(blocks, first+storage.PartBlocks)
+			p.left.Store(int32(end - first))
+			for b := first; b < end; b++ {
+				p.weight += v.weight(b)
+			}
+			p.weight = min(p.weight, v.budget)
+			if err := room.Acquire(ctx, p.weight); err != nil {
+				return err
+			}
+			for b := first; b < end; b++ {
+				select {
+				case <-ctx.Done():
+					return ctx.Err()
+				case tasks <- task{p, b}:
+				}
+			}
+		}
+		return nil
+	})
+	var done atomic.Int64
+	for range v.workers {
+		g.Go(func() error {
+			inverter := newInverter(v.numbers)
+			for t := range tasks {
+				if err := v.block(inverter, t.part, t.block); err != nil {
+					return err
+				}
+				if t.part.left.Add(-1) > 0 {
+					continue
+				}
+				if err := v.writePart(t.part); err != nil {
+					return err
+				}
+				room.Release(t.part.weight)
+				v.step(done.Add(1), total)
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// weight is about how many bytes a block takes when it is inverted.
+func (v *inversion) weight(block int) int64 {
+	n := v.pairs.bytes(block)
+	if v.more != nil {
+		n += v.more.bytes(block)
+	}
+	return n
+}
+
+func (v *inversion) block(inverter *inverter, p *invertedPart, block int) error {
+	pieces, err := v.pairs.read(block)
+	if err != nil {
+		return err
+	}
+	var more [][]byte
+	if v.more != nil {
+		if more, err = v.more.read(block); err != nil {
+			return err
+		}
+	}
+	out := v.take()
+	p.blocks[block%storage.PartBlocks] = out
+	err = inverter.invert(pieces, more, out)
+	v.pairs.release(block)
+	if v.more != nil {
+		v.more.release(block)
+	}
+	return err
+}
+
+func (v *inversion) take() *blockTerms {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	n := len(v.spare)
+	if n == 0 {
+		return &blockTerms{}
+	}
+	b := v.spare[n-1]
+	v.spare = v.spare[:n-1]
+	return b
+}
+
+// writePart merges the blocks of a part term by term.
+func (v *inversion) writePart(p *invertedPart) error {
+	first := p.number * storage.PartRows
+	pw, err := storage.NewPartWriter(v.dir, storage.PartName(p.number), uint32(first), min(storage.PartRows, int(v.rows)-first))
+	if err != nil {
+		return err
+	}
+	defer pw.Abort()
+	var m merger
+	m.begin(&p.blocks)
+	var terms, people []uint32
+	for term, n := m.next(); n > 0; term, n = m.next() {
+		atomic.AddUint32(&v.people[term], uint32(n))
+		if v.forward != nil {
+			terms, people = append(terms, term), append(people, uint32(n))
+		}
+		if err := pw.Add(term, &m.lists); err != nil {
+			return err
+		}
+	}
+	file, err := pw.Close()
+	if err != nil {
+		return err
+	}
+	if v.forward != nil {
+		v.forwarding.Lock()
+		err = v.forward(p.number, terms, people, &p.blocks)
+		v.forwarding.Unlock()
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.files = append(v.files, file)
+	for _, b := range p.blocks {
+		if b != nil {
+			v.spare = append(v.spare, b)
+		}
+	}
+	p.blocks = [storage.PartBlocks]*blockTerms{}
+	return err
+}
+
+// merger walks the terms of the blocks of a part.
+type merger struct {
+	blocks *[storage.PartBlocks]*blockTerms
+	heads  [storage.PartBlocks]uint32 // next term of each block; noTerm at its end
+	at     [storage.PartBlocks]int
+	// lists are the rows of the term that next returned, by block.
+	lists [storage.PartBlocks][]uint16
+}
+
+func (m *merger) begin(blocks *[storage.PartBlocks]*blockTerms) {
+	m.blocks = blocks
+	for b := range blocks {
+		m.at[b] = -1
+		m.advance(b)
+	}
+}
+
+func (m *merger) advance(b int) {
+	m.at[b]++
+	if t := m.blocks[b]; t != nil && m.at[b] < len(t.terms) {
+		m.heads[b] = t.terms[m.at[b]]
+	} else {
+		m.heads[b] = noTerm
+	}
+}
+
+// next moves to the next term and tells how many rows have it; 0 at the end.
+func (m *merger) next() (term uint32, rows int) {
+	term = noTerm
+	for _, t := range m.heads {
+		term = min(term, t)
+	}
+	if term == noTerm {
+		return term, 0
+	}
+	for b, t := range m.heads {
+		if t != term {
+			m.lists[b] = nil
+			continue
+		}
+		of, i := m.blocks[b], m.at[b]
+		from := uint32(0)
+		if i > 0 {
+			from = of.ends[i-1]
+		}
+		m.lists[b] = of.rows[from:of.ends[i]]
+		rows += len(m.lists[b])
+		m.advance(b)
+	}
+	return term, rows
+}
+
+// invertAll writes the parts and their forward indexes, and counts the people
+// of the final terms.
+func (l *loader) invertAll(ctx context.Context, order, final, people []uint32) error {
+	forward := l.newForwarder(order)
+	v := &inversion{
+		dir: l.tmp, rows: l.rows, workers: l.workers, budget: l.opt.Memory / 4, pairs: l.pairs, more: l.over.pairs,
+		numbers: &numbering{final: final, order: order, terms: len(final)}, people: people, step: l.progress.step,
+		forward: func(part int, terms, people []uint32, blocks *[storage.PartBlocks]*blockTerms) error {
+			forward.begin()
+			for i, t := range terms {
+				forward.add(t, int(people[i]))
+			}
+			return forward.write(l, part, blocks)
+		},
+	}
+	err := v.run(ctx)
+	l.files = append(l.files, v.files...)
+	return err
+}
