@@ -94,6 +94,8 @@ func rowMakers() []rowMaker {
 		{[]string{"2"}, (*run).rowUnion},
 		{[]string{"3"}, (*run).rowAtLeast},
 		{[]string{"4"}, (*run).rowPreview},
+		{[]string{"5"}, (*run).rowTerms},
+		{[]string{"7"}, (*run).rowMatch},
 		{[]string{"9"}, (*run).rowOpen},
 		{[]string{"10"}, (*run).rowMemory},
 		{[]string{"11"}, (*run).rowBytes},
