@@ -73,24 +73,22 @@ func (pw *PartWriter) Add(term uint32, lists *[PartBlocks][]uint16) error {
 	return pw.w.err
 }
 
-// choose decides how each block is stored: as what is smallest, a bitmap
-// above ArrayMax rows.
+// choose decides how each block is stored: as an array or, above ArrayMax
+// rows, as a bitmap, unless runs take fewer bytes than the array would and at
+// most half of the bitmap's.
 func choose(lists *[PartBlocks][]uint16) (bitmaps, runs uint16, counts [PartBlocks]int) {
 	for b, l := range lists {
-		size := 2 * len(l)
+		most := len(l)/2 - 1 + len(l)%2 // runs that are smaller than the array
 		if len(l) > ArrayMax {
-			size = BlockWords * 8
-		}
-		// A run costs as much as two rows, so lists of few are quickly decided.
-		if len(l) > 2 && int(l[len(l)-1]-l[0]) < len(l)*8 || len(l) > ArrayMax {
-			counts[b] = countRuns(l)
-			if 4*counts[b] < size {
-				runs |= 1 << b
-				continue
-			}
-		}
-		if len(l) > ArrayMax {
+			most = min(most, runsMax)
 			bitmaps |= 1 << b
+		}
+		// Lists of few runs are quickly told from others.
+		if len(l) > 2 && int(l[len(l)-1]-l[0]) < len(l)*8 || len(l) > ArrayMax {
+			if counts[b] = countRuns(l); counts[b] <= most {
+				runs |= 1 << b
+				bitmaps &^= 1 << b
+			}
 		}
 	}
 	return bitmaps, runs, counts
