@@ -96,6 +96,7 @@ func rowMakers() []rowMaker {
 		{[]string{"4"}, (*run).rowPreview},
 		{[]string{"5"}, (*run).rowTerms},
 		{[]string{"7"}, (*run).rowMatch},
+		{[]string{"8"}, (*run).rowInvert},
 		{[]string{"9"}, (*run).rowOpen},
 		{[]string{"10"}, (*run).rowMemory},
 		{[]string{"11"}, (*run).rowBytes},
