@@ -3,7 +3,6 @@ package storage
 import (
 	"encoding/binary"
 	"fmt"
-	"math/bits"
 	"strings"
 )
 
@@ -14,9 +13,9 @@ import (
 // Its payload is the terms of the codes (u32), then a section for each block,
 // aligned to 8:
 //
-//	records   of each row that has any term: a head, then codes of dense
-//	          terms and of other frequent ones (u8), of others (u16, offset by
-//	          those before), numbers of rare ones. forwardSlack bytes; padding
+//	records   of each row: a head, then codes of dense terms and of other
+//	          frequent ones (u8), of others (u16, less those before), numbers
+//	          of rare ones. forwardSlack bytes; padding
 //	offsets   where rows 0, 32, 64 … begin (u32), where each row begins from
 //	          there (u16); one more stands for the end. Or all u32; padding
 //	known     for each of KnownFields, which rows have a value; padding each
@@ -39,7 +38,7 @@ const (
 	forwardGroup  = 32 // rows that share a base
 	forwardEscape = 0xff
 	// forwardSlack is how far a reader may look past the end of the records.
-	forwardSlack = 40
+	forwardSlack = 64
 
 	maxForwardRecords = 1<<32 - 1<<16
 
@@ -326,11 +325,8 @@ type record struct {
 // itself.
 func (b *ForwardBlock) record(row int) (r record, ok bool) {
 	from, to := b.offset(row), b.offset(row+1)
-	if from > to || to > b.end {
+	if from >= to || to > b.end {
 		return r, false
-	}
-	if from == to {
-		return r, true
 	}
 	data := b.records[from:to]
 	n, m := int(data[0]&15), int(data[0]>>4)
@@ -400,97 +396,4 @@ func rareTerm(b []byte, width int) uint32 {
 		t |= uint32(b[3]) << 24
 	}
 	return t
-}
-
-// Tally counts the terms of rows of one part.
-type Tally struct {
-	short [256]uint32
-	long  [forwardLong]uint32
-	// Rare are the counts of terms that have no code, by term. It belongs to
-	// the caller.
-	Rare []uint32
-}
-
-// Count adds the terms of rows of the block to the tally: rows is a bit a row.
-// Dense terms are left out unless they are asked for. An error wraps
-// [ErrCorrupt].
-func (b *ForwardBlock) Count(t *Tally, rows *[BlockWords]uint64, dense bool) error {
-	for i, w := range rows[:(b.rows+63)/64] {
-		for ; w != 0; w &= w - 1 {
-			row := i<<6 | bits.TrailingZeros64(w)
-			if row >= b.rows || !b.count(t, row, dense) {
-				return b.corrupt()
-			}
-		}
-	}
-	return nil
-}
-
-// CountRows is Count of a list of rows.
-func (b *ForwardBlock) CountRows(t *Tally, rows []uint16, dense bool) error {
-	for _, r := range rows {
-		if int(r) >= b.rows || !b.count(t, int(r), dense) {
-			return b.corrupt()
-		}
-	}
-	return nil
-}
-
-func (b *ForwardBlock) count(t *Tally, row int, dense bool) bool {
-	r, ok := b.record(row)
-	if !ok {
-		return false
-	}
-	if dense {
-		for _, code := range r.dense {
-			t.short[code]++
-		}
-	}
-	for _, code := range r.frequent {
-		t.short[code]++
-	}
-	for long := r.long; len(long) >= 2; long = long[2:] {
-		t.long[binary.LittleEndian.Uint16(long)]++
-	}
-	for width := rareBytes(b.f.limit); len(r.rare) >= width; r.rare = r.rare[width:] {
-		n := rareTerm(r.rare, width)
-		if int(n) >= len(t.Rare) {
-			return false
-		}
-		t.Rare[n]++
-	}
-	return true
-}
-
-// Take adds what was tallied of rows of the part to counts, by term, and
-// begins anew. Codes must have been verified. An error wraps [ErrCorrupt].
-func (f *Forward) Take(t *Tally, counts []uint32) error {
-	if int(f.limit) > len(counts) {
-		return f.corrupt("counts other terms than the generation has")
-	}
-	for code, term := range f.terms {
-		n := &t.short[min(code, forwardShort)]
-		if code >= f.short {
-			n = &t.long[code-f.short]
-		}
-		if *n == 0 {
-			continue
-		}
-		if term >= f.limit {
-			return f.corrupt("a code is of no term")
-		}
-		counts[term] += *n
-		*n = 0
-	}
-	for _, n := range t.short[f.short:] {
-		if n != 0 {
-			return f.corrupt("terms of a row are not sound")
-		}
-	}
-	for _, n := range t.long[len(f.terms)-f.short:] {
-		if n != 0 {
-			return f.corrupt("terms of a row are not sound")
-		}
-	}
-	return nil
 }

@@ -209,9 +209,6 @@ func (e *ForwardEncoder) layout(c *ForwardCodes, rows int, buf *Encoded) error {
 	total, pairs := uint64(0), uint64(0)
 	for r, n := range e.counts {
 		e.at[r] = uint32(total)
-		if n == 0 {
-			continue
-		}
 		buf.block.dense += uint32(n & 0xff)
 		short, long, far := n&0xff+n>>countFrequent&0xff, n>>countLong&maxRowTerms, n>>countRare
 		pairs += short + long + far
@@ -239,9 +236,7 @@ func (e *ForwardEncoder) layout(c *ForwardCodes, rows int, buf *Encoded) error {
 	buf.data = cleared(buf.data, int(pad8(total+forwardSlack)+offsetBytes(rows, buf.block.flags)))
 	e.offsets(rows, total, buf)
 	for r, n := range e.counts {
-		if n != 0 {
-			e.at[r] += uint32(head(buf.data[e.at[r]:], n, c.rare))
-		}
+		e.at[r] += uint32(head(buf.data[e.at[r]:], n, c.rare))
 	}
 	return nil
 }

@@ -1,0 +1,230 @@
+package storage
+
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
+// Rows are counted a batch at a time, in three steps that hold no branch which
+// depends on a row, since members are as good as random: where their records
+// are; a look at each, so that those that are far away arrive at the same time;
+// then their codes, copied on end. Codes on end are counted last. A row with
+// more codes than are copied at once is counted by itself.
+const (
+	batchRows = 128
+	copyCodes = 16 // of each record at once
+	copyPairs = 32
+)
+
+// Tally counts the terms of rows of one part. It is for one goroutine.
+type Tally struct {
+	// Rare are the counts of terms that have no code, by term. It belongs to
+	// the caller.
+	Rare []uint32
+
+	short [4][256]uint32 // neighbours are counted apart
+	long  [forwardLong]uint32
+
+	from, to [batchRows]uint32
+	rows     [batchRows]uint16
+	codes    [batchRows*copyCodes + copyCodes]byte // of one byte
+	pairs    [batchRows*copyPairs + copyPairs]byte // of two
+	touched  byte
+}
+
+// Count adds the terms of rows of the block to the tally: rows is a bit a row.
+// Dense terms are left out unless they are asked for. An error wraps
+// [ErrCorrupt].
+func (b *ForwardBlock) Count(t *Tally, rows *[BlockWords]uint64, dense bool) error {
+	n := 0
+	for i, w := range rows[:(b.rows+63)/64] {
+		if n+64 > batchRows {
+			if err := b.CountRows(t, t.rows[:n], dense); err != nil {
+				return err
+			}
+			n = 0
+		}
+		for ; w != 0; w &= w - 1 {
+			t.rows[n&(batchRows-1)] = uint16(i<<6 | bits.TrailingZeros64(w))
+			n++
+		}
+	}
+	return b.CountRows(t, t.rows[:n], dense)
+}
+
+// CountRows is Count of a list of rows.
+func (b *ForwardBlock) CountRows(t *Tally, rows []uint16, dense bool) error {
+	if b.rows < BlockRows || b.f.rare || b.end > 1<<31 {
+		return b.countEach(t, rows, dense)
+	}
+	for len(rows) > 0 {
+		n := min(len(rows), batchRows)
+		if !b.find(t, rows[:n]) || !b.batch(t, rows[:n], dense) {
+			return b.corrupt()
+		}
+		rows = rows[n:]
+	}
+	return nil
+}
+
+// find finds the records of a batch and touches them.
+func (b *ForwardBlock) find(t *Tally, rows []uint16) bool {
+	from, to := t.from[:len(rows)], t.to[:len(rows)]
+	bad := int64(0)
+	if b.wide != nil {
+		wide := (*[BlockRows + 1]uint32)(b.wide)
+		for i, r := range rows {
+			from[i], to[i] = wide[r], wide[int(r)+1]
+			bad |= int64(to[i]) - int64(from[i]) - 1 | int64(b.end) - int64(to[i])
+		}
+	} else {
+		bases, offsets := (*[BlockRows/forwardGroup + 1]uint32)(b.bases), (*[BlockRows + 1]uint16)(b.offsets)
+		for i, r := range rows {
+			next := int(r) + 1
+			f := bases[r/forwardGroup] + uint32(offsets[r])
+			e := bases[next/forwardGroup] + uint32(offsets[next])
+			from[i], to[i] = f, e
+			bad |= int64(e) - int64(f) - 1 | int64(b.end) - int64(e)
+		}
+	}
+	if bad < 0 {
+		return false
+	}
+	for _, at := range from {
+		t.touched += b.records[at]
+	}
+	return true
+}
+
+// batch counts the records that find has found.
+func (b *ForwardBlock) batch(t *Tally, rows []uint16, dense bool) bool {
+	from, to := t.from[:len(rows)], t.to[:len(rows)]
+	take := 0
+	if dense {
+		take = 15
+	}
+	le := binary.LittleEndian
+	short, long := 0, 0
+	for i, at := range from {
+		head := b.records[at]
+		n, m := int(head&15), int(head>>4)
+		second := int(at) + 1 + n + m
+		size := int(to[i]) - second
+		n &= take
+		if uint(size) > copyPairs || n+m > copyCodes {
+			if !b.count(t, int(rows[i]), dense) {
+				return false
+			}
+			continue
+		}
+		src, dst := b.records[second-m-n:][:copyCodes], t.codes[short:][:copyCodes]
+		le.PutUint64(dst, le.Uint64(src))
+		le.PutUint64(dst[8:], le.Uint64(src[8:]))
+		src, dst = b.records[second:][:copyPairs], t.pairs[long:][:copyPairs]
+		le.PutUint64(dst, le.Uint64(src))
+		le.PutUint64(dst[8:], le.Uint64(src[8:]))
+		le.PutUint64(dst[16:], le.Uint64(src[16:]))
+		le.PutUint64(dst[24:], le.Uint64(src[24:]))
+		short += n + m
+		long += size
+	}
+	t.add(t.codes[:short], t.pairs[:long])
+	return long%2 == 0
+}
+
+// add counts codes of one byte and of two.
+func (t *Tally) add(codes, pairs []byte) {
+	for len(codes) >= 8 {
+		v := binary.LittleEndian.Uint64(codes)
+		t.short[0][byte(v)]++
+		t.short[1][byte(v>>8)]++
+		t.short[2][byte(v>>16)]++
+		t.short[3][byte(v>>24)]++
+		t.short[0][byte(v>>32)]++
+		t.short[1][byte(v>>40)]++
+		t.short[2][byte(v>>48)]++
+		t.short[3][byte(v>>56)]++
+		codes = codes[8:]
+	}
+	for _, c := range codes {
+		t.short[0][c]++
+	}
+	for len(pairs) >= 8 {
+		v := binary.LittleEndian.Uint64(pairs)
+		t.long[uint16(v)]++
+		t.long[uint16(v>>16)]++
+		t.long[uint16(v>>32)]++
+		t.long[uint16(v>>48)]++
+		pairs = pairs[8:]
+	}
+	for ; len(pairs) >= 2; pairs = pairs[2:] {
+		t.long[binary.LittleEndian.Uint16(pairs)]++
+	}
+}
+
+func (b *ForwardBlock) countEach(t *Tally, rows []uint16, dense bool) error {
+	for _, r := range rows {
+		if int(r) >= b.rows || !b.count(t, int(r), dense) {
+			return b.corrupt()
+		}
+	}
+	return nil
+}
+
+// count counts one row.
+func (b *ForwardBlock) count(t *Tally, row int, dense bool) bool {
+	r, ok := b.record(row)
+	if !ok {
+		return false
+	}
+	if dense {
+		t.add(r.dense, nil)
+	}
+	t.add(r.frequent, r.long)
+	for width := rareBytes(b.f.limit); len(r.rare) >= width; r.rare = r.rare[width:] {
+		n := rareTerm(r.rare, width)
+		if int(n) >= len(t.Rare) {
+			return false
+		}
+		t.Rare[n]++
+	}
+	return true
+}
+
+// Take adds what was tallied of rows of the part to counts, by term, and
+// begins anew. Codes must have been verified. An error wraps [ErrCorrupt].
+func (f *Forward) Take(t *Tally, counts []uint32) error {
+	if int(f.limit) > len(counts) {
+		return f.corrupt("counts other terms than the generation has")
+	}
+	stray := uint32(0) // of codes that there are not
+	for code := range 256 {
+		n := t.short[0][code] + t.short[1][code] + t.short[2][code] + t.short[3][code]
+		if code >= f.short {
+			stray |= n
+			continue
+		}
+		if term := f.terms[code]; term < f.limit {
+			counts[term] += n
+		} else {
+			stray |= 1
+		}
+	}
+	clear(t.short[:])
+	long := f.terms[f.short:]
+	for code, term := range long {
+		if term >= f.limit {
+			stray |= 1
+			continue
+		}
+		counts[term] += t.long[code]
+	}
+	for _, n := range t.long[len(long):] {
+		stray |= n
+	}
+	clear(t.long[:len(long)])
+	if stray != 0 {
+		return f.corrupt("holds a code of no term")
+	}
+	return nil
+}
