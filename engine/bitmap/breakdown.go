@@ -46,8 +46,12 @@ const (
 )
 
 // Breakdown implements engine.Generation.
-func (g *generation) Breakdown(ctx context.Context, rows query.RowSet, fields []query.Field) ([]engine.Breakdown, error) {
-	return g.breakdown(ctx, rows, fields, chosen)
+func (g *generation) Breakdown(ctx context.Context, rows query.RowSet, fields []query.Field) (counts []engine.Breakdown, err error) {
+	err = g.guard(func() (err error) {
+		counts, err = g.breakdown(ctx, rows, fields, chosen)
+		return err
+	})
+	return counts, g.settle(err)
 }
 
 func (g *generation) breakdown(ctx context.Context, rows query.RowSet, fields []query.Field, how method) ([]engine.Breakdown, error) {
@@ -494,11 +498,5 @@ func (c *catalog) TermAt(f query.Field, i int) (engine.Term, error) {
 	if i < 0 || i >= int(n) {
 		return engine.Term{}, fmt.Errorf("find term: field %s has none numbered %d", f, i)
 	}
-	t := first + uint32(i)
-	value, err := c.core.files.Dict.Value(t)
-	if err != nil {
-		return engine.Term{}, err
-	}
-	people, err := c.core.people(t)
-	return engine.Term{Value: string(value), People: people}, err
+	return c.core.term(first + uint32(i))
 }

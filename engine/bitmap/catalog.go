@@ -31,7 +31,10 @@ func (g *generation) Catalog() engine.Catalog { return g.catalog }
 func newCatalog(g *core) *catalog {
 	c := &catalog{core: g}
 	c.places = sync.OnceValues(func() (t *reference.Table, err error) {
-		err = g.guard(func() (err error) {
+		if g.files.Places == nil {
+			return reference.BuiltIn(), nil
+		}
+		err = g.read(g.files.Places, func() (err error) {
 			t, err = places(g.files.Places)
 			return err
 		})
@@ -41,11 +44,8 @@ func newCatalog(g *core) *catalog {
 	return c
 }
 
-// places is the dataset's own table, or the built-in one.
+// places is the dataset's own table.
 func places(stored *storage.Places) (*reference.Table, error) {
-	if stored == nil {
-		return reference.BuiltIn(), nil
-	}
 	list := make([]reference.Place, 0, stored.Len())
 	err := stored.Each(func(p storage.CatalogPlace) {
 		list = append(list, reference.Place{
@@ -128,6 +128,7 @@ func (c *catalog) Search(ctx context.Context, f query.Field, q string, offset, l
 		terms, more, err = search(ctx, names, c.core.files.Dict, q, offset, limit)
 		return err
 	})
+	err = c.core.settle(err, names, c.core.files.Dict)
 	if err != nil {
 		return nil, false, err
 	}
@@ -162,7 +163,7 @@ func search(ctx context.Context, names *storage.Names, dict *storage.Dict, q str
 
 // Account implements engine.Catalog.
 func (c *catalog) Account(network query.Field, id string) (a engine.Account, ok bool, err error) {
-	err = c.core.guard(func() error {
+	err = c.core.read(c.core.files.Accounts, func() error {
 		r, found, err := c.core.files.Accounts.ByID(network, []byte(id))
 		if found {
 			a, ok = account(r), true
@@ -182,7 +183,7 @@ func (c *catalog) AccountsNamed(network query.Field, screenName string) (account
 	if len(folded) == 0 {
 		return nil, nil
 	}
-	err = c.core.guard(func() error {
+	err = c.core.read(c.core.files.Accounts, func() error {
 		records, err := c.core.files.Accounts.ByName(network, folded)
 		accounts = make([]engine.Account, len(records))
 		for i, r := range records {

@@ -50,9 +50,6 @@ func openCore(e *Engine, id string) (*core, error) {
 		}
 		return nil, fmt.Errorf("open generation %s: %w", id, err)
 	}
-	if have := files.Manifest.Info.ID; have != id {
-		return nil, errors.Join(otherID(dir, have), files.Close())
-	}
 	c := &core{
 		engine: e, id: id, files: files, refs: 1,
 		stamp:  sha256.Sum256(manifest),
@@ -85,7 +82,7 @@ func (g *core) release() error {
 
 // number finds a term; ok is false where nobody has it.
 func (g *core) number(f query.Field, value string) (term uint32, ok bool, err error) {
-	err = g.guard(func() (err error) {
+	err = g.read(g.files.Dict, func() (err error) {
 		term, ok, err = g.files.Dict.Number(f, []byte(value))
 		return err
 	})
@@ -97,11 +94,25 @@ func (g *core) termRange(f query.Field) (first, count uint32) { return g.files.D
 
 // people is how many rows have a term.
 func (g *core) people(term uint32) (n uint64, err error) {
-	err = g.guard(func() (err error) {
+	err = g.read(g.files.Dict, func() (err error) {
 		n, err = g.files.Dict.People(term)
 		return err
 	})
 	return n, err
+}
+
+// term describes a term.
+func (g *core) term(t uint32) (term engine.Term, err error) {
+	err = g.read(g.files.Dict, func() error {
+		value, err := g.files.Dict.Value(t)
+		if err != nil {
+			return err
+		}
+		term.Value = string(value)
+		term.People, err = g.files.Dict.People(t)
+		return err
+	})
+	return term, err
 }
 
 // setID gives a number for a row set that no other has.

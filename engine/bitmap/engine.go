@@ -268,9 +268,6 @@ func (e *Engine) info(id string) (engine.Info, error) {
 		return engine.Info{}, err
 	}
 	info := m.Info
-	if info.ID != id {
-		return info, otherID(filepath.Join(e.dir, id), info.ID)
-	}
 	e.mu.Lock()
 	c := e.cores[id]
 	if c != nil {
@@ -282,11 +279,6 @@ func (e *Engine) info(id string) (engine.Info, error) {
 		return info, c.release()
 	}
 	return info, nil
-}
-
-// otherID says that a folder has the manifest of another generation.
-func otherID(dir, id string) error {
-	return fmt.Errorf("%w: %s: is of generation %s", engine.ErrCorrupt, filepath.Join(dir, storage.ManifestName), id)
 }
 
 // Remove implements engine.Engine. The folder is renamed first, so that no

@@ -1,6 +1,12 @@
 package bitmap
 
-import "runtime/debug"
+import (
+	"errors"
+	"runtime/debug"
+
+	"throng/engine"
+	"throng/engine/bitmap/storage"
+)
 
 // guard runs f, and makes it an error that wraps engine.ErrCorrupt and names
 // the file when a mapped file cannot be read: the disk failed, or somebody cut
@@ -23,4 +29,47 @@ func (g *core) guard(f func() error) (err error) {
 		}
 	}()
 	return f()
+}
+
+// settle is called with the outcome of whatever was answered from mapped
+// files: nothing of it holds where one of them, or of those that were used, was
+// changed meanwhile, since pieces are verified once. The generation is opened
+// anew when it is next asked for then.
+func (g *core) settle(err error, used ...storage.Mapped) error {
+	if err != nil && !errors.Is(err, engine.ErrCorrupt) {
+		return err
+	}
+	changed := error(nil)
+	if len(used) == 0 {
+		changed = g.files.Changed()
+	}
+	for _, f := range used {
+		changed = errors.Join(changed, f.Changed())
+	}
+	if changed == nil {
+		return err
+	}
+	return errors.Join(changed, g.engine.forget(g))
+}
+
+// read runs f, which reads a mapped file.
+func (g *core) read(file storage.Mapped, f func() error) error {
+	return g.settle(g.guard(f), file)
+}
+
+// forget makes the engine open a generation anew. Its holders keep it.
+func (e *Engine) forget(g *core) error {
+	e.mu.Lock()
+	if e.cores[g.id] == g {
+		delete(e.cores, g.id)
+	}
+	held := e.current == g
+	if held {
+		e.current = nil
+	}
+	e.mu.Unlock()
+	if !held {
+		return nil
+	}
+	return g.release()
 }

@@ -42,7 +42,7 @@ func (g *generation) Match(ctx context.Context, typ identifier.Type, seq iter.Se
 	}
 	m.feed(gctx, seq, full, free)
 	close(full)
-	if err := group.Wait(); err != nil {
+	if err := g.settle(group.Wait()); err != nil {
 		return nil, 0, err
 	}
 	if err := ctx.Err(); err != nil {

@@ -41,9 +41,9 @@ func (g *generation) Stream(ctx context.Context, rows query.RowSet, types []iden
 	}
 	cut := &cutter{set: set}
 	if workers := g.engine.cfg.Workers; workers > 1 && set.n > 4*stretchRows {
-		return s.runParallel(ctx, cut, workers)
+		return g.settle(s.runParallel(ctx, cut, workers))
 	}
-	return s.run(ctx, cut)
+	return g.settle(s.run(ctx, cut))
 }
 
 // own is rows as a set of this generation, or engine.ErrForeignRows.

@@ -17,6 +17,10 @@ import (
 // end. Written by hand, it may be the id and a line end alone.
 const CurrentName = "CURRENT"
 
+// bareID is how long an id may be that stands alone: less than what an id of
+// eight letters becomes where a damage makes the space behind it a letter.
+const bareID = 16
+
 // ValidID tells whether id can be the name of a generation's folder.
 func ValidID(id string) bool {
 	const allowed = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_"
@@ -45,7 +49,7 @@ func ReadCurrent(index string) (string, error) {
 	}
 	text := string(b)
 	id, _, sum := strings.Cut(strings.TrimSuffix(text, "\n"), " ")
-	if !ValidID(id) || text != id+"\n" && (!sum || text != currentLine(id)) {
+	if !ValidID(id) || sum && text != currentLine(id) || !sum && (text != id+"\n" || len(id) > bareID) {
 		return "", fmt.Errorf("%w: %s: names no generation; load the dataset again, or write the id of a generation and a line end into it", ErrCorrupt, path)
 	}
 	return id, nil

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"math"
@@ -66,6 +67,8 @@ type file struct {
 	meta    []byte
 	sums    []uint32
 	seen    []atomic.Uint64       // a bit a chunk: verified
+	handle  *os.File              // kept open to see whether the file changes
+	stat    unix.Stat_t           // when it was mapped
 	head    uint32                // checksum of footer, meta and sums
 	found   atomic.Pointer[error] // the first damage found
 }
@@ -98,6 +101,20 @@ func (f *file) fault(addr uintptr) error {
 
 func (f *file) headSum() uint32 { return f.head }
 
+// Changed tells of a file that was written to or cut short since it was mapped:
+// what was verified before may have been replaced by anything. It wraps
+// [ErrCorrupt]; nil where the file is as it was. It takes one system call.
+func (f *file) Changed() error {
+	var now unix.Stat_t
+	if err := unix.Fstat(int(f.handle.Fd()), &now); err != nil {
+		return fmt.Errorf("look at %s: %w", f.path, err)
+	}
+	if now.Size != f.stat.Size || now.Mtim != f.stat.Mtim {
+		return f.corrupt("was changed while it was open")
+	}
+	return nil
+}
+
 func pad8(n uint64) uint64 { return (n + 7) &^ 7 }
 
 // openFile maps a file and verifies what leads into its payload.
@@ -107,6 +124,7 @@ func openFile(path string, kind uint32) (*file, error) {
 	}
 	f := &file{path: path}
 	if err := f.mmap(); err != nil {
+		f.Close()
 		return nil, err
 	}
 	if err := f.readFooter(kind); err != nil {
@@ -156,19 +174,17 @@ func otherFormat[N uint32 | int](path string, have N) error {
 }
 
 func (f *file) mmap() error {
-	h, err := os.Open(f.path)
-	if err != nil {
+	var err error
+	if f.handle, err = os.Open(f.path); err != nil {
 		return fmt.Errorf("open index file: %w", err)
 	}
-	defer h.Close()
-	info, err := h.Stat()
-	if err != nil {
+	if err := unix.Fstat(int(f.handle.Fd()), &f.stat); err != nil {
 		return fmt.Errorf("open index file: %w", err)
 	}
-	if info.Size() < footerSize || info.Size() > math.MaxInt {
+	if f.stat.Size < footerSize || f.stat.Size > math.MaxInt {
 		return f.corrupt("cut short")
 	}
-	f.data, err = unix.Mmap(int(h.Fd()), 0, int(info.Size()), unix.PROT_READ, unix.MAP_SHARED)
+	f.data, err = unix.Mmap(int(f.handle.Fd()), 0, int(f.stat.Size), unix.PROT_READ, unix.MAP_SHARED)
 	if err != nil {
 		return fmt.Errorf("map %s: %w", f.path, err)
 	}
@@ -177,12 +193,17 @@ func (f *file) mmap() error {
 
 // Close unmaps the file: no slice of it may be used afterwards.
 func (f *file) Close() error {
-	if f.data == nil {
-		return nil
+	var errs []error
+	if f.data != nil {
+		data := f.data
+		f.data, f.payload, f.meta, f.sums = nil, nil, nil, nil
+		errs = append(errs, unix.Munmap(data))
 	}
-	data := f.data
-	f.data, f.payload, f.meta, f.sums = nil, nil, nil, nil
-	if err := unix.Munmap(data); err != nil {
+	if f.handle != nil {
+		errs = append(errs, f.handle.Close())
+		f.handle = nil
+	}
+	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("unmap %s: %w", f.path, err)
 	}
 	return nil

@@ -38,13 +38,16 @@ type Files struct {
 	// term.
 	Names map[query.Field]*Names
 
-	mapped  []mapped
+	mapped  []Mapped
 	catalog func() (*Catalog, error)
 	spoilt  atomic.Pointer[error] // damage of a file that is not mapped
 }
 
-// mapped is an open index file.
-type mapped interface {
+// Mapped is an open index file.
+type Mapped interface {
+	// Changed tells of a file that was written to or cut short since it was
+	// opened; it wraps [ErrCorrupt].
+	Changed() error
 	io.Closer
 	Size() int64
 	headSum() uint32
@@ -85,7 +88,7 @@ func OpenGeneration(dir string) (_ *Files, err error) {
 }
 
 // add notes an opened file and compares it with what the manifest says.
-func add[F mapped](g *Files, want FileSum, path string, open func(string) (F, error)) (F, error) {
+func add[F Mapped](g *Files, want FileSum, path string, open func(string) (F, error)) (F, error) {
 	f, err := open(path)
 	if err != nil {
 		return f, missing(path, err)
@@ -249,6 +252,16 @@ func (g *Files) Damage() error {
 	}
 	if p := g.spoilt.Load(); p != nil {
 		return *p
+	}
+	return nil
+}
+
+// Changed is [Mapped.Changed] of all files.
+func (g *Files) Changed() error {
+	for _, m := range g.mapped {
+		if err := m.Changed(); err != nil {
+			return err
+		}
 	}
 	return nil
 }

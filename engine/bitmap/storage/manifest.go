@@ -117,6 +117,9 @@ func ReadManifest(dir string) (*Manifest, error) {
 	if want, err := sealed(e.Manifest); err != nil || !bytes.Equal(want, b) {
 		return nil, fmt.Errorf("%w: %s: checksum differs", ErrCorrupt, path)
 	}
+	if m.Info.ID != filepath.Base(dir) {
+		return nil, fmt.Errorf("%w: %s: is of generation %s", ErrCorrupt, path, m.Info.ID)
+	}
 	if m.Parts != (int(m.Rows)+PartRows-1)/PartRows {
 		return nil, fmt.Errorf("%w: %s: parts do not hold all rows", ErrCorrupt, path)
 	}
