@@ -1,46 +1,51 @@
 package bitmap
 
 import (
-	"math/bits"
-
 	"throng/engine/bitmap/kernel"
 	"throng/engine/bitmap/storage"
 )
 
+// Where one way of counting begins to cost less than another. These hold for
+// vector instructions (BenchmarkPaths and BenchmarkArray of package kernel tell
+// what each step takes); without them the ways differ less.
 const (
 	// fewRows is up to how many rows in all containers of a block are counted
-	// one by one and reset one by one; beyond, passing over all counters is
-	// cheaper.
-	fewRows = 8192
-	// Passing over all counters, to read and clear them, costs as much as
-	// adding so many arrays as bitmaps by carry-save adders; adding one slice
-	// of the bitmaps' sums to them as much as so many more.
-	passArrays  = 8
-	sliceArrays = 12
+	// one by one and reset one by one, each some 1.2 ns more than an addition
+	// to the counters; beyond, passing over all counters, some 2 µs, is cheaper.
+	fewRows = 2048
+	// passArrays is up to how many arrays are made bitmaps and added by
+	// carry-save adders, at some 0.3 µs each, rather than to counters, which
+	// takes one pass over all of them.
+	passArrays = 7
 	// fewOfArray is up to how many rows an array is added row by row where
 	// bitmaps are added, rather than made one.
-	fewOfArray = 256
+	fewOfArray = 128
+	// fewSets is up to how many containers are decided in one pass.
+	fewSets = 7
 )
 
 // least makes dst the rows with at least n.k of the node's terms. Where it
 // returns false there are none and the content of dst is arbitrary.
 //
 // Arrays are counted row by row in byte counters; bitmaps by carry-save
-// adders, whose sums then join the counters. Counters saturate, so that they
-// decide every k up to kernel.MaxCount; beyond, arrays are added as bitmaps,
-// whose sums have no bound.
+// adders, whose sums join the counters when these decide. Counters saturate, so
+// that they decide every k up to kernel.MaxCount; beyond, arrays are added as
+// bitmaps, whose sums have no bound.
 func (w *worker) least(dst *kernel.Block, n *node, block int) bool {
 	rows := w.gather(n, block)
 	sets := len(w.arrays) + len(w.dense)
 	switch {
 	case sets < n.k:
 		return false
-	case len(w.dense) == 0 && rows <= fewRows && sets <= kernel.MaxCount:
+	case len(w.dense) == 0 && sets <= kernel.MaxCount && (rows <= fewRows/2 || rows <= fewRows && sets > fewSets):
 		w.countFew(dst, n.k)
-	case n.k > kernel.MaxCount || len(w.arrays) <= passArrays+sliceArrays*bits.Len(uint(len(w.dense))):
+	case sets <= fewSets:
+		used := w.makeGroup(w.addDense(0))
+		w.endGroup(used)
+		kernel.AtLeast7(dst, &w.group, n.k)
+	case n.k > kernel.MaxCount || len(w.arrays) <= passArrays:
 		w.slices.Reset()
-		w.addDense()
-		w.addArrays()
+		w.addGroup(w.addArrays(w.addDense(0)))
 		w.slices.AtLeast(dst, n.k)
 	default:
 		w.countMany(dst, n.k)
@@ -92,38 +97,82 @@ func (w *worker) countMany(dst *kernel.Block, k int) {
 		w.counters.AddArraySaturating(rows)
 	}
 	w.slices.Reset()
-	w.addDense()
+	w.addGroup(w.addDense(0))
 	w.counters.AtLeast(dst, &w.slices, uint8(k), most)
 }
 
-// addDense adds bitmaps and runs to w.slices.
-func (w *worker) addDense() {
-	used := 0
+// Bitmaps are added seven at a time: used is how many of the group are in use.
+
+// addDense puts bitmaps and runs into the group, and adds it to w.slices
+// whenever it is full and another comes.
+func (w *worker) addDense(used int) int {
 	for _, c := range w.dense {
+		used = w.room(used)
 		if c.Kind == storage.Bitmap {
 			w.group[used] = kernel.AsBlock(c.Bitmap)
 		} else {
 			w.group[used] = w.scratch(used)
 			orContainer(w.group[used], c)
 		}
-		used = w.addGroup(used + 1)
+		used++
 	}
-	w.endGroup(used)
+	return used
 }
 
-// addArrays adds arrays to w.slices.
-func (w *worker) addArrays() {
-	used := 0
+// makeGroup puts all arrays into the group, where there is room for them.
+func (w *worker) makeGroup(used int) int {
 	for _, rows := range w.arrays {
-		if len(rows) <= fewOfArray {
-			w.slices.AddArray(rows)
-			continue
-		}
 		w.group[used] = w.scratch(used)
 		kernel.OrArray(w.group[used], rows)
-		used = w.addGroup(used + 1)
+		used++
 	}
-	w.endGroup(used)
+	return used
+}
+
+// addArrays puts arrays into the group as addDense does bitmaps; those of few
+// rows it adds to w.slices at once.
+func (w *worker) addArrays(used int) int {
+	small := 0
+	for _, rows := range w.arrays {
+		if len(rows) <= fewOfArray {
+			w.arrays[small] = rows
+			small++
+			continue
+		}
+		used = w.room(used)
+		w.group[used] = w.scratch(used)
+		kernel.OrArray(w.group[used], rows)
+		used++
+	}
+	w.addGroup(used)
+	for _, rows := range w.arrays[:small] {
+		w.slices.AddArray(rows)
+	}
+	return 0
+}
+
+// room makes room in the group for one more.
+func (w *worker) room(used int) int {
+	if used < len(w.group) {
+		return used
+	}
+	w.addGroup(used)
+	return 0
+}
+
+// addGroup adds the group to w.slices.
+func (w *worker) addGroup(used int) {
+	if used > 0 {
+		w.endGroup(used)
+		w.slices.Add(&w.group, used)
+	}
+}
+
+// endGroup makes what is not used of the group empty.
+func (w *worker) endGroup(used int) {
+	for i := used; i < len(w.group); i++ {
+		w.group[i] = w.empty
+	}
 }
 
 // scratch is an empty block for position i of the group.
@@ -134,25 +183,4 @@ func (w *worker) scratch(i int) *kernel.Block {
 	}
 	clear(w.tail[i][:])
 	return w.tail[i]
-}
-
-// addGroup adds the group once all of it is used, and returns how much of it
-// is used then.
-func (w *worker) addGroup(used int) int {
-	if used < len(w.group) {
-		return used
-	}
-	w.slices.Add(&w.group, used)
-	return 0
-}
-
-// endGroup adds what is left of the group.
-func (w *worker) endGroup(used int) {
-	if used == 0 {
-		return
-	}
-	for i := used; i < len(w.group); i++ {
-		w.group[i] = w.empty
-	}
-	w.slices.Add(&w.group, used)
 }

@@ -14,6 +14,10 @@ type kernels struct {
 	// slice in the same manner.
 	add7 func(in *[7]*[Words]uint64, p0, p1, p2, carry *[Words]uint64) bool
 	add1 func(p, carry *[Words]uint64) bool
+	// sum7 makes three slices the sums of seven blocks; atLeast7 makes dst the
+	// rows that k or more of them have, k from 1 to 7.
+	sum7     func(in *[7]*[Words]uint64, p0, p1, p2 *[Words]uint64)
+	atLeast7 func(dst *[Words]uint64, in *[7]*[Words]uint64, k int)
 
 	// No count passes MaxCount in addBlock; counts stay there in the other.
 	addBlock, addBlockSaturating func(c *[Rows]uint8, b *[Words]uint64, weight uint8)

@@ -35,6 +35,9 @@ var avx2 = kernels{
 	add7: add7AVX2,
 	add1: add1AVX2,
 
+	sum7:     sum7AVX2,
+	atLeast7: atLeast7AVX2,
+
 	addBlock:           addBlockAVX2,
 	addBlockSaturating: addBlockAVX2,
 	atLeast:            atLeastAVX2,
@@ -59,6 +62,9 @@ var avx512 = kernels{
 
 	add7: add7AVX512,
 	add1: add1AVX512,
+
+	sum7:     sum7AVX512,
+	atLeast7: atLeast7AVX512,
 
 	addBlock:           addBlockAVX512,
 	addBlockSaturating: addBlockAVX512,

@@ -31,10 +31,7 @@ var naive = kernels{
 	add7: func(in *[7]*Block, p0, p1, p2, carry *Block) bool {
 		n := 0
 		for r := range Rows {
-			sum := digit(p0, r, 1) + digit(p1, r, 2) + digit(p2, r, 4)
-			for _, b := range in {
-				sum += digit(b, r, 1)
-			}
+			sum := digit(p0, r, 1) + digit(p1, r, 2) + digit(p2, r, 4) + naiveSum(in, r)
 			put(p0, r, sum&1 != 0)
 			put(p1, r, sum&2 != 0)
 			put(p2, r, sum&4 != 0)
@@ -52,6 +49,17 @@ var naive = kernels{
 			n += sum & 2
 		}
 		return n != 0
+	},
+	sum7: func(in *[7]*Block, p0, p1, p2 *Block) {
+		for r := range Rows {
+			sum := naiveSum(in, r)
+			put(p0, r, sum&1 != 0)
+			put(p1, r, sum&2 != 0)
+			put(p2, r, sum&4 != 0)
+		}
+	},
+	atLeast7: func(dst *Block, in *[7]*Block, k int) {
+		eachRow(dst, func(r int) bool { return naiveSum(in, r) >= k })
 	},
 	addBlock:           naiveAddBlock,
 	addBlockSaturating: naiveAddBlock,
@@ -72,6 +80,14 @@ var naive = kernels{
 			c[r]++
 		}
 	},
+}
+
+// naiveSum is how many of the blocks have a row.
+func naiveSum(in *[7]*Block, r int) (sum int) {
+	for _, b := range in {
+		sum += digit(b, r, 1)
+	}
+	return sum
 }
 
 func naiveAddBlock(c *[Rows]uint8, b *Block, weight uint8) {
@@ -146,6 +162,8 @@ var calls = []struct {
 	{"AndCount", func(k *kernels, a *arguments) int { return k.andCount(a.dst, a.src) }},
 	{"AndNotCount", func(k *kernels, a *arguments) int { return k.andNotCount(a.dst, a.src) }},
 	{"Add7", func(k *kernels, a *arguments) int { return number(k.add7(&a.in, a.p[0], a.p[1], a.p[2], a.dst)) }},
+	{"Sum7", func(k *kernels, a *arguments) int { k.sum7(&a.in, a.p[0], a.p[1], a.p[2]); return 0 }},
+	{"AtLeast7", func(k *kernels, a *arguments) int { k.atLeast7(a.dst, &a.in, 1+int(a.k)%7); return 0 }},
 	{"Add1", func(k *kernels, a *arguments) int { return number(k.add1(a.p[0], a.dst)) }},
 	{"AddBlock", func(k *kernels, a *arguments) int { k.addBlock(a.counts, a.src, a.k); return 0 }},
 	{"AddBlockSaturating", func(k *kernels, a *arguments) int { k.addBlockSaturating(a.counts, a.src, a.k); return 0 }},

@@ -20,6 +20,9 @@ var portable = kernels{
 	add7: add7Go,
 	add1: add1Go,
 
+	sum7:     sum7Go,
+	atLeast7: atLeast7Go,
+
 	addBlock:           addBlockGo,
 	addBlockSaturating: addBlockSaturatingGo,
 	atLeast:            atLeastGo,
@@ -144,6 +147,36 @@ func add7Go(in *[7]*[Words]uint64, p0, p1, p2, carry *[Words]uint64) bool {
 		some |= out
 	}
 	return some != 0
+}
+
+// sum7Go makes the slices the sums of in.
+func sum7Go(in *[7]*[Words]uint64, p0, p1, p2 *[Words]uint64) {
+	a0, a1, a2, a3, a4, a5, a6 := in[0], in[1], in[2], in[3], in[4], in[5], in[6]
+	for i := range Words {
+		s1, c1 := add3(a0[i], a1[i], a2[i])
+		s2, c2 := add3(a3[i], a4[i], a5[i])
+		one, c3 := add3(s1, s2, a6[i])
+		p0[i] = one
+		p1[i], p2[i] = add3(c1, c2, c3)
+	}
+}
+
+// atLeast7Go makes dst the rows that k or more of in have.
+func atLeast7Go(dst *[Words]uint64, in *[7]*[Words]uint64, k int) {
+	a0, a1, a2, a3, a4, a5, a6 := in[0], in[1], in[2], in[3], in[4], in[5], in[6]
+	// All bits of below are those of a digit of k, the other way round.
+	below0, below1, below2 := uint64(k&1)-1, uint64(k>>1&1)-1, uint64(k>>2&1)-1
+	for i := range dst {
+		s1, c1 := add3(a0[i], a1[i], a2[i])
+		s2, c2 := add3(a3[i], a4[i], a5[i])
+		one, c3 := add3(s1, s2, a6[i])
+		two, four := add3(c1, c2, c3)
+		// Digit by digit from the lowest, the sum so far is at least k's where
+		// two of three say so: the digit, k's digit being 0, and those below.
+		ge := one | below0
+		ge = two&below1 | (two|below1)&ge
+		dst[i] = four&below2 | (four|below2)&ge
+	}
 }
 
 // add1Go adds carry to the slice p, makes it what is carried on and returns

@@ -30,11 +30,16 @@ func (s *Slices) Slice(i int) *Block { return s.slices[i] }
 // adder from seven bits to three. Fewer blocks are added by giving an empty
 // one in place of the rest; n says how many are real.
 func (s *Slices) Add(in *[7]*Block, n int) {
-	s.grow(s.added + n)
-	if s.used < 3 {
-		s.addFew(in[:n])
+	if s.added == 0 {
+		for len(s.slices) < 3 {
+			s.slices = append(s.slices, new(Block))
+		}
+		use.sum7(in, s.slices[0], s.slices[1], s.slices[2])
+		s.used, s.added = 3, n
 		return
 	}
+	s.added += n
+	s.grow(max(s.added, 4)) // three slices at least
 	some := use.add7(in, s.slices[0], s.slices[1], s.slices[2], &s.carry)
 	for _, p := range s.slices[3:s.used] {
 		if !some {
@@ -44,25 +49,11 @@ func (s *Slices) Add(in *[7]*Block, n int) {
 	}
 }
 
-// addFew adds block by block: for the first ones, whose sum has fewer digits
-// than three.
-func (s *Slices) addFew(in []*Block) {
-	for _, b := range in {
-		if s.used == 1 {
-			Or(s.slices[0], b) // the only one
-			continue
-		}
-		s.carry = *b
-		if use.add1(s.slices[0], &s.carry) {
-			Or(s.slices[1], &s.carry) // at most three: no carry
-		}
-	}
-}
-
 // AddArray counts rows once more. It is for few rows: many are better made a
 // block.
 func (s *Slices) AddArray(rows []uint16) {
-	s.grow(s.added + 1)
+	s.added++
+	s.grow(s.added)
 	for _, r := range rows {
 		i, bit := r>>6, uint64(1)<<(r&63)
 		for _, p := range s.slices[:s.used] {
@@ -77,7 +68,6 @@ func (s *Slices) AddArray(rows []uint16) {
 
 // grow makes room for counts up to n.
 func (s *Slices) grow(n int) {
-	s.added = n
 	for s.used < bits.Len(uint(n)) {
 		if s.used == len(s.slices) {
 			s.slices = append(s.slices, new(Block))
@@ -86,6 +76,10 @@ func (s *Slices) grow(n int) {
 		s.used++
 	}
 }
+
+// AtLeast7 makes dst the rows that k or more of seven blocks have, without
+// counting any further. k is from 1 to 7; dst may be one of them.
+func AtLeast7(dst *Block, in *[7]*Block, k int) { use.atLeast7(dst, in, k) }
 
 // AtLeast makes dst the rows whose count is k or more. k is from 1.
 func (s *Slices) AtLeast(dst *Block, k int) {

@@ -42,6 +42,16 @@ func countAVX2(b *[1024]uint64) int
 //go:noescape
 func add7AVX2(in *[7]*[1024]uint64, p0 *[1024]uint64, p1 *[1024]uint64, p2 *[1024]uint64, carry *[1024]uint64) bool
 
+// sum7AVX2 makes the slices the sums of in.
+//
+//go:noescape
+func sum7AVX2(in *[7]*[1024]uint64, p0 *[1024]uint64, p1 *[1024]uint64, p2 *[1024]uint64)
+
+// atLeast7AVX2 makes dst the rows that k or more of in have. k is from 1 to 7.
+//
+//go:noescape
+func atLeast7AVX2(dst *[1024]uint64, in *[7]*[1024]uint64, k int)
+
 // add1AVX2 adds carry to the slice p, makes it what is carried on and returns whether that is anything.
 //
 //go:noescape
@@ -96,6 +106,16 @@ func countAVX512(b *[1024]uint64) int
 //
 //go:noescape
 func add7AVX512(in *[7]*[1024]uint64, p0 *[1024]uint64, p1 *[1024]uint64, p2 *[1024]uint64, carry *[1024]uint64) bool
+
+// sum7AVX512 makes the slices the sums of in.
+//
+//go:noescape
+func sum7AVX512(in *[7]*[1024]uint64, p0 *[1024]uint64, p1 *[1024]uint64, p2 *[1024]uint64)
+
+// atLeast7AVX512 makes dst the rows that k or more of in have. k is from 1 to 7.
+//
+//go:noescape
+func atLeast7AVX512(dst *[1024]uint64, in *[7]*[1024]uint64, k int)
 
 // add1AVX512 adds carry to the slice p, makes it what is carried on and returns whether that is anything.
 //

@@ -666,6 +666,135 @@ loop:
 	VZEROUPPER
 	RET
 
+// func sum7AVX2(in *[7]*[1024]uint64, p0 *[1024]uint64, p1 *[1024]uint64, p2 *[1024]uint64)
+// Requires: AVX, AVX2
+TEXT ·sum7AVX2(SB), NOSPLIT, $0-32
+	MOVQ in+0(FP), AX
+	MOVQ (AX), CX
+	MOVQ 8(AX), DX
+	MOVQ 16(AX), BX
+	MOVQ 24(AX), SI
+	MOVQ 32(AX), DI
+	MOVQ 40(AX), R8
+	MOVQ 48(AX), AX
+	MOVQ p0+8(FP), R9
+	MOVQ p1+16(FP), R10
+	MOVQ p2+24(FP), R11
+	XORQ R12, R12
+
+loop:
+	VMOVDQU (CX)(R12*1), Y0
+	VMOVDQU (DX)(R12*1), Y1
+	VMOVDQU (BX)(R12*1), Y2
+	VPAND   Y0, Y1, Y3
+	VPXOR   Y0, Y1, Y0
+	VPAND   Y0, Y2, Y1
+	VPOR    Y3, Y1, Y1
+	VPXOR   Y0, Y2, Y0
+	VMOVDQU (SI)(R12*1), Y2
+	VMOVDQU (DI)(R12*1), Y3
+	VMOVDQU (R8)(R12*1), Y4
+	VPAND   Y2, Y3, Y5
+	VPXOR   Y2, Y3, Y2
+	VPAND   Y2, Y4, Y3
+	VPOR    Y5, Y3, Y3
+	VPXOR   Y2, Y4, Y2
+	VMOVDQU (AX)(R12*1), Y4
+	VPAND   Y0, Y2, Y5
+	VPXOR   Y0, Y2, Y0
+	VPAND   Y0, Y4, Y2
+	VPOR    Y5, Y2, Y2
+	VPXOR   Y0, Y4, Y0
+	VPAND   Y1, Y3, Y4
+	VPXOR   Y1, Y3, Y1
+	VPAND   Y1, Y2, Y3
+	VPOR    Y4, Y3, Y3
+	VPXOR   Y1, Y2, Y1
+	VMOVDQU Y0, (R9)(R12*1)
+	VMOVDQU Y1, (R10)(R12*1)
+	VMOVDQU Y3, (R11)(R12*1)
+	ADDQ    $0x00000020, R12
+	CMPQ    R12, $0x00002000
+	JNE     loop
+	VZEROUPPER
+	RET
+
+// func atLeast7AVX2(dst *[1024]uint64, in *[7]*[1024]uint64, k int)
+// Requires: AVX, AVX2
+TEXT ·atLeast7AVX2(SB), NOSPLIT, $0-24
+	MOVQ         dst+0(FP), AX
+	MOVQ         in+8(FP), CX
+	MOVQ         (CX), DX
+	MOVQ         8(CX), BX
+	MOVQ         16(CX), SI
+	MOVQ         24(CX), DI
+	MOVQ         32(CX), R8
+	MOVQ         40(CX), R9
+	MOVQ         48(CX), CX
+	MOVQ         k+16(FP), R10
+	MOVQ         R10, R11
+	SHRQ         $0x00, R11
+	ANDQ         $0x01, R11
+	DECQ         R11
+	VMOVQ        R11, X0
+	VPBROADCASTQ X0, Y0
+	MOVQ         R10, R11
+	SHRQ         $0x01, R11
+	ANDQ         $0x01, R11
+	DECQ         R11
+	VMOVQ        R11, X1
+	VPBROADCASTQ X1, Y1
+	SHRQ         $0x02, R10
+	ANDQ         $0x01, R10
+	DECQ         R10
+	VMOVQ        R10, X2
+	VPBROADCASTQ X2, Y2
+	XORQ         R10, R10
+
+loop:
+	VMOVDQU (DX)(R10*1), Y3
+	VMOVDQU (BX)(R10*1), Y4
+	VMOVDQU (SI)(R10*1), Y5
+	VPAND   Y3, Y4, Y6
+	VPXOR   Y3, Y4, Y3
+	VPAND   Y3, Y5, Y4
+	VPOR    Y6, Y4, Y4
+	VPXOR   Y3, Y5, Y3
+	VMOVDQU (DI)(R10*1), Y5
+	VMOVDQU (R8)(R10*1), Y6
+	VMOVDQU (R9)(R10*1), Y7
+	VPAND   Y5, Y6, Y8
+	VPXOR   Y5, Y6, Y5
+	VPAND   Y5, Y7, Y6
+	VPOR    Y8, Y6, Y6
+	VPXOR   Y5, Y7, Y5
+	VMOVDQU (CX)(R10*1), Y7
+	VPAND   Y3, Y5, Y8
+	VPXOR   Y3, Y5, Y3
+	VPAND   Y3, Y7, Y5
+	VPOR    Y8, Y5, Y5
+	VPXOR   Y3, Y7, Y3
+	VPAND   Y4, Y6, Y7
+	VPXOR   Y4, Y6, Y4
+	VPAND   Y4, Y5, Y6
+	VPOR    Y7, Y6, Y6
+	VPXOR   Y4, Y5, Y4
+	VPOR    Y0, Y3, Y3
+	VPOR    Y1, Y3, Y5
+	VPAND   Y4, Y5, Y4
+	VPAND   Y1, Y3, Y5
+	VPOR    Y5, Y4, Y4
+	VPOR    Y2, Y4, Y3
+	VPAND   Y6, Y3, Y6
+	VPAND   Y2, Y4, Y3
+	VPOR    Y3, Y6, Y6
+	VMOVDQU Y6, (AX)(R10*1)
+	ADDQ    $0x00000020, R10
+	CMPQ    R10, $0x00002000
+	JNE     loop
+	VZEROUPPER
+	RET
+
 // func add1AVX2(p *[1024]uint64, carry *[1024]uint64) bool
 // Requires: AVX, AVX2
 TEXT ·add1AVX2(SB), NOSPLIT, $0-17
@@ -1450,6 +1579,113 @@ loop:
 	VPTEST        Y1, Y1
 	SETNE         AL
 	MOVB          AL, ret+40(FP)
+	VZEROUPPER
+	RET
+
+// func sum7AVX512(in *[7]*[1024]uint64, p0 *[1024]uint64, p1 *[1024]uint64, p2 *[1024]uint64)
+// Requires: AVX, AVX512F
+TEXT ·sum7AVX512(SB), NOSPLIT, $0-32
+	MOVQ in+0(FP), AX
+	MOVQ (AX), CX
+	MOVQ 8(AX), DX
+	MOVQ 16(AX), BX
+	MOVQ 24(AX), SI
+	MOVQ 32(AX), DI
+	MOVQ 40(AX), R8
+	MOVQ 48(AX), AX
+	MOVQ p0+8(FP), R9
+	MOVQ p1+16(FP), R10
+	MOVQ p2+24(FP), R11
+	XORQ R12, R12
+
+loop:
+	VMOVDQU64  (CX)(R12*1), Z0
+	VMOVDQU64  (DX)(R12*1), Z2
+	VMOVDQU64  (BX)(R12*1), Z3
+	VMOVDQA64  Z0, Z1
+	VPTERNLOGQ $0xe8, Z2, Z3, Z1
+	VPTERNLOGQ $0x96, Z2, Z3, Z0
+	VMOVDQU64  (SI)(R12*1), Z2
+	VMOVDQU64  (DI)(R12*1), Z4
+	VMOVDQU64  (R8)(R12*1), Z5
+	VMOVDQA64  Z2, Z3
+	VPTERNLOGQ $0xe8, Z4, Z5, Z3
+	VPTERNLOGQ $0x96, Z4, Z5, Z2
+	VMOVDQU64  (AX)(R12*1), Z5
+	VMOVDQA64  Z0, Z4
+	VPTERNLOGQ $0xe8, Z2, Z5, Z4
+	VPTERNLOGQ $0x96, Z2, Z5, Z0
+	VMOVDQA64  Z1, Z2
+	VPTERNLOGQ $0xe8, Z3, Z4, Z2
+	VPTERNLOGQ $0x96, Z3, Z4, Z1
+	VMOVDQU64  Z0, (R9)(R12*1)
+	VMOVDQU64  Z1, (R10)(R12*1)
+	VMOVDQU64  Z2, (R11)(R12*1)
+	ADDQ       $0x00000040, R12
+	CMPQ       R12, $0x00002000
+	JNE        loop
+	VZEROUPPER
+	RET
+
+// func atLeast7AVX512(dst *[1024]uint64, in *[7]*[1024]uint64, k int)
+// Requires: AVX, AVX512F
+TEXT ·atLeast7AVX512(SB), NOSPLIT, $0-24
+	MOVQ         dst+0(FP), AX
+	MOVQ         in+8(FP), CX
+	MOVQ         (CX), DX
+	MOVQ         8(CX), BX
+	MOVQ         16(CX), SI
+	MOVQ         24(CX), DI
+	MOVQ         32(CX), R8
+	MOVQ         40(CX), R9
+	MOVQ         48(CX), CX
+	MOVQ         k+16(FP), R10
+	MOVQ         R10, R11
+	SHRQ         $0x00, R11
+	ANDQ         $0x01, R11
+	DECQ         R11
+	VMOVQ        R11, X0
+	VPBROADCASTQ X0, Z0
+	MOVQ         R10, R11
+	SHRQ         $0x01, R11
+	ANDQ         $0x01, R11
+	DECQ         R11
+	VMOVQ        R11, X1
+	VPBROADCASTQ X1, Z1
+	SHRQ         $0x02, R10
+	ANDQ         $0x01, R10
+	DECQ         R10
+	VMOVQ        R10, X2
+	VPBROADCASTQ X2, Z2
+	XORQ         R10, R10
+
+loop:
+	VMOVDQU64  (DX)(R10*1), Z3
+	VMOVDQU64  (BX)(R10*1), Z5
+	VMOVDQU64  (SI)(R10*1), Z6
+	VMOVDQA64  Z3, Z4
+	VPTERNLOGQ $0xe8, Z5, Z6, Z4
+	VPTERNLOGQ $0x96, Z5, Z6, Z3
+	VMOVDQU64  (DI)(R10*1), Z5
+	VMOVDQU64  (R8)(R10*1), Z7
+	VMOVDQU64  (R9)(R10*1), Z8
+	VMOVDQA64  Z5, Z6
+	VPTERNLOGQ $0xe8, Z7, Z8, Z6
+	VPTERNLOGQ $0x96, Z7, Z8, Z5
+	VMOVDQU64  (CX)(R10*1), Z8
+	VMOVDQA64  Z3, Z7
+	VPTERNLOGQ $0xe8, Z5, Z8, Z7
+	VPTERNLOGQ $0x96, Z5, Z8, Z3
+	VMOVDQA64  Z4, Z5
+	VPTERNLOGQ $0xe8, Z6, Z7, Z5
+	VPTERNLOGQ $0x96, Z6, Z7, Z4
+	VPORQ      Z0, Z3, Z3
+	VPTERNLOGQ $0xe8, Z1, Z3, Z4
+	VPTERNLOGQ $0xe8, Z2, Z4, Z5
+	VMOVDQU64  Z5, (AX)(R10*1)
+	ADDQ       $0x00000040, R10
+	CMPQ       R10, $0x00002000
+	JNE        loop
 	VZEROUPPER
 	RET
 

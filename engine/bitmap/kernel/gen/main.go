@@ -29,6 +29,8 @@ func main() {
 		}
 		count(s)
 		add7(s)
+		sum7(s)
+		atLeast7(s)
 		add1(s)
 		s.atLeast(s)
 		s.addBlock(s)
@@ -128,17 +130,41 @@ func count(s *set) {
 	RET()
 }
 
+// seven loads the addresses of seven blocks.
+func seven() (in [7]reg.Register) {
+	list := Load(Param("in"), GP64())
+	for j := range in {
+		in[j] = GP64()
+		MOVQ(Mem{Base: list, Disp: 8 * j}, in[j])
+	}
+	return in
+}
+
+// digits adds up the bits of seven blocks: the digits of the sum, from the
+// lowest.
+func digits(s *set, in [7]reg.Register, i reg.Register) (one, two, four reg.VecVirtual) {
+	load := func(j int) reg.VecVirtual {
+		v := s.vec()
+		s.mov(at(s, in[j], i, 0), v)
+		return v
+	}
+	one, two = load(0), s.vec()
+	s.add3(one, load(1), load(2), two)
+	s2, c2 := load(3), s.vec()
+	s.add3(s2, load(4), load(5), c2)
+	c3 := s.vec()
+	s.add3(one, s2, load(6), c3)
+	four = s.vec()
+	s.add3(two, c2, c3, four)
+	return one, two, four
+}
+
 // add7 writes the step of Slices.Add: seven blocks join the three lowest
 // slices.
 func add7(s *set) {
 	text(s, "add7", "func(in *[7]*[1024]uint64, p0, p1, p2, carry *[1024]uint64) bool",
 		"adds in to the slices and returns whether anything is carried.")
-	list := Load(Param("in"), GP64())
-	var in [7]reg.Register
-	for j := range in {
-		in[j] = GP64()
-		MOVQ(Mem{Base: list, Disp: 8 * j}, in[j])
-	}
+	in := seven()
 	p0, p1, p2 := Load(Param("p0"), GP64()), Load(Param("p1"), GP64()), Load(Param("p2"), GP64())
 	carry := Load(Param("carry"), GP64())
 	some := s.vec()
@@ -149,22 +175,14 @@ func add7(s *set) {
 			s.mov(at(s, base, i, 0), v)
 			return v
 		}
-		one, c1 := load(in[0]), s.vec()
-		s.add3(one, load(in[1]), load(in[2]), c1)
-		s2, c2 := load(in[3]), s.vec()
-		s.add3(s2, load(in[4]), load(in[5]), c2)
-		c3 := s.vec()
-		s.add3(one, s2, load(in[6]), c3)
-		four := s.vec()
-		s.add3(c1, c2, c3, four) // c1 is the twos now
-
+		one, two, four := digits(s, in, i)
 		low, twos := load(p0), s.vec()
 		s.mov(low, twos)
 		s.op("and", one, twos)
 		s.op("xor", one, low)
 		s.mov(low, at(s, p0, i, 0))
 		mid, fours := load(p1), s.vec()
-		s.add3(mid, c1, twos, fours)
+		s.add3(mid, two, twos, fours)
 		s.mov(mid, at(s, p1, i, 0))
 		high, out := load(p2), s.vec()
 		s.add3(high, four, fours, out)
@@ -173,6 +191,51 @@ func add7(s *set) {
 		s.op("or", out, some)
 	})
 	s.retSome(some)
+}
+
+// sum7 writes the first step of Slices.Add: nothing was added before.
+func sum7(s *set) {
+	text(s, "sum7", "func(in *[7]*[1024]uint64, p0, p1, p2 *[1024]uint64)", "makes the slices the sums of in.")
+	in := seven()
+	p0, p1, p2 := Load(Param("p0"), GP64()), Load(Param("p1"), GP64()), Load(Param("p2"), GP64())
+	loop("loop", blockBytes, s.bytes, func(i reg.Register) {
+		one, two, four := digits(s, in, i)
+		s.mov(one, at(s, p0, i, 0))
+		s.mov(two, at(s, p1, i, 0))
+		s.mov(four, at(s, p2, i, 0))
+	})
+	VZEROUPPER()
+	RET()
+}
+
+// atLeast7 writes the threshold of up to seven blocks.
+func atLeast7(s *set) {
+	text(s, "atLeast7", "func(dst *[1024]uint64, in *[7]*[1024]uint64, k int)",
+		"makes dst the rows that k or more of in have. k is from 1 to 7.")
+	dst, in, k := Load(Param("dst"), GP64()), seven(), Load(Param("k"), GP64())
+	// All bits of below[d] are those of digit d of k, the other way round.
+	var below [3]reg.VecVirtual
+	for d := range below {
+		digit, x := GP64(), XMM()
+		below[d] = s.vec()
+		MOVQ(k, digit)
+		SHRQ(U8(d), digit)
+		ANDQ(U8(1), digit)
+		DECQ(digit)
+		VMOVQ(digit, x)
+		VPBROADCASTQ(x, below[d])
+	}
+	loop("loop", blockBytes, s.bytes, func(i reg.Register) {
+		one, two, four := digits(s, in, i)
+		// Digit by digit from the lowest, the sum so far is at least k's where
+		// two of three say so: the digit, k's digit being 0, and those below.
+		s.op("or", below[0], one)
+		s.majority(two, below[1], one)
+		s.majority(four, below[2], two)
+		s.mov(four, at(s, dst, i, 0))
+	})
+	VZEROUPPER()
+	RET()
 }
 
 // add1 writes the step by which a carry goes up through the slices.

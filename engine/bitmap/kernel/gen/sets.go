@@ -19,6 +19,8 @@ type set struct {
 	// add3 adds three bits: low becomes the sum's lower digit, high its higher.
 	// high is none of the others.
 	add3 func(low, b, c, high reg.VecVirtual)
+	// majority makes a the bits that two or more of the three have.
+	majority func(a, b, c reg.VecVirtual)
 	// popcount makes v the number of ones in each of its 64-bit words, by the
 	// instruction; nil where there is none.
 	popcount func(v reg.VecVirtual)
@@ -43,6 +45,13 @@ func avx2() *set {
 			VPOR(both, high, high)
 			VPXOR(low, c, low)
 		},
+		majority: func(a, b, c reg.VecVirtual) {
+			either := YMM()
+			VPOR(b, c, either)
+			VPAND(a, either, a)
+			VPAND(b, c, either)
+			VPOR(either, a, a)
+		},
 		atLeast:  atLeast2,
 		addBlock: addBlock2,
 	}
@@ -62,6 +71,7 @@ func avx512() *set {
 			VPTERNLOGQ(U8(0xe8), b, c, high) // the majority
 			VPTERNLOGQ(U8(0x96), b, c, low)  // the parity
 		},
+		majority: func(a, b, c reg.VecVirtual) { VPTERNLOGQ(U8(0xe8), b, c, a) },
 		atLeast:  atLeast512,
 		addBlock: addBlock512,
 	}
