@@ -1,23 +1,17 @@
 package service
 
 import (
-	"bufio"
+	"bytes"
 	"context"
-	"encoding/binary"
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
-	"iter"
-	"reflect"
 	"slices"
-
-	"github.com/parquet-go/parquet-go"
-	"github.com/parquet-go/parquet-go/compress/zstd"
+	"unicode"
+	"unicode/utf8"
 
 	"throng"
 	"throng/blob"
-	"throng/engine"
 	"throng/identifier"
 	"throng/sqldb"
 )
@@ -110,137 +104,78 @@ func (s *Service) makeFile(ctx context.Context, files, key string, t identifier.
 		return err
 	}
 	defer w.Abort() //nolint:errcheck // of no effect after Commit
-	var failure error
-	pairs := s.pairs(ctx, files, t, &failure)
+	pairs, err := s.openPairs(ctx, files, t)
+	if err != nil {
+		return err
+	}
+	defer pairs.close()
 	if f == CSV {
 		err = writeCSV(w, t, pairs)
 	} else {
 		err = writeParquet(w, t, pairs)
 	}
-	if err = errors.Join(err, failure); err != nil {
+	if err != nil {
 		return err
 	}
 	return w.Commit()
 }
 
-// pair of a person's key and an identifier; valid until the next is asked for.
-type pairOf struct{ person, value []byte }
-
-// pairs joins the ss_id text and a type's text by what lies beside the latter.
-// An error ends it and is in *failure.
-func (s *Service) pairs(ctx context.Context, files string, t identifier.Type, failure *error) iter.Seq[pairOf] {
-	return func(yield func(pairOf) bool) {
-		*failure = s.join(ctx, files, t, yield)
-	}
-}
-
-func (s *Service) join(ctx context.Context, files string, t identifier.Type, yield func(pairOf) bool) error {
-	var errs [2]error
-	people, err := s.cfg.Blobs.Open(ctx, textKey(files, identifier.SSID))
-	if err != nil {
-		return err
-	}
-	defer people.Close()
-	if t == identifier.SSID {
-		for line := range lines(people, &errs[0]) {
-			if !yield(pairOf{line, line}) {
-				break
+// writeCSV writes pairs in the form of encoding/csv.
+func writeCSV(w io.Writer, t identifier.Type, pairs *pairReader) error {
+	out := append(make([]byte, 0, writeBuffer+maxLine), "person,"+string(t)+"\n"...)
+	for {
+		more, err := pairs.next()
+		if err != nil {
+			return err
+		}
+		for i := range pairs.person.ends {
+			out = append(appendCSV(out, pairs.person.value(i)), ',')
+			out = append(appendCSV(out, pairs.value.value(i)), '\n')
+			if len(out) >= writeBuffer {
+				if _, err := w.Write(out); err != nil {
+					return err
+				}
+				out = out[:0]
 			}
 		}
-		return errs[0]
-	}
-	values, err := s.cfg.Blobs.Open(ctx, textKey(files, t))
-	if err != nil {
-		return err
-	}
-	defer values.Close()
-	members, err := s.cfg.Blobs.Open(ctx, membersKey(files, t))
-	if err != nil {
-		return err
-	}
-	defer members.Close()
-
-	steps := bufio.NewReaderSize(members, writeBuffer)
-	next, stop := iter.Pull(lines(people, &errs[0]))
-	defer stop()
-	person, ok := next() // member 0
-	for value := range lines(values, &errs[1]) {
-		n, err := binary.ReadUvarint(steps)
-		if err != nil {
-			return fmt.Errorf("read members of lines: %w", err)
-		}
-		for ; n > 0 && ok; n-- {
-			person, ok = next()
-		}
-		if !ok {
-			return errors.Join(fmt.Errorf("members of lines go beyond the members: %w", engine.ErrCorrupt), errs[0])
-		}
-		if !yield(pairOf{person, value}) {
-			return nil
-		}
-	}
-	if _, err := steps.ReadByte(); errs[1] == nil && !errors.Is(err, io.EOF) {
-		return errors.Join(fmt.Errorf("more members of lines than lines: %w", engine.ErrCorrupt), err)
-	}
-	return errors.Join(errs[0], errs[1])
-}
-
-func writeCSV(w io.Writer, t identifier.Type, pairs iter.Seq[pairOf]) error {
-	b := bufio.NewWriterSize(w, writeBuffer)
-	c := csv.NewWriter(b)
-	if err := c.Write([]string{"person", string(t)}); err != nil {
-		return err
-	}
-	record := make([]string, 2)
-	for p := range pairs {
-		record[0], record[1] = string(p.person), string(p.value)
-		if err := c.Write(record); err != nil {
+		if !more {
+			_, err := w.Write(out)
 			return err
 		}
 	}
-	c.Flush()
-	return errors.Join(c.Error(), b.Flush())
 }
 
-const (
-	// parquetRows is the length of a row group: some 10 MB of identifiers
-	// are held before they are written.
-	parquetRows  = 128 << 10
-	parquetBatch = 512
-)
-
-// pairSchema has person first: a Group would sort the columns by name.
-func pairSchema(t identifier.Type) *parquet.Schema {
-	text := reflect.TypeFor[string]()
-	return parquet.SchemaOf(reflect.New(reflect.StructOf([]reflect.StructField{
-		{Name: "Person", Type: text, Tag: `parquet:"person"`},
-		{Name: "Value", Type: text, Tag: reflect.StructTag(`parquet:"` + string(t) + `"`)},
-	})).Interface())
-}
-
-func writeParquet(w io.Writer, t identifier.Type, pairs iter.Seq[pairOf]) error {
-	out := parquet.NewWriter(w, pairSchema(t),
-		parquet.Compression(&zstd.Codec{Level: zstd.SpeedFastest}), parquet.MaxRowsPerRowGroup(parquetRows),
-		parquet.WriteBufferSize(writeBuffer), parquet.CreatedBy("throng", "", ""))
-	rows := make([]parquet.Row, 0, parquetBatch)
-	flush := func() error {
-		_, err := out.WriteRows(rows)
-		rows = rows[:0]
-		return err
-	}
-	for p := range pairs {
-		rows = append(rows, parquet.Row{
-			parquet.ByteArrayValue(slices.Clone(p.person)).Level(0, 0, 0),
-			parquet.ByteArrayValue(slices.Clone(p.value)).Level(0, 0, 1),
-		})
-		if len(rows) == parquetBatch {
-			if err := flush(); err != nil {
-				return err
-			}
+// appendCSV appends a field, in quotes where encoding/csv would quote it; there
+// are no line ends in identifiers.
+func appendCSV(out, field []byte) []byte {
+	plain := len(field) > 0 && string(field) != `\.`
+	for _, c := range field {
+		// A space of more than one byte may be at the start, which is quoted.
+		if c == ',' || c == '"' || c >= utf8.RuneSelf {
+			plain = false
+			break
 		}
 	}
-	if err := flush(); err != nil {
-		return err
+	switch {
+	case plain && field[0] != ' ':
+		return append(out, field...)
+	case len(field) == 0:
+		return out
+	case !plain && !quoted(field):
+		return append(out, field...)
 	}
-	return out.Close()
+	out = append(out, '"')
+	for _, c := range field {
+		if c == '"' {
+			out = append(out, '"')
+		}
+		out = append(out, c)
+	}
+	return append(out, '"')
+}
+
+// quoted tells whether a field is to be quoted.
+func quoted(field []byte) bool {
+	first, _ := utf8.DecodeRune(field)
+	return string(field) == `\.` || bytes.ContainsAny(field, ",\"\r\n") || unicode.IsSpace(first)
 }

@@ -1,7 +1,6 @@
 package service
 
 import (
-	"bufio"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -9,8 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"slices"
 
-	"throng/blob"
 	"throng/engine"
 	"throng/identifier"
 	"throng/query"
@@ -30,12 +29,9 @@ const writeBuffer = 128 << 10
 // of person and identifier are known without the generation.
 type outputFile struct {
 	typ           identifier.Type
-	text, members blob.Writer
-	textBuf       *bufio.Writer
-	membersBuf    *bufio.Writer // nil for ss_id
+	text, members *sink // members is nil for ss_id
 	sum           hash.Hash
 	people, rows  uint64
-	bytes         int64
 	last          uint32
 	scratch       []byte
 }
@@ -83,7 +79,7 @@ func (s *Service) writeOutputs(
 			return nil, err
 		}
 		outputs = append(outputs, sqldb.Output{
-			Type: string(t), People: int64(f.people), Rows: int64(f.rows), Bytes: f.bytes,
+			Type: string(t), People: int64(f.people), Rows: int64(f.rows), Bytes: f.text.size,
 			SHA256: hex.EncodeToString(f.sum.Sum(nil)), BlobKey: textKey(files, t),
 		})
 	}
@@ -95,15 +91,17 @@ func (s *Service) createOutput(ctx context.Context, files string, t identifier.T
 	if err != nil {
 		return nil, err
 	}
-	f := &outputFile{typ: t, text: text, textBuf: bufio.NewWriterSize(text, writeBuffer), sum: sha256.New()}
+	f := &outputFile{typ: t, sum: sha256.New()}
+	f.text = newSink(text, f.sum)
 	if t == identifier.SSID {
 		return f, nil
 	}
-	if f.members, err = s.cfg.Blobs.Create(ctx, membersKey(files, t)); err != nil {
+	members, err := s.cfg.Blobs.Create(ctx, membersKey(files, t))
+	if err != nil {
 		f.abort()
 		return nil, err
 	}
-	f.membersBuf = bufio.NewWriterSize(f.members, writeBuffer)
+	f.members = newSink(members, nil)
 	return f, nil
 }
 
@@ -111,55 +109,59 @@ func (f *outputFile) add(b *engine.Batch) error {
 	if len(b.Ends) != len(b.Members) {
 		return fmt.Errorf("engine streams %d values of %d members: %w", len(b.Ends), len(b.Members), engine.ErrCorrupt)
 	}
-	f.sum.Write(b.Lines)
-	if _, err := f.textBuf.Write(b.Lines); err != nil {
+	if err := f.text.write(b.Lines); err != nil {
 		return err
 	}
-	f.bytes += int64(len(b.Lines))
-	f.scratch = f.scratch[:0]
-	for _, m := range b.Members {
-		switch {
-		case f.rows == 0 || m > f.last:
-			f.people++
-		case m < f.last:
+	if f.members == nil {
+		return f.addPeople(b.Members)
+	}
+	f.scratch = slices.Grow(f.scratch[:0], len(b.Members)*binary.MaxVarintLen32)
+	for i, m := range b.Members {
+		if m < f.last {
 			return fmt.Errorf("engine streams members out of order: %w", engine.ErrCorrupt)
 		}
-		if f.members != nil {
-			f.scratch = binary.AppendUvarint(f.scratch, uint64(m-f.last))
-		} else if uint64(m) != f.rows {
+		step := m - f.last
+		f.last = m
+		if step != 0 || f.rows == 0 && i == 0 {
+			f.people++
+		}
+		if step < 0x80 {
+			f.scratch = append(f.scratch, byte(step))
+		} else {
+			f.scratch = binary.AppendUvarint(f.scratch, uint64(step))
+		}
+	}
+	f.rows += uint64(len(b.Members))
+	return f.members.write(f.scratch)
+}
+
+// addPeople notes the members of a batch of person keys: every member has one.
+func (f *outputFile) addPeople(members []uint32) error {
+	for i, m := range members {
+		if uint64(m) != f.rows+uint64(i) {
 			return fmt.Errorf("engine streams a person key too few or too many: %w", engine.ErrCorrupt)
 		}
-		f.last = m
-		f.rows++
 	}
-	if f.members == nil {
-		return nil
-	}
-	_, err := f.membersBuf.Write(f.scratch)
-	return err
+	f.rows += uint64(len(members))
+	f.people = f.rows
+	return nil
 }
 
 func (f *outputFile) commit() error {
-	if err := f.textBuf.Flush(); err != nil {
-		return err
-	}
-	if err := f.text.Commit(); err != nil {
+	if err := f.text.commit(); err != nil {
 		return err
 	}
 	if f.members == nil {
 		return nil
 	}
-	if err := f.membersBuf.Flush(); err != nil {
-		return err
-	}
-	return f.members.Commit()
+	return f.members.commit()
 }
 
 // abort drops what was not committed.
 func (f *outputFile) abort() {
-	f.text.Abort() //nolint:errcheck // dropping is all that is wanted
+	f.text.abort()
 	if f.members != nil {
-		f.members.Abort() //nolint:errcheck // as above
+		f.members.abort()
 	}
 }
 
