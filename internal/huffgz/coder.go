@@ -40,9 +40,6 @@ type coder struct {
 	pairs *[1 << 16]uint32
 }
 
-// forget makes that the next block has a code of its own.
-func (c *coder) forget() { c.known, c.bits, c.n = false, 0, 0 }
-
 // block writes text, of at most blockBytes, as blocks of deflate.
 func (c *coder) block(text []byte, last bool) {
 	start, bits, n := len(c.out), c.bits, c.n

@@ -98,14 +98,14 @@ func (z *Writer) Close() error {
 	return nil
 }
 
-// Encoder compresses texts one by one. The zero value is ready; it keeps some
-// 400 KiB and is for one goroutine.
+// Encoder compresses texts one by one. What it makes of one depends on those
+// before, from which it keeps the code while it fits. The zero value is ready;
+// it keeps some 400 KiB and is for one goroutine.
 type Encoder struct{ c coder }
 
 // Append appends text as one gzip member to dst.
 func (e *Encoder) Append(dst, text []byte) []byte {
 	sum, size := crc32.ChecksumIEEE(text), uint32(len(text))
-	e.c.forget()
 	e.c.out = append(dst, header...)
 	for len(text) > blockBytes {
 		e.c.block(text[:blockBytes], false)

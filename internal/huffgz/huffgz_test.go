@@ -106,7 +106,10 @@ func TestRoundTrip(t *testing.T) {
 					t.Errorf("%d lines of %s: writes of %d bytes give other bytes", lines, name, piece)
 				}
 			}
-			one := e.Append([]byte("kept"), text)
+			if got := unpack(t, e.Append(nil, text)); !bytes.Equal(got, text) {
+				t.Errorf("%d lines of %s: %d bytes come back from an encoder, want %d", lines, name, len(got), len(text))
+			}
+			one := new(Encoder).Append([]byte("kept"), text)
 			if got := unpack(t, bytes.TrimPrefix(one, []byte("kept"))); !bytes.Equal(got, text) {
 				t.Errorf("%d lines of %s: Append: %d bytes come back, want %d", lines, name, len(got), len(text))
 			}
