@@ -15,8 +15,8 @@ import (
 )
 
 const (
-	pairTerms  = 100_000
-	pairEach   = 10 // a person
+	pairTerms  = 100_000 // or a tenth of the people, where that is less
+	pairEach   = 10      // a person
 	pairSample = 500_000
 )
 
@@ -24,15 +24,16 @@ const (
 // share falls with its number. Making one takes some nanoseconds.
 type pairs struct {
 	rows  uint32
+	terms uint32
 	seed  uint64
 	table [1 << 16]uint32
 	step  uint64 // with which rows come in no order
 }
 
 func newPairs(rows int, seed uint64) *pairs {
-	p := &pairs{rows: uint32(rows), seed: seed, step: (&Population{People: rows}).coprime()}
+	p := &pairs{rows: uint32(rows), terms: uint32(min(pairTerms, rows/10)), seed: seed, step: (&Population{People: rows}).coprime()}
 	for i := range p.table { // a term of rank r comes as 1/r
-		p.table[i] = uint32(math.Pow(pairTerms, (float64(i)+.5)/float64(len(p.table)))) - 1
+		p.table[i] = uint32(math.Pow(float64(p.terms), (float64(i)+.5)/float64(len(p.table)))) - 1
 	}
 	return p
 }
@@ -40,7 +41,7 @@ func newPairs(rows int, seed uint64) *pairs {
 func (p *pairs) term(row uint32, k int) uint32 {
 	x := mix(p.seed, uint64(row)*pairEach+uint64(k))
 	t := p.table[x&0xffff]
-	return (t + uint32(x>>16)%(t/8+1)) % pairTerms // else few terms would ever come
+	return (t + uint32(x>>16)%(t/8+1)) % p.terms // else few terms would ever come
 }
 
 // inOrder passes the rows from and before to, with all their terms at once.
@@ -94,13 +95,13 @@ func orders() []order {
 // invert inverts all pairs with the loader's own stage, and returns how many
 // people have each term.
 func (p *pairs) invert(ctx context.Context, dir string, o order, workers int) ([]uint32, error) {
-	return load.InvertPairs(ctx, dir, load.InvertOptions{Rows: p.rows, Terms: pairTerms, Workers: workers},
+	return load.InvertPairs(ctx, dir, load.InvertOptions{Rows: p.rows, Terms: p.terms, Workers: workers},
 		func(worker int, sink *load.PairSink) error { return o.pass(p, worker, workers, sink.Add) })
 }
 
 // add inverts all pairs with roaring.
 func (p *pairs) add(o order) ([]*roaring.Bitmap, error) {
-	list := make([]*roaring.Bitmap, pairTerms)
+	list := make([]*roaring.Bitmap, p.terms)
 	err := o.pass(p, 0, 1, func(row uint32, terms ...uint32) error {
 		for _, t := range terms {
 			if list[t] == nil {
