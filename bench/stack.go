@@ -204,7 +204,7 @@ func (s *stack) generationDir() string {
 
 // forgetting is an engine that keeps no answers; 0 workers are as many as there
 // are cores.
-func forgetting(workers int) bitmap.Config { return bitmap.Config{Workers: workers} }
+func forgetting(workers int) bitmap.Config { return bitmap.Config{Workers: workers, Forget: true} }
 
 // keeping is an engine as servers have it.
 func keeping() bitmap.Config { return bitmap.Config{} }

@@ -51,6 +51,7 @@ func openCore(e *Engine, id string) (*core, error) {
 		return nil, fmt.Errorf("open generation %s: %w", id, err)
 	}
 	c := &core{
+		sizes: sizeCache{off: e.cfg.Forget},
 		engine: e, id: id, files: files, refs: 1,
 		stamp:  sha256.Sum256(manifest),
 		rows:   uint64(files.Manifest.Rows),
@@ -132,6 +133,9 @@ func (g *generation) Info() engine.Info {
 	info.Err = g.files.Damage()
 	g.engine.mu.Lock()
 	info.Current = g.engine.current == g.core
+	if err := g.engine.changed[g.id]; err != nil {
+		info.Err = err
+	}
 	g.engine.mu.Unlock()
 	return info
 }
@@ -147,6 +151,7 @@ func (g *generation) Release() {
 
 // sizeCache keeps exact sizes of nodes. It is safe for concurrent use.
 type sizeCache struct {
+	off   bool // nothing is kept; set when it is made
 	mu    sync.Mutex
 	sizes map[[32]byte]uint64
 }
@@ -162,6 +167,9 @@ func (c *sizeCache) get(key [32]byte) (uint64, bool) {
 }
 
 func (c *sizeCache) put(key [32]byte, n uint64) {
+	if c.off {
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.sizes == nil {

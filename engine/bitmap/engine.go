@@ -41,6 +41,9 @@ type Config struct {
 	// Workers is how many goroutines evaluate one definition at once.
 	// Defaults to GOMAXPROCS.
 	Workers int
+	// Forget keeps nothing of earlier counts, so that each is made anew: for
+	// who measures them.
+	Forget bool
 }
 
 func (c Config) withDefaults() (Config, error) {
@@ -67,6 +70,7 @@ type Engine struct {
 	checked time.Time        // when CURRENT was last looked at
 	current *core            // held by the engine itself; nil before the first load
 	cores   map[string]*core // what is open, by id
+	changed map[string]error // of generations that were changed while open
 }
 
 var _ engine.Engine = (*Engine)(nil)
@@ -82,7 +86,7 @@ func Open(dir string, cfg Config) (*Engine, error) {
 	if err := durable.MkdirAll(dir); err != nil {
 		return nil, fmt.Errorf("open index: %w", err)
 	}
-	e := &Engine{dir: dir, cfg: cfg, cores: map[string]*core{}}
+	e := &Engine{dir: dir, cfg: cfg, cores: map[string]*core{}, changed: map[string]error{}}
 	e.pool.New = func() any { return newWorker() }
 	return e, nil
 }
@@ -269,16 +273,21 @@ func (e *Engine) info(id string) (engine.Info, error) {
 	}
 	info := m.Info
 	e.mu.Lock()
-	c := e.cores[id]
-	if c != nil {
-		c.refs++
-	}
-	e.mu.Unlock()
-	if c != nil {
-		info.Err = c.files.Damage()
-		return info, c.release()
-	}
+	defer e.mu.Unlock()
+	info.Err = e.damage(id)
 	return info, nil
+}
+
+// damage is what was found of a generation while it was open; nil where
+// nothing was. e.mu is held.
+func (e *Engine) damage(id string) error {
+	if err := e.changed[id]; err != nil {
+		return err
+	}
+	if c := e.cores[id]; c != nil { // and so not closed while e.mu is held
+		return c.files.Damage()
+	}
+	return nil
 }
 
 // Remove implements engine.Engine. The folder is renamed first, so that no
@@ -306,6 +315,7 @@ func (e *Engine) Remove(ctx context.Context, id string) error {
 	}
 	e.mu.Lock()
 	delete(e.cores, id) // its holders keep it
+	delete(e.changed, id)
 	e.mu.Unlock()
 	if err := os.RemoveAll(dir + tmpSuffix); err != nil {
 		return fmt.Errorf("remove generation %s: %w", id, err)
