@@ -25,6 +25,7 @@ type core struct {
 	rows   uint64
 	blocks int
 	sizes  sizeCache
+	sets   setCache
 	// columns are those of identifiers, by type; SSID's are the keys.
 	columns map[identifier.Type]*columnView
 
@@ -51,7 +52,7 @@ func openCore(e *Engine, id string) (*core, error) {
 		return nil, fmt.Errorf("open generation %s: %w", id, err)
 	}
 	c := &core{
-		sizes: sizeCache{off: e.cfg.Forget},
+		sizes:  sizeCache{off: e.cfg.Forget},
 		engine: e, id: id, files: files, refs: 1,
 		stamp:  sha256.Sum256(manifest),
 		rows:   uint64(files.Manifest.Rows),
@@ -61,6 +62,7 @@ func openCore(e *Engine, id string) (*core, error) {
 	for t, column := range files.IDs {
 		c.columns[t] = newColumnView(column)
 	}
+	c.sizes.off, c.sets.limit = e.cfg.NoCache, e.cfg.CacheBytes
 	c.catalog = newCatalog(c)
 	return c, nil
 }
@@ -147,39 +149,4 @@ func (g *generation) Release() {
 		// there is nobody left whom it could concern.
 		_ = g.release()
 	}
-}
-
-// sizeCache keeps exact sizes of nodes. It is safe for concurrent use.
-type sizeCache struct {
-	off   bool // nothing is kept; set when it is made
-	mu    sync.Mutex
-	sizes map[[32]byte]uint64
-}
-
-// maxSizes bounds a cache to some 5 MB.
-const maxSizes = 1 << 16
-
-func (c *sizeCache) get(key [32]byte) (uint64, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	n, ok := c.sizes[key]
-	return n, ok
-}
-
-func (c *sizeCache) put(key [32]byte, n uint64) {
-	if c.off {
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.sizes == nil {
-		c.sizes = map[[32]byte]uint64{}
-	}
-	for old := range c.sizes { // any one: keys are as good as random
-		if len(c.sizes) < maxSizes {
-			break
-		}
-		delete(c.sizes, old)
-	}
-	c.sizes[key] = n
 }
