@@ -1,6 +1,9 @@
 package dataset
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // Reasons for which a row is bad whatever its table.
 const (
@@ -31,7 +34,11 @@ type Batch struct {
 
 	width int
 	data  []byte
-	spans []span // width for each row
+	spans []span // width for each row; not of columns that have codes
+	// codes are, for each column, positions in texts of the rows' cells, -1 for
+	// absent ones; nil where the cells are in spans.
+	codes [][]int32
+	texts [][]span
 	// Cells below dict in data are of dictionaries, which the batches of a
 	// row group share; group tells row groups of the table apart.
 	dict  uint32
@@ -60,7 +67,7 @@ func (b *Batch) Rows() int { return len(b.Lines) }
 // [Columns]. An absent cell is empty, and so is a malformed one. It is valid
 // UTF-8. It is the batch's memory and must not be changed.
 func (b *Batch) Cell(row, col int) []byte {
-	s := b.spans[row*b.width+col]
+	s := b.span(row, col)
 	if s.off == math.MaxUint32 {
 		return nil
 	}
@@ -70,14 +77,47 @@ func (b *Batch) Cell(row, col int) []byte {
 // Malformed reports whether a cell holds what can be no value of any column: a
 // nested object or list.
 func (b *Batch) Malformed(row, col int) bool {
-	return b.spans[row*b.width+col].off == math.MaxUint32
+	return b.span(row, col).off == math.MaxUint32
+}
+
+func (b *Batch) span(row, col int) span {
+	if codes := b.codes[col]; codes != nil {
+		if x := codes[row]; x >= 0 {
+			return b.texts[col][x]
+		}
+		return span{}
+	}
+	return b.spans[row*b.width+col]
+}
+
+// Codes returns, for a column whose cells in the batch are all of a dictionary,
+// where in it each row's is, -1 for an absent one, and how many places there
+// are; nil for any other column. A code means the same text in all batches of
+// the same Group. It is the batch's memory and must not be changed.
+func (b *Batch) Codes(col int) (codes []int32, n int) {
+	return b.codes[col], len(b.texts[col])
+}
+
+// Group is the number of what shares dictionaries among the batches of the
+// table: the row group. 0 where there are none.
+func (b *Batch) Group() uint32 { return b.group }
+
+// uncode moves the cells of the first n rows of a column to its spans.
+func (b *Batch) uncode(col, n int) {
+	if b.codes[col] == nil {
+		return
+	}
+	for row := range n {
+		b.spans[row*b.width+col] = b.span(row, col)
+	}
+	b.codes[col] = nil
 }
 
 // Token identifies the text of a cell among all rows of the table: cells with
 // the same token have the same text. 0 says nothing, as for every cell that is
 // absent. It saves whoever asks what a text means from asking again.
 func (b *Batch) Token(row, col int) uint64 {
-	s := b.spans[row*b.width+col]
+	s := b.span(row, col)
 	if s.end > b.dict || s.off >= s.end {
 		return 0
 	}
@@ -94,7 +134,24 @@ func (b *Batch) reset(f *fileReader, seq int) {
 	*b = Batch{
 		Table: f.table.Name, File: f.file.Path, FileIndex: f.index, Seq: seq,
 		Lines: b.Lines[:0], Bad: b.Bad[:0], width: len(f.columns), spans: b.spans[:0],
+		codes: b.codes, texts: b.texts,
 	}
+	if len(b.codes) != b.width {
+		b.codes, b.texts = make([][]int32, b.width), make([][]span, b.width)
+	}
+	clear(b.codes)
+	clear(b.texts)
+}
+
+// addRows appends n rows of absent cells on the lines from first on.
+func (b *Batch) addRows(first, n int) {
+	b.Lines = slices.Grow(b.Lines, n)
+	for i := range n {
+		b.Lines = append(b.Lines, first+i)
+	}
+	from := len(b.spans)
+	b.spans = slices.Grow(b.spans, n*b.width)[:from+n*b.width]
+	clear(b.spans[from:])
 }
 
 // addRow appends a row of absent cells and returns it. It is the last one
@@ -125,6 +182,9 @@ func (b *Batch) dropRow(reason string) {
 func (b *Batch) dropRows(reasons map[int]string) {
 	if len(reasons) == 0 {
 		return
+	}
+	for col := range b.codes {
+		b.uncode(col, len(b.Lines))
 	}
 	to := 0
 	for row, line := range b.Lines {

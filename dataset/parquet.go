@@ -161,21 +161,12 @@ func (p *parquetFile) readGroup(g parquet.RowGroup, first int64, seq int, b *Bat
 		}
 	}
 	dict, group := uint32(len(arena)), p.table.groups.Add(1)
-	clean := make([]uint64, len(arena)/64+1)
-	for _, c := range columns {
-		for _, s := range c.texts {
-			if text := arena[s.off:s.end]; len(text) <= maxName && !hasControl(text) {
-				clean[s.end>>6] |= 1 << (s.end & 63)
-			}
-		}
-	}
+	clean := cleanOf(columns, arena)
 	total := g.NumRows()
 	for done := int64(0); done < total; seq++ {
 		n := int(min(total-done, parquetRows))
 		b.reset(p.fileReader, seq)
-		for i := range n {
-			b.addRow(int(first + done + int64(i) + 1))
-		}
+		b.addRows(int(first+done+1), n)
 		reasons := map[int]string{}
 		for _, c := range columns {
 			if arena, err = c.fill(b, n, arena, reasons); err != nil {
@@ -198,6 +189,24 @@ func (p *parquetFile) readGroup(g parquet.RowGroup, first int64, seq int, b *Bat
 		}
 	}
 	return nil
+}
+
+// cleanOf has a bit for where each text of a dictionary ends that is a name.
+func cleanOf(columns []*columnReader, arena []byte) []uint64 {
+	clean := make([]uint64, len(arena)/64+1)
+	for _, c := range columns {
+		if len(c.texts) == 0 {
+			continue
+		}
+		all := arena[c.texts[0].off:c.texts[len(c.texts)-1].end]
+		plain := isASCII(all) && !hasControl(all)
+		for _, s := range c.texts {
+			if s.end-s.off <= maxName && (plain || !hasControl(arena[s.off:s.end])) {
+				clean[s.end>>6] |= 1 << (s.end & 63)
+			}
+		}
+	}
+	return clean
 }
 
 // share is the part of the file's size that its first rows stand for.

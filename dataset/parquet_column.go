@@ -34,6 +34,7 @@ type columnReader struct {
 	// arena; nil where it is not kept.
 	texts []span
 	bad   map[int32]string // why a value of the dictionary makes none
+	codes []int32          // of the batch at hand
 }
 
 var (
@@ -52,6 +53,10 @@ func (c *columnReader) begin(arena []byte) (_ []byte, err error) {
 	if dict == nil || int64(len(arena))+dict.Size() > maxDictionary {
 		return arena, nil
 	}
+	if texts, all := c.dictionaryText(dict, arena); all != nil {
+		c.texts = texts
+		return all, c.open()
+	}
 	texts := make([]span, dict.Len())
 	for i := range texts {
 		v := dict.Index(int32(i))
@@ -67,6 +72,29 @@ func (c *columnReader) begin(arena []byte) (_ []byte, err error) {
 	}
 	c.texts = texts
 	return arena, c.open()
+}
+
+// dictionaryText appends all texts of a dictionary at once, where they are ASCII
+// and not too long; else it returns nil.
+func (c *columnReader) dictionaryText(dict parquet.Dictionary, arena []byte) (texts []span, _ []byte) {
+	if c.text != nil || c.page.Type().Kind() != parquet.ByteArray {
+		return nil, nil
+	}
+	values := dict.Page().Data()
+	data, ends := values.ByteArray()
+	n := dict.Len()
+	if n == 0 || len(ends) != n+1 || ends[0] != 0 || uint64(ends[n]) > uint64(len(data)) || ends[n] > maxRecord || !isASCII(data[:ends[n]]) {
+		return nil, nil
+	}
+	texts = make([]span, n)
+	base := uint32(len(arena))
+	for i := range texts {
+		if ends[i] > ends[i+1] {
+			return nil, nil
+		}
+		texts[i] = span{base + ends[i], base + ends[i+1]}
+	}
+	return texts, append(arena, data[:ends[n]]...)
 }
 
 // appendText appends the text of a value that is not null, or says why it has
@@ -158,6 +186,17 @@ func (c *columnReader) fill(b *Batch, n int, arena []byte, reasons map[int]strin
 			}
 		}
 		k := min(n-row, c.rows-c.at)
+		if indexed := c.reader == nil && c.ends == nil; indexed && c.bad == nil && (row == 0 || b.codes[c.col] != nil) {
+			if err := c.fillCodes(b, row, k); err != nil {
+				return arena, err
+			}
+			row += k
+			c.at += k
+			continue
+		}
+		if b.codes[c.col] != nil {
+			b.uncode(c.col, row)
+		}
 		cells := cellsOf{spans: b.spans[row*b.width+c.col:], width: b.width, row: row, n: k, reasons: reasons}
 		switch {
 		case c.reader != nil:
@@ -189,6 +228,36 @@ type cellsOf struct {
 
 // null tells whether the i-th of the next rows is.
 func (c *columnReader) null(i int) bool { return c.levels != nil && int(c.levels[c.at+i]) != c.level }
+
+// fillCodes reads the codes of the next n cells, from a row of the batch on.
+func (c *columnReader) fillCodes(b *Batch, row, n int) error {
+	if cap(c.codes) < len(b.Lines) {
+		c.codes = make([]int32, parquetRows)
+	}
+	codes := c.codes[:row+n]
+	b.codes[c.col], b.texts[c.col] = codes, c.texts
+	codes = codes[row:]
+	values := n
+	if c.levels == nil {
+		copy(codes, c.indexes[:n])
+	} else {
+		values = 0
+		for i, l := range c.levels[c.at : c.at+n] {
+			codes[i] = -1
+			if int(l) == c.level {
+				codes[i] = c.indexes[values]
+				values++
+			}
+		}
+	}
+	for _, x := range c.indexes[:values] {
+		if uint32(x) >= uint32(len(c.texts)) {
+			return errNoValue
+		}
+	}
+	c.indexes = c.indexes[values:]
+	return nil
+}
 
 func (c *columnReader) fillIndexes(cells cellsOf) error {
 	next := 0

@@ -76,7 +76,7 @@ func (l *lastKey) key(b *Batch, row, col int) (cell []byte, reason string) {
 func name(b *Batch, row, col int, column string) (cell []byte, reason string) {
 	cell = b.Cell(row, col)
 	switch {
-	case b.isName(b.spans[row*b.width+col]):
+	case b.isName(b.span(row, col)):
 	case len(cell) == 0:
 		if b.Malformed(row, col) {
 			return nil, "malformed " + column

@@ -21,7 +21,7 @@ const bad = "\x00bad"
 // rowOf makes a batch of one row; the columns that are not given are absent.
 func rowOf(name string, cells ...string) *Batch {
 	b := &Batch{Table: name, File: name + ".csv", Lines: []int{1}, width: len(Columns(name))}
-	b.spans = make([]span, b.width)
+	b.spans, b.codes, b.texts = make([]span, b.width), make([][]int32, b.width), make([][]span, b.width)
 	for i, c := range cells {
 		if c == bad {
 			b.spans[i] = malformedSpan()

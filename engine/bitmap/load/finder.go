@@ -124,7 +124,7 @@ func (f *finder) next(key []byte) (uint32, bool, error) {
 		from, _ := f.cb.Range(int(r % storage.BlockRows))
 		if bytes.Equal(f.cb.Value(from), key) {
 			f.last = append(f.last[:0], key...)
-			f.row = uint32(r)
+			f.row, f.token = uint32(r), 0
 			return f.row, true, nil
 		}
 	}
