@@ -84,6 +84,8 @@ func touch(kind uint32, path string) error {
 		}
 		defer p.Close()
 		return p.Each(func(CatalogPlace) {})
+	case kindForward:
+		return touchForward(path)
 	case kindNames:
 		x, err := OpenNames(path)
 		if err != nil {
@@ -125,6 +127,7 @@ func samples(t testing.TB) map[uint32][]byte {
 		kindAccounts: writeAccounts(t, dir),
 		kindPlaces:   writePlaces(t, dir),
 		kindNames:    writeNames(t, dir),
+		kindForward:  randomPart(rand.New(rand.NewPCG(9, 9)), 300, 400).write(t, dir),
 	}
 	out := map[uint32][]byte{}
 	for k, p := range paths {

@@ -104,7 +104,7 @@ func (b *ForwardBlock) batch(t *Tally, rows []uint16, dense bool) bool {
 		take = 15
 	}
 	le := binary.LittleEndian
-	short, long := 0, 0
+	short, long, odd := 0, 0, 0
 	for i, at := range from {
 		head := b.records[at]
 		n, m := int(head&15), int(head>>4)
@@ -127,9 +127,10 @@ func (b *ForwardBlock) batch(t *Tally, rows []uint16, dense bool) bool {
 		le.PutUint64(dst[24:], le.Uint64(src[24:]))
 		short += n + m
 		long += size
+		odd |= size
 	}
 	t.add(t.codes[:short], t.pairs[:long])
-	return long%2 == 0
+	return odd%2 == 0
 }
 
 // add counts codes of one byte and of two.
