@@ -115,7 +115,6 @@ func (c *compiler) ofTerms(o op, k int, terms []uint32) *node {
 		n.terms[i] = int32(t)
 		extra = binary.LittleEndian.AppendUint32(extra, t)
 	}
-	c.terms = append(c.terms, terms...)
 	n.key = keyOf(o, k, extra, nil)
 	return n
 }

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"sync"
 	"sync/atomic"
 
 	"throng/engine"
@@ -52,7 +51,6 @@ func openCore(e *Engine, id string) (*core, error) {
 		return nil, fmt.Errorf("open generation %s: %w", id, err)
 	}
 	c := &core{
-		sizes:  sizeCache{off: e.cfg.Forget},
 		engine: e, id: id, files: files, refs: 1,
 		stamp:  sha256.Sum256(manifest),
 		rows:   uint64(files.Manifest.Rows),
@@ -62,7 +60,7 @@ func openCore(e *Engine, id string) (*core, error) {
 	for t, column := range files.IDs {
 		c.columns[t] = newColumnView(column)
 	}
-	c.sizes.off, c.sets.limit = e.cfg.NoCache, e.cfg.CacheBytes
+	c.sizes.off, c.sets.limit = e.cfg.Forget, e.cfg.CacheBytes
 	c.catalog = newCatalog(c)
 	return c, nil
 }

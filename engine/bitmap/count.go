@@ -20,12 +20,37 @@ func (g *generation) Count(ctx context.Context, d query.Definition, want engine.
 	if err != nil {
 		return engine.Counts{}, err
 	}
-	if !p.known() {
-		if err := g.run(ctx, p, nil); err != nil {
-			return engine.Counts{}, err
+	if p.known() {
+		return p.counts(), nil
+	}
+	g.collectAll(p)
+	err = g.run(ctx, p, nil)
+	for i := range p.steps {
+		if s := &p.steps[i]; s.collect != nil {
+			s.collect.done(g.core, s.node.key, err == nil)
 		}
 	}
+	if err != nil {
+		return engine.Counts{}, err
+	}
 	return p.counts(), nil
+}
+
+// collectAll has the rows of nodes kept whose sizes alone are asked for: who
+// asks for these edits a definition, and comes back with another one soon. A
+// build, which does not come back, leaves the cache as it is.
+func (g *core) collectAll(p *plan) {
+	if p.want&engine.Alone == 0 {
+		return
+	}
+	seen := map[[32]byte]bool{}
+	for i := range p.steps {
+		s := &p.steps[i]
+		if !seen[s.node.key] {
+			seen[s.node.key] = true
+			s.collect = g.collect(s.node, s.alone.n, !s.alone.need)
+		}
+	}
 }
 
 // Select implements engine.Generation.

@@ -44,7 +44,14 @@ type Config struct {
 	// Forget keeps nothing of earlier counts, so that each is made anew: for
 	// who measures them.
 	Forget bool
+	// CacheBytes bounds the rows of parameters that a generation keeps from
+	// earlier counts, so that a preview evaluates only what is new. Defaults
+	// to 32 MiB.
+	CacheBytes int64
 }
+
+// defaultCache is the default of CacheBytes.
+const defaultCache = 32 << 20
 
 func (c Config) withDefaults() (Config, error) {
 	if c.Workers < 0 {
@@ -52,6 +59,15 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Workers == 0 {
 		c.Workers = runtime.GOMAXPROCS(0)
+	}
+	if c.CacheBytes < 0 {
+		return c, fmt.Errorf("open index: a cache of %d bytes: want 0 or more", c.CacheBytes)
+	}
+	switch {
+	case c.Forget:
+		c.CacheBytes = 0
+	case c.CacheBytes == 0:
+		c.CacheBytes = defaultCache
 	}
 	return c, nil
 }
@@ -182,6 +198,7 @@ func (e *Engine) use(id string) error {
 	e.current, e.checked = c, time.Now()
 	e.mu.Unlock()
 	if old != nil {
+		old.sets.drop() // its holders build; they preview no more
 		return old.release()
 	}
 	return nil

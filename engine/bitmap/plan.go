@@ -57,8 +57,13 @@ type step struct {
 	op    query.Op
 	node  *node
 	alone tally // of its node
-	after tally // of what is left after it; where it is the last of its kind the plan has that
+	// collect takes the rows of the node, where they are to be kept.
+	collect *collector
+	after   tally // of what is left after it; where it is the last of its kind the plan has that
 }
+
+// whole tells whether the step's node has to be evaluated by itself.
+func (s *step) whole() bool { return s.alone.need || s.collect != nil }
 
 // plan is a definition compiled for one generation. It is immutable while it
 // runs.
@@ -79,8 +84,7 @@ type plan struct {
 // compiler makes a plan. Nodes first hold term numbers, which finish turns
 // into positions.
 type compiler struct {
-	gen   *core
-	terms []uint32
+	gen *core
 }
 
 // compile turns a definition into a plan for the generation.
@@ -108,29 +112,11 @@ func (g *core) compile(d query.Definition, want engine.Sizes) (*plan, error) {
 	return p, nil
 }
 
-// finish numbers terms and nodes, and looks up what is known already.
+// finish looks up what is known already, and numbers terms and nodes.
 func (c *compiler) finish(p *plan) {
-	slices.Sort(c.terms)
-	p.terms = slices.Compact(c.terms)
-	seen := map[*node]bool{}
-	var walk func(n *node)
-	walk = func(n *node) {
-		for _, kid := range n.kids {
-			walk(kid)
-		}
-		if seen[n] {
-			return
-		}
-		seen[n] = true
-		n.id = len(p.nodes)
-		p.nodes = append(p.nodes, n)
-		for i, t := range n.terms {
-			at, _ := slices.BinarySearch(p.terms, uint32(t))
-			n.terms[i] = int32(at)
-		}
-	}
 	for i := range p.steps {
 		s := &p.steps[i]
+		s.node = c.kept(s.node)
 		s.alone.key = s.node.key
 		if p.want&engine.Alone != 0 {
 			c.find(&s.alone, s.node)
@@ -139,7 +125,45 @@ func (c *compiler) finish(p *plan) {
 	c.totals(p)
 	c.order(p)
 	for i := range p.steps {
-		walk(p.steps[i].node)
+		p.number(p.steps[i].node)
+	}
+	slices.Sort(p.terms)
+	p.terms = slices.Compact(p.terms)
+	for _, n := range p.nodes {
+		for i, t := range n.terms {
+			at, _ := slices.BinarySearch(p.terms, uint32(t))
+			n.terms[i] = int32(at)
+		}
+	}
+}
+
+// kept puts rows that are kept from earlier counts in the place of what they
+// are the rows of.
+func (c *compiler) kept(n *node) *node {
+	if worthKeeping(n) {
+		if set := c.gen.sets.get(n.key); set != nil {
+			return &node{op: opRows, rows: set, key: n.key}
+		}
+	}
+	for i, kid := range n.kids {
+		n.kids[i] = c.kept(kid)
+	}
+	return n
+}
+
+// number gives a node and its kids, which come before it, their numbers, and
+// notes their terms.
+func (p *plan) number(n *node) {
+	for _, kid := range n.kids {
+		p.number(kid)
+	}
+	if n.id < len(p.nodes) && p.nodes[n.id] == n {
+		return // it is there already
+	}
+	n.id = len(p.nodes)
+	p.nodes = append(p.nodes, n)
+	for _, t := range n.terms {
+		p.terms = append(p.terms, uint32(t))
 	}
 }
 

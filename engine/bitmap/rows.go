@@ -66,6 +66,14 @@ func newRowBlock(b *kernel.Block, n int) rowBlock {
 	return rowBlock{n: n, bits: bits}
 }
 
+// rowBytes is how many bytes newRowBlock takes for n rows.
+func rowBytes(n int) int64 {
+	if n <= storage.ArrayMax {
+		return int64(2 * n)
+	}
+	return storage.BlockWords * 8
+}
+
 // newRowSet makes a set of blocks, which it keeps.
 func (g *core) newRowSet(blocks []rowBlock) *rowSet {
 	s := &rowSet{gen: g.stamp, id: g.setID(), blocks: blocks}

@@ -272,10 +272,8 @@ func (w *worker) include(s *step, block, n int) (int, error) {
 		if !some || err != nil {
 			return 0, err
 		}
-		n = kernel.Count(w.acc)
-		w.sums.alone[s.index] += uint64(n)
-		return n, nil
-	case !s.alone.need:
+		return w.alone(s, w.acc, block), nil
+	case !s.whole():
 		some, err := w.or(w.acc, s.node, block)
 		if !some || err != nil {
 			return n, err
@@ -288,15 +286,26 @@ func (w *worker) include(s *step, block, n int) (int, error) {
 	if !some || err != nil {
 		return n, err
 	}
-	w.sums.alone[s.index] += uint64(kernel.Count(tmp))
+	w.alone(s, tmp, block)
 	return kernel.OrCount(w.acc, tmp), nil
+}
+
+// alone counts the rows of a step's node by itself, which are b, and keeps
+// them where that is asked for.
+func (w *worker) alone(s *step, b *kernel.Block, block int) int {
+	n := kernel.Count(b)
+	w.sums.alone[s.index] += uint64(n)
+	if s.collect != nil {
+		s.collect.add(w.part*storage.PartBlocks+block, b, n)
+	}
+	return n
 }
 
 // narrow applies a filter or an exclusion to the n rows of w.acc and returns
 // how many are left.
 func (w *worker) narrow(s *step, block, n int) (int, error) {
 	switch {
-	case s.alone.need:
+	case s.whole():
 		return w.narrowCounted(s, block, n)
 	case n == 0:
 		return 0, nil
@@ -315,7 +324,7 @@ func (w *worker) narrowCounted(s *step, block, n int) (int, error) {
 		return 0, err
 	}
 	if some {
-		w.sums.alone[s.index] += uint64(kernel.Count(tmp))
+		w.alone(s, tmp, block)
 	}
 	switch {
 	case n == 0, s.op == query.Filter && !some:
