@@ -111,7 +111,7 @@ func (b *ForwardBlock) batch(t *Tally, rows []uint16, dense bool) bool {
 		second := int(at) + 1 + n + m
 		size := int(to[i]) - second
 		n &= take
-		if uint(size) > copyPairs || n+m > copyCodes {
+		if uint(size) > copyPairs || n+m > copyCodes || head == forwardEscape {
 			if !b.count(t, int(rows[i]), dense) {
 				return false
 			}
