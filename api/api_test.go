@@ -2,10 +2,8 @@ package api
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -14,7 +12,6 @@ import (
 	"time"
 
 	"throng"
-	"throng/service"
 )
 
 func TestStatus(t *testing.T) {
@@ -168,107 +165,3 @@ func TestRecoverLetsAbortThrough(t *testing.T) {
 	}()
 	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil))
 }
-
-func TestTakesGzip(t *testing.T) {
-	for header, want := range map[string]bool{
-		"": false, "gzip": true, "GZIP": true, "br, gzip": true, "gzip;q=0.5": true, "gzip; q=0.001": true, "gzip;q=1": true,
-		"gzip;q=0": false, "gzip; q=0.000": false, "identity": false, "br;q=1, gzip;q=0": false, "x-gzip": false, "*": false,
-	} {
-		if got := takesGzip(header); got != want {
-			t.Errorf("takesGzip(%q) = %v, want %v", header, got, want)
-		}
-	}
-}
-
-const text = "one\ntwo\nthree\n"
-
-func textFile(contentType string) *service.File {
-	return &service.File{
-		ReadSeekCloser: nopSeekCloser{strings.NewReader(text)}, Name: "a.txt", ContentType: contentType, Tag: "tag", Size: int64(len(text)),
-	}
-}
-
-type nopSeekCloser struct{ io.ReadSeeker }
-
-func (nopSeekCloser) Close() error { return nil }
-
-func TestServeFile(t *testing.T) {
-	const plain, binary = "text/plain; charset=utf-8", "application/vnd.apache.parquet"
-	tests := []struct {
-		name, contentType string
-		header            [2]string
-		extra             [2]string
-		status            int
-		tag, encoding     string
-		body              string
-	}{
-		{"plain", plain, [2]string{}, [2]string{}, 200, `"tag"`, "", text},
-		{"gzip", plain, [2]string{"Accept-Encoding", "gzip"}, [2]string{}, 200, `"tag-gzip"`, "gzip", text},
-		{"binary is not packed", binary, [2]string{"Accept-Encoding", "gzip"}, [2]string{}, 200, `"tag"`, "", text},
-		{"range", plain, [2]string{"Range", "bytes=4-6"}, [2]string{"Accept-Encoding", "gzip"}, 206, `"tag"`, "", "two"},
-		{"range behind the end", plain, [2]string{"Range", "bytes=400-"}, [2]string{}, 416, "", "", ""},
-		{"has it", plain, [2]string{"If-None-Match", `"other", W/"tag"`}, [2]string{}, 304, `"tag"`, "", ""},
-		{"has it packed", plain, [2]string{"If-None-Match", `"tag-gzip"`}, [2]string{"Accept-Encoding", "gzip"}, 304, `"tag-gzip"`, "", ""},
-		{"has it plain, wants it packed", plain, [2]string{"If-None-Match", `"tag"`}, [2]string{"Accept-Encoding", "gzip"}, 200, `"tag-gzip"`, "gzip", text},
-		{"has any", plain, [2]string{"If-None-Match", `*`}, [2]string{"Accept-Encoding", "gzip"}, 304, `"tag-gzip"`, "", ""},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
-			for _, h := range [][2]string{test.header, test.extra} {
-				if h[0] != "" {
-					r.Header.Set(h[0], h[1])
-				}
-			}
-			w := httptest.NewRecorder()
-			ServeFile(slog.New(slog.DiscardHandler), w, r, textFile(test.contentType))
-			if w.Code != test.status || w.Header().Get("ETag") != test.tag || w.Header().Get("Content-Encoding") != test.encoding {
-				t.Errorf("ServeFile() = %d, tag %s, encoding %q; want %d, %s, %q",
-					w.Code, w.Header().Get("ETag"), w.Header().Get("Content-Encoding"), test.status, test.tag, test.encoding)
-			}
-			if got := w.Header().Get("Vary"); got != "Accept-Encoding" {
-				t.Errorf("Vary = %q, want Accept-Encoding", got)
-			}
-			if got := unpacked(t, w); test.status != 416 && got != test.body {
-				t.Errorf("body = %q, want %q", got, test.body)
-			}
-		})
-	}
-}
-
-func unpacked(t *testing.T, w *httptest.ResponseRecorder) string {
-	t.Helper()
-	if w.Header().Get("Content-Encoding") != "gzip" {
-		return w.Body.String()
-	}
-	zr, err := gzip.NewReader(w.Body)
-	if err != nil {
-		t.Fatalf("unpack body: %v", err)
-	}
-	b, err := io.ReadAll(zr)
-	if err != nil {
-		t.Fatalf("unpack body: %v", err)
-	}
-	return string(b)
-}
-
-// TestServeFileBreaksOff makes sure that a file that cannot be read to its end
-// does not look whole.
-func TestServeFileBreaksOff(t *testing.T) {
-	f := textFile("text/plain")
-	f.ReadSeekCloser = nopSeekCloser{brokenFile{}}
-	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
-	r.Header.Set("Accept-Encoding", "gzip")
-	defer func() {
-		if got := recover(); got != http.ErrAbortHandler { //nolint:errorlint // the very value
-			t.Errorf("recovered %v, want ErrAbortHandler", got)
-		}
-	}()
-	ServeFile(slog.New(slog.DiscardHandler), httptest.NewRecorder(), r, f)
-	t.Error("ServeFile() of a broken file came to an end")
-}
-
-type brokenFile struct{}
-
-func (brokenFile) Read([]byte) (int, error)       { return 0, errors.New("no such block") }
-func (brokenFile) Seek(int64, int) (int64, error) { return 0, nil }

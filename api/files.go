@@ -1,56 +1,103 @@
 package api
 
 import (
-	"compress/gzip"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"strings"
 
-	kgzip "github.com/klauspost/compress/gzip"
-
+	"throng/internal/huffgz"
 	"throng/service"
 )
 
+// Output is a file that is asked for: Stat tells about it, Open opens it as it
+// is, Packed in its gzip form. See the methods of service.Service.
+type Output struct {
+	Stat, Open, Packed func() (*service.File, error)
+}
+
 // ServeFile answers with a finished file: in full, in ranges, not at all where
-// the client has it, or compressed where the client takes gzip and asks for no
-// range. The tag of the compressed form is another one. It closes the file.
-func ServeFile(log *slog.Logger, w http.ResponseWriter, r *http.Request, f *service.File) {
-	defer f.Close()
-	h := w.Header()
-	h.Set("Content-Type", f.ContentType)
-	h.Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", f.Name))
-	h.Set("Cache-Control", "private, no-cache")
-	h.Add("Vary", "Accept-Encoding")
-	if r.Header.Get("Range") != "" || !takesGzip(r.Header.Get("Accept-Encoding")) || !compresses(f.ContentType) {
-		h.Set("ETag", `"`+f.Tag+`"`)
-		http.ServeContent(w, r, "", f.ModTime, f)
-		return
+// the client has it, or compressed where the client takes gzip. The tag of the
+// compressed form is another one; ranges are of that form only where If-Range
+// names its tag, that is where a client goes on with it. Files that are made
+// when they are asked for are not made for HEAD, nor for a client who has them.
+// An error was not answered yet.
+func ServeFile(log *slog.Logger, w http.ResponseWriter, r *http.Request, out Output) error {
+	info, err := out.Stat()
+	if err != nil {
+		return err
 	}
-	tag := `"` + f.Tag + `-gzip"`
-	h.Set("ETag", tag)
-	if has(r.Header.Get("If-None-Match"), tag) {
-		w.WriteHeader(http.StatusNotModified)
-		return
-	}
-	h.Set("Content-Encoding", "gzip")
-	if r.Method == http.MethodHead {
-		return
-	}
-	// Huffman coding alone: identifiers have no repetitions to find, so that
-	// the search for them costs ten times the time for a larger file.
-	zw, err := kgzip.NewWriterLevel(w, gzip.HuffmanOnly)
-	if err == nil {
-		if _, err = io.Copy(zw, f); err == nil {
-			err = zw.Close()
+	tag, packed := info.Tag, false
+	part := r.Method == http.MethodGet && r.Header.Get("Range") != ""
+	if takesGzip(r.Header.Get("Accept-Encoding")) && compresses(info.ContentType) {
+		tag, packed = info.Tag+"-gzip", true
+		if part && r.Header.Get("If-Range") != `"`+tag+`"` {
+			tag, packed = info.Tag, false
 		}
+	}
+	tag = `"` + tag + `"`
+	if has(r.Header.Get("If-None-Match"), tag) {
+		describe(w.Header(), tag)
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	if r.Method == http.MethodHead {
+		describe(w.Header(), tag)
+		describeBody(w.Header(), info, packed)
+		if !packed && info.Size >= 0 {
+			w.Header().Set("Content-Length", strconv.FormatInt(info.Size, 10))
+		}
+		return nil
+	}
+	open := out.Open
+	if packed && part {
+		open = out.Packed
+	}
+	f, err := open()
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	describe(w.Header(), tag)
+	describeBody(w.Header(), info, packed)
+	if !packed || part {
+		http.ServeContent(w, r, "", f.ModTime, f)
+		return nil
+	}
+	// Identifiers have no repetitions to find, so that the search for them
+	// costs ten times the time for a larger file.
+	zw := huffgz.NewWriter(w)
+	if _, err = io.CopyBuffer(zw, struct{ io.Reader }{f}, make([]byte, copyBuffer)); err == nil {
+		err = zw.Close()
 	}
 	if err != nil && r.Context().Err() == nil {
 		// The status is sent: all that is left is to let the client see that
 		// the file did not come whole.
 		log.ErrorContext(r.Context(), "send file", "request", RequestID(r.Context()), "err", err)
 		panic(http.ErrAbortHandler)
+	}
+	return nil
+}
+
+// copyBuffer is as much as is compressed at once.
+const copyBuffer = 128 << 10
+
+// describe tells of a file what a 304 tells, too.
+func describe(h http.Header, tag string) {
+	h.Set("Cache-Control", "private, no-cache")
+	h.Add("Vary", "Accept-Encoding")
+	h.Set("Accept-Ranges", "bytes")
+	h.Set("ETag", tag)
+}
+
+// describeBody tells of the body that comes, or would.
+func describeBody(h http.Header, info *service.File, packed bool) {
+	h.Set("Content-Type", info.ContentType)
+	h.Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", info.Name))
+	if packed {
+		h.Set("Content-Encoding", "gzip")
 	}
 }
 

@@ -2,8 +2,11 @@ package service
 
 import (
 	"bytes"
+	"compress/gzip"
 	"encoding/csv"
+	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"sync"
 	"testing"
@@ -11,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/parquet-go/parquet-go"
 
+	"throng"
 	"throng/identifier"
 )
 
@@ -154,5 +158,56 @@ func TestFormatAtOnce(t *testing.T) {
 		if !bytes.Equal(b, got[0]) {
 			t.Error("files made at once differ")
 		}
+	}
+}
+
+func TestPacked(t *testing.T) {
+	s := start(t)
+	a := s.build(s.caller, everyone)
+	for _, f := range []Format{Text, CSV} {
+		want := s.output(s.caller, a.ID, identifier.MD5, f)
+		for range 2 {
+			file := must(s.OpenPacked(t.Context(), s.caller, a.ID, "md5", f))
+			z, err := gzip.NewReader(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := io.ReadAll(z)
+			if err != nil || !bytes.Equal(got, want) {
+				t.Errorf("%s: %q unpacked, %v, want %q", f, got, err, want)
+			}
+			file.Close()
+		}
+	}
+	var refusal *throng.Error
+	if _, err := s.OpenPacked(t.Context(), s.caller, a.ID, "fax", Text); !errors.As(err, &refusal) || refusal.Code != throng.NotFound {
+		t.Errorf("OpenPacked of an unknown type = %v, want %s", err, throng.NotFound)
+	}
+}
+
+func TestStatOutput(t *testing.T) {
+	s := start(t)
+	a := s.build(s.caller, everyone)
+	before := s.files(a.ID)
+	for _, f := range []Format{Text, CSV, Parquet} {
+		stat := must(s.StatOutput(t.Context(), s.caller, a.ID, "md5", f))
+		if made := stat.Size >= 0; made != (f == Text) || stat.ModTime.IsZero() == made {
+			t.Errorf("%s: size %d of %v before it is asked for", f, stat.Size, stat.ModTime)
+		}
+	}
+	if diff := cmp.Diff(before, s.files(a.ID)); diff != "" {
+		t.Errorf("StatOutput makes files (-before +after):\n%s", diff)
+	}
+	for _, f := range []Format{Text, CSV, Parquet} {
+		file := must(s.OpenOutput(t.Context(), s.caller, a.ID, "md5", f))
+		file.Close()
+		stat := must(s.StatOutput(t.Context(), s.caller, a.ID, "md5", f))
+		file.ReadSeekCloser = nil
+		if diff := cmp.Diff(file, stat); diff != "" {
+			t.Errorf("%s: stat (-opened +stat):\n%s", f, diff)
+		}
+	}
+	if _, err := s.StatOutput(t.Context(), s.caller, a.ID, "md5", "xml"); err == nil {
+		t.Error("StatOutput of an unknown format = nil, want an error")
 	}
 }

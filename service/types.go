@@ -70,7 +70,7 @@ type File struct {
 	ContentType string
 	// Tag changes whenever the bytes do. It holds no quote.
 	Tag     string
-	Size    int64
+	Size    int64 // bytes; see StatOutput
 	ModTime time.Time
 }
 

@@ -1,6 +1,7 @@
 package silhouette
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -120,12 +121,12 @@ func (h *handlers) getOutput(w http.ResponseWriter, r *http.Request, c *throng.C
 	default:
 		return invalid("format", "must be text, csv or parquet")
 	}
-	f, err := h.svc.OpenOutput(r.Context(), c, id, chi.URLParam(r, "type"), format)
-	if err != nil {
-		return err
+	form := func(get func(context.Context, *throng.Caller, int64, string, service.Format) (*service.File, error)) func() (*service.File, error) {
+		return func() (*service.File, error) { return get(r.Context(), c, id, chi.URLParam(r, "type"), format) }
 	}
-	api.ServeFile(h.cfg.Logger, w, r, f)
-	return nil
+	return api.ServeFile(h.cfg.Logger, w, r, api.Output{
+		Stat: form(h.svc.StatOutput), Open: form(h.svc.OpenOutput), Packed: form(h.svc.OpenPacked),
+	})
 }
 
 // requiredBody reads a body that must be there.
