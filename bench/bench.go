@@ -95,6 +95,7 @@ func rowMakers() []rowMaker {
 		{[]string{"3"}, (*run).rowAtLeast},
 		{[]string{"4"}, (*run).rowPreview},
 		{[]string{"5"}, (*run).rowTerms},
+		{[]string{"6"}, (*run).rowFiles},
 		{[]string{"7"}, (*run).rowMatch},
 		{[]string{"8"}, (*run).rowInvert},
 		{[]string{"9"}, (*run).rowOpen},

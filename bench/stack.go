@@ -57,6 +57,8 @@ type stack struct {
 	server  *server.Server
 	stop    func() error // ends the server's Serve
 	client  *client.Client
+	url     string
+	token   string
 	upload  string // key of the uploaded file
 	country []string
 
@@ -139,7 +141,7 @@ func (s *stack) serve(ctx context.Context) error {
 	s.stop = func() error { cancel(); return <-ended }
 	select {
 	case url := <-ready:
-		s.client = client.New(url, token)
+		s.client, s.url, s.token = client.New(url, token), url, token
 	case err := <-ended:
 		ended <- nil
 		return errors.Join(errors.New("server ended"), err)
