@@ -1,6 +1,7 @@
 package service
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -13,6 +14,7 @@ import (
 
 	"throng"
 	"throng/identifier"
+	"throng/sqldb"
 )
 
 const everyone = `[{"operation":"OR","location":{"cities":[{"id":"c1"},{"id":"c2"}]}},{"operation":"OR","youtube_channels":{"accounts":[{"id":"UC1"}]}}]`
@@ -389,5 +391,53 @@ func waitFor(t testing.TB, state func() bool) {
 		case <-deadline:
 			t.Fatal("the state that was waited for did not come")
 		}
+	}
+}
+
+// TestStore: the files of a build go with a transaction that was refused, stay
+// with one that was committed, and are left to the sweep where the commit
+// itself failed.
+func TestStore(t *testing.T) {
+	s := start(t)
+	a := s.build(s.caller, everyone)
+	want := len(s.files(a.ID))
+	put := func(name string) string {
+		t.Helper()
+		prefix := audiencePrefix(a.ID) + name
+		w, err := s.blobs.Create(t.Context(), prefix+"/text-md5")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write([]byte("x\n")); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Commit(); err != nil {
+			t.Fatal(err)
+		}
+		return prefix
+	}
+	refused := errors.New("refused")
+	if err := s.store(t.Context(), put("one"), func(*sqldb.Tx) error { return refused }); !errors.Is(err, refused) {
+		t.Errorf("store = %v, want %v", err, refused)
+	}
+	if got := len(s.files(a.ID)); got != want {
+		t.Errorf("%d files after a refused transaction, want %d", got, want)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	err := s.store(ctx, put("two"), func(*sqldb.Tx) error { cancel(); return nil }) // and the commit fails
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("store = %v, want %v", err, context.Canceled)
+	}
+	if err := s.store(t.Context(), put("three"), func(*sqldb.Tx) error { return nil }); err != nil {
+		t.Errorf("store = %v, want nil", err)
+	}
+	if got := len(s.files(a.ID)); got != want+2 {
+		t.Errorf("%d files after a commit in doubt and a good one, want %d", got, want+2)
+	}
+	if err := s.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := len(s.files(a.ID)); got != want {
+		t.Errorf("%d files after the sweep, want %d: nothing knows of the others", got, want)
 	}
 }

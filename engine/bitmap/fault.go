@@ -34,7 +34,7 @@ func (g *core) guard(f func() error) (err error) {
 // settle is called with the outcome of whatever was answered from mapped
 // files: nothing of it holds where one of them, or of those that were used, was
 // changed meanwhile, since pieces are verified once. The generation is opened
-// anew when it is next asked for then.
+// anew when it is next asked for then, and its Info tells of it for good.
 func (g *core) settle(err error, used ...storage.Mapped) error {
 	if err != nil && !errors.Is(err, engine.ErrCorrupt) {
 		return err
@@ -49,7 +49,7 @@ func (g *core) settle(err error, used ...storage.Mapped) error {
 	if changed == nil {
 		return err
 	}
-	return errors.Join(changed, g.engine.forget(g))
+	return errors.Join(changed, g.engine.forget(g, changed))
 }
 
 // read runs f, which reads a mapped file.
@@ -57,9 +57,11 @@ func (g *core) read(file storage.Mapped, f func() error) error {
 	return g.settle(g.guard(f), file)
 }
 
-// forget makes the engine open a generation anew. Its holders keep it.
-func (e *Engine) forget(g *core) error {
+// forget makes the engine open a generation anew, whose files have changed. Its
+// holders keep it.
+func (e *Engine) forget(g *core, changed error) error {
 	e.mu.Lock()
+	e.changed[g.id] = changed
 	if e.cores[g.id] == g {
 		delete(e.cores, g.id)
 	}
