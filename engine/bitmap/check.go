@@ -17,7 +17,7 @@ import (
 // Check implements engine.Engine. Beside every checksum it verifies that terms
 // are in order and have as many rows as the dictionary says, that containers
 // and columns hold no row that does not exist, that fields of which a row has
-// one term have one, that every identifier is found by its lookup, that words
+// one term have one, that forward indexes say the same, that every identifier is found by its lookup, that words
 // and texts agree, and that names and accounts are in order.
 func (e *Engine) Check(ctx context.Context, id string, progress func(engine.Progress)) error {
 	h, err := e.Acquire(ctx, id)
@@ -39,7 +39,7 @@ func (e *Engine) Check(ctx context.Context, id string, progress func(engine.Prog
 		return err
 	}
 	c := &checker{gen: g, progress: progress}
-	for _, check := range []func(context.Context) error{c.terms, c.catalog, c.postings, c.identifiers, c.texts} {
+	for _, check := range []func(context.Context) error{c.terms, c.catalog, c.postings, c.forward, c.identifiers, c.texts} {
 		if err := g.guard(func() error { return check(ctx) }); err != nil {
 			return err
 		}
@@ -196,7 +196,7 @@ func (s *singles) add(term uint32, block int, c storage.Container) bool {
 	if term >= s.end {
 		s.first, s.end = term, term+1
 		clear(s.field[:])
-		for _, f := range []query.Field{query.Age, query.Gender, query.Ethnicity} {
+		for _, f := range storage.SingleFields() {
 			if first, count := s.dict.Range(f); first <= term && term < first+count {
 				s.first, s.end = first, first+count
 				for b := range s.field {
@@ -252,8 +252,7 @@ func (c *checker) values(t identifier.Type, block int, found *matcher) error {
 		return err
 	}
 	codec := storage.CodecOf(t)
-	var batch keyBatch
-	var key []byte
+	var key, sought []byte
 	limit := min(storage.BlockRows, int(c.gen.rows)-block*storage.BlockRows)
 	for row := range limit {
 		number := uint32(block*storage.BlockRows + row)
@@ -263,10 +262,8 @@ func (c *checker) values(t identifier.Type, block int, found *matcher) error {
 		}
 		for v := from; v < to; v++ {
 			key = append(key[:0], codec.Key(key, values.Value(v))...)
-			batch.reset()
-			batch.add(codec.Decode(nil, key))
-			found.encode(&batch)
-			mine, others, err := found.owners(&batch, number)
+			sought = found.key(sought[:0], codec.Decode(nil, key))
+			mine, others, err := found.owners(sought, number)
 			if err != nil {
 				return err
 			}
@@ -291,12 +288,11 @@ func (m *matcher) lookedUp() identifier.Type {
 	return m.typ
 }
 
-// owners tells whether a row owns the first key of a batch, and whether other
-// rows do.
-func (m *matcher) owners(b *keyBatch, row uint32) (mine, others bool, err error) {
+// owners tells whether a row owns a key, and whether other rows do.
+func (m *matcher) owners(key []byte, row uint32) (mine, others bool, err error) {
 	var failed error
-	err = m.lookup.Batch(b.hashes[:1], func(_ int, candidate uint32) {
-		owns, err := m.column.owns(candidate, b.key(0), m.codec)
+	err = m.lookup.Candidates(storage.Hash(key), func(candidate uint32) bool {
+		owns, err := m.column.owns(candidate, key, m.codec)
 		switch {
 		case err != nil:
 			failed = err
@@ -305,6 +301,7 @@ func (m *matcher) owners(b *keyBatch, row uint32) (mine, others bool, err error)
 		case owns:
 			others = true
 		}
+		return failed == nil
 	})
 	if err == nil {
 		err = failed

@@ -41,6 +41,9 @@ func CodecOf(t identifier.Type) Codec {
 	}
 }
 
+// Binary tells whether values are stored in 16 bytes.
+func (c Codec) Binary() bool { return c.kind >= codecHex }
+
 // Encode appends the stored form of text to dst, which is in the form that
 // [identifier.Type.Printed] or [identifier.Type.Normalize] gives.
 func (c Codec) Encode(dst, text []byte) []byte {

@@ -1,12 +1,16 @@
 package storage
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"math"
 	"math/bits"
+	"slices"
 
 	"github.com/cespare/xxhash/v2"
+
+	"throng/internal/hexkey"
 )
 
 // A lookup finds the rows that may own a key, by the key's hash. Its payload is
@@ -14,16 +18,36 @@ import (
 //	entries  u64 each, in order of the hash: [next 32 bits of the hash | row]
 //	buckets  u32 each, 2^bits + 1 of them: the first entry of the bucket
 //
-// where a bucket is the keys whose hashes begin with the same bits, eight of
-// them on average. meta: entries u64, bits u32, zero u32.
+// where a bucket is the keys whose hashes begin with the same bits, two to four
+// of them on average. meta: entries u64, bits u32, zero u32.
 const (
 	lookupMeta    = 16
-	lookupPerSlot = 8
+	lookupPerSlot = 4
 	maxLookupBits = 32
 )
 
 // Hash is the hash of a key in the form that [Codec.Key] gives.
-func Hash(key []byte) uint64 { return xxhash.Sum64(key) }
+func Hash(key []byte) uint64 {
+	if len(key) == 16 {
+		return HashKey(KeyOf(key))
+	}
+	return xxhash.Sum64(key)
+}
+
+// HashKey is the Hash of the 16 bytes of a key. Keys whose last eight bytes
+// are the same have different hashes, so that these and the hash say which key
+// it is.
+func HashKey(k hexkey.Key) uint64 { return mix(k.Hi ^ mix(k.Lo)) }
+
+// mix is a permutation of the words in which every bit of what goes in changes
+// about half of those that come out.
+func mix(x uint64) uint64 {
+	x ^= x >> 32
+	x *= 0xd6e8feb86659fd93
+	x ^= x >> 32
+	x *= 0xd6e8feb86659fd93
+	return x ^ x>>32
+}
 
 // Lookup is a mapped lookup. It is safe for concurrent use until Close.
 type Lookup struct {
@@ -66,32 +90,27 @@ func (l *Lookup) open() error {
 // Keys is the number of pairs of key and row.
 func (l *Lookup) Keys() uint64 { return uint64(len(l.entries)) }
 
-// bucket verifies and returns the entries among which hash must be, and what
-// their tags must be.
-func (l *Lookup) bucket(hash uint64) (entries []uint64, tag uint32, err error) {
-	i := hash >> (64 - l.bits) // a shift by 64 gives 0
-	base := uint64(len(l.entries)) * 8
-	if err := l.check(base+4*i, 8); err != nil {
-		return nil, 0, err
-	}
-	from, to := l.buckets[i], l.buckets[i+1]
-	if from > to || uint64(to) > uint64(len(l.entries)) {
-		return nil, 0, l.corrupt("buckets are out of order")
-	}
-	if err := l.check(8*uint64(from), 8*uint64(to-from)); err != nil {
-		return nil, 0, err
-	}
-	return l.entries[from:to], uint32(hash << l.bits >> 32), nil
-}
-
 // Candidates passes the rows that may own a key with this hash to yield until
 // it returns false. The caller compares the key itself; the rows that own one
 // and the same key come in ascending order.
 // An error wraps [ErrCorrupt].
 func (l *Lookup) Candidates(hash uint64, yield func(row uint32) bool) error {
-	entries, tag, err := l.bucket(hash)
+	touched := l.touched()
+	s, err := l.span(hash, &touched)
 	if err != nil {
 		return err
+	}
+	entries, tag := l.entries[s.from:s.to], l.tag(hash)
+	if len(entries) > crowd { // they are in order, but where somebody flipped bits
+		i, _ := slices.BinarySearchFunc(entries, tag, func(e uint64, tag uint32) int { return cmp.Compare(uint32(e>>32), tag) })
+		entries = entries[i:]
+		n, _ := slices.BinarySearchFunc(entries, tag, func(e uint64, tag uint32) int {
+			if uint32(e>>32) > tag {
+				return 1
+			}
+			return -1
+		})
+		entries = entries[:n]
 	}
 	for _, e := range entries {
 		if uint32(e>>32) == tag && !yield(uint32(e)) {
@@ -101,33 +120,44 @@ func (l *Lookup) Candidates(hash uint64, yield func(row uint32) bool) error {
 	return nil
 }
 
-// Batch does what Candidates does for many hashes, and is faster than one by
-// one: all buckets are looked up before any of them is read, so that the
-// memory works on many at once. i is the position of the hash.
-func (l *Lookup) Batch(hashes []uint64, yield func(i int, row uint32)) error {
-	const group = 64
-	var entries [group][]uint64
-	var tags [group]uint32
-	for start := 0; start < len(hashes); start += group {
-		part := hashes[start:min(start+group, len(hashes))]
-		var touch uint32
-		for _, h := range part {
-			touch |= l.buckets[h>>(64-l.bits)]
+// span is the entries of a bucket.
+type span struct{ from, to uint32 }
+
+// tag is what the tags of entries with this hash are.
+func (l *Lookup) tag(hash uint64) uint32 { return uint32(hash << l.bits >> 32) }
+
+// touched remembers which chunks were found to be verified last, so that those
+// who look at buckets in order ask once a chunk.
+type touched struct{ buckets, entries uint64 }
+
+func (l *Lookup) touched() touched { return touched{math.MaxUint64, math.MaxUint64} }
+
+// span verifies and gives the entries of a hash's bucket.
+func (l *Lookup) span(hash uint64, t *touched) (s span, err error) {
+	i := hash >> (64 - l.bits) // a shift by 64 gives 0
+	s = span{l.buckets[i], l.buckets[i+1]}
+	return s, l.verify(&s, i, t)
+}
+
+// verify verifies the entries of bucket i, and the numbers that tell which
+// they are.
+func (l *Lookup) verify(s *span, i uint64, t *touched) error {
+	at := uint64(len(l.entries))*8 + 4*i
+	if c := at >> chunkShift; c != t.buckets || (at+7)>>chunkShift != c {
+		if err := l.check(at, 8); err != nil {
+			return err
 		}
-		_ = touch
-		for i, h := range part {
-			var err error
-			if entries[i], tags[i], err = l.bucket(h); err != nil {
-				return err
-			}
+		t.buckets = c
+	}
+	if s.from > s.to || uint64(s.to) > uint64(len(l.entries)) {
+		return l.corrupt("buckets are out of order")
+	}
+	at, end := 8*uint64(s.from), 8*uint64(s.to)
+	if c := at >> chunkShift; s.from < s.to && (c != t.entries || (end-1)>>chunkShift != c) {
+		if err := l.check(at, end-at); err != nil {
+			return err
 		}
-		for i := range part {
-			for _, e := range entries[i] {
-				if uint32(e>>32) == tags[i] {
-					yield(start+i, uint32(e))
-				}
-			}
-		}
+		t.entries = c
 	}
 	return nil
 }

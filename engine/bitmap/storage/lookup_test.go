@@ -75,12 +75,8 @@ func TestLookup(t *testing.T) {
 			}
 		}
 		hashes = append(hashes, 0, 1, 1<<64-1)
-		batch := map[uint64][]uint32{}
-		if err := l.Batch(hashes, func(i int, row uint32) { batch[hashes[i]] = append(batch[hashes[i]], row) }); err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(want, batch); diff != "" {
-			t.Errorf("n %d: Batch (-want +got):\n%s", n, diff)
+		if diff := cmp.Diff(want, joinAll(t, l, hashes)); diff != "" {
+			t.Errorf("n %d: Join (-want +got):\n%s", n, diff)
 		}
 		if err := l.Close(); err != nil {
 			t.Error(err)
