@@ -53,9 +53,8 @@ func (c *sizeCache) put(key [32]byte, n uint64) {
 // setCache keeps the rows of nodes, those that were used last. It is safe for
 // concurrent use.
 type setCache struct {
-	limit int64 // in bytes; 0 keeps nothing
-
 	mu    sync.Mutex
+	limit int64 // in bytes; 0 keeps nothing
 	used  int64 // bytes of what is kept and of what is being collected
 	sets  map[[32]byte]*list.Element
 	order list.List // of *cachedSet, the one used last first
@@ -80,6 +79,13 @@ func (c *setCache) get(key [32]byte) *rowSet {
 	return e.Value.(*cachedSet).set
 }
 
+// bound is how many bytes may be kept.
+func (c *setCache) bound() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.limit
+}
+
 // room tells whether so many bytes fit beside all that is kept.
 func (c *setCache) room(bytes int64) bool {
 	c.mu.Lock()
@@ -92,6 +98,9 @@ func (c *setCache) room(bytes int64) bool {
 func (c *setCache) reserve(bytes int64) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if bytes > c.limit {
+		return false
+	}
 	for c.used+bytes > c.limit {
 		last := c.order.Back()
 		if last == nil {
@@ -157,7 +166,7 @@ const blockBytes = 48
 // collect makes a collector for a node of a plan, nil where its rows are not
 // to be kept. size is that of the node, where it is known.
 func (g *core) collect(n *node, size uint64, known bool) *collector {
-	limit := g.sets.limit
+	limit := g.sets.bound()
 	if limit == 0 || !worthKeeping(n) {
 		return nil
 	}
