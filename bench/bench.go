@@ -90,6 +90,7 @@ func rowMakers() []rowMaker {
 	return []rowMaker{
 		{[]string{"load"}, (*run).rowLoad},
 		{[]string{"1a", "1b"}, (*run).rowQuery},
+		{[]string{"1c"}, (*run).rowExample},
 		{[]string{"kernel"}, (*run).rowKernel},
 		{[]string{"2"}, (*run).rowUnion},
 		{[]string{"3"}, (*run).rowAtLeast},
@@ -187,6 +188,9 @@ func (r *run) prepare(ctx context.Context) error {
 		}
 	}
 	if err := s.serve(ctx); err != nil {
+		return err
+	}
+	if err := s.sendUpload(ctx); err != nil {
 		return err
 	}
 	return s.openSides(ctx)

@@ -129,7 +129,7 @@ func (s *stack) loaded(ctx context.Context) bool {
 	return err == nil && ok && info.People == uint64(s.people.People)
 }
 
-// serve starts the server and sends the file to upload.
+// serve starts the server.
 func (s *stack) serve(ctx context.Context) error {
 	token, err := s.server.DemoCaller(ctx, caller)
 	if err != nil {
@@ -146,6 +146,11 @@ func (s *stack) serve(ctx context.Context) error {
 		ended <- nil
 		return errors.Join(errors.New("server ended"), err)
 	}
+	return nil
+}
+
+// sendUpload uploads the file that the query excludes.
+func (s *stack) sendUpload(ctx context.Context) error {
 	f, err := os.Open(filepath.Join(s.dataDir(), "_"+uploadName))
 	if err != nil {
 		return err
@@ -245,22 +250,27 @@ func (d *side) close() error {
 }
 
 // compile reads parameters as they come over HTTP and compiles them for the
-// side's generation.
+// side's generation. Warnings, as of an account that nobody follows, would be
+// mistakes here, except in populations of very few.
 func (d *side) compile(ctx context.Context, raw json.RawMessage) (query.Definition, error) {
-	params, problems, warnings := throng.ParseParameters(raw)
-	if len(problems) > 0 || len(warnings) > 0 {
-		return query.Definition{}, fmt.Errorf("parse parameters: %v %v", problems, warnings)
+	q, warnings, err := d.compileAny(ctx, raw)
+	if err == nil && len(warnings) > 0 && d.generation.Info().People >= 1_000_000 {
+		err = fmt.Errorf("compile parameters: %s", strings.Join(warnings, "; "))
+	}
+	return q, err
+}
+
+// compileAny is compile that leaves warnings to the caller.
+func (d *side) compileAny(ctx context.Context, raw json.RawMessage) (query.Definition, []string, error) {
+	params, problems, ignored := throng.ParseParameters(raw)
+	if len(problems) > 0 {
+		return query.Definition{}, nil, fmt.Errorf("parse parameters: %v", problems)
 	}
 	q, warnings, err := d.service.Compile(ctx, d.generation, caller, params)
 	if err != nil {
-		return query.Definition{}, fmt.Errorf("compile parameters: %w", err)
+		return query.Definition{}, nil, fmt.Errorf("compile parameters: %w", err)
 	}
-	// An account or title that nobody has is a mistake here, except in
-	// populations of very few.
-	if len(warnings) > 0 && d.generation.Info().People >= 1_000_000 {
-		return query.Definition{}, fmt.Errorf("compile parameters: %s", strings.Join(warnings, "; "))
-	}
-	return q, nil
+	return q, append(ignored, warnings...), nil
 }
 
 // close gives back everything; the error is the first that matters.
