@@ -27,15 +27,27 @@ type PersonRow struct {
 	Tweeted     bool
 	Drops
 
-	places  map[reference.Kind]map[string]resolved
-	of      *reference.Table // the table that places were resolved in
+	places map[reference.Kind]map[string]resolved
+	of     *reference.Table // the table that places were resolved in
+	// By tokens; the cells of the columns differ.
+	known   memo[resolved]
+	words   memo[word]
 	scratch [32]byte
 }
 
-// resolved is what a cell means as a place.
+// resolved is what a cell means as a place, and what follows from it.
 type resolved struct {
 	id string
 	ok bool
+	// Of a city, where it is; above is the country of region. Of a region, its
+	// country.
+	region, dma, country, above string
+}
+
+// word is what a cell means in a closed set.
+type word struct {
+	value string
+	ok    bool
 }
 
 // maxResolved bounds the cells whose meaning is remembered, for each kind.
@@ -88,17 +100,22 @@ func (p *PersonRow) Decode(b *Batch, row int, env Env) Outcome {
 
 // word reads a value of a closed set. Malformed is what of refuses.
 func (p *PersonRow) word(b *Batch, row, col int, column string, of func(string) (string, bool)) string {
-	cell := bytes.TrimSpace(b.Cell(row, col))
-	if len(cell) == 0 && !b.Malformed(row, col) {
-		return ""
-	}
-	if len(cell) <= len(p.scratch) {
-		if v, ok := of(string(lower(p.scratch[:], cell))); ok {
-			return v
+	token := b.Token(row, col)
+	w, known := p.words.get(token)
+	if !known {
+		cell := bytes.TrimSpace(b.Cell(row, col))
+		if len(cell) == 0 && !b.Malformed(row, col) {
+			return ""
 		}
+		if len(cell) <= len(p.scratch) {
+			w.value, w.ok = of(string(lower(p.scratch[:], cell)))
+		}
+		p.words.put(token, w)
 	}
-	p.drop(column)
-	return ""
+	if !w.ok {
+		p.drop(column)
+	}
+	return w.value
 }
 
 func gender(s string) (string, bool) {
@@ -134,40 +151,73 @@ func ethnicity(s string) (string, bool) {
 // live reads where the person lives and completes it.
 func (p *PersonRow) live(b *Batch, row int, places *reference.Table) {
 	if p.of != places || p.places == nil {
-		p.of, p.places = places, map[reference.Kind]map[string]resolved{}
+		p.of, p.places, p.known = places, map[reference.Kind]map[string]resolved{}, memo[resolved]{}
 		for _, k := range reference.Kinds() {
 			p.places[k] = map[string]resolved{}
 		}
 	}
-	p.City = p.place(b, row, colCity, reference.City)
-	p.Region = p.place(b, row, colRegion, reference.Region)
-	p.DMA = p.place(b, row, colDMA, reference.DMA)
-	p.Country = p.place(b, row, colCountry, reference.Country)
-	places.Fill(&p.City, &p.Region, &p.DMA, &p.Country)
+	city := p.place(b, row, colCity, reference.City)
+	region := p.place(b, row, colRegion, reference.Region)
+	p.City, p.Region = city.id, region.id
+	p.DMA = p.place(b, row, colDMA, reference.DMA).id
+	p.Country = p.place(b, row, colCountry, reference.Country).id
+	above := region.country
+	if p.Region == "" {
+		p.Region, above = city.region, city.above
+	}
+	for _, country := range [2]string{city.country, above} {
+		if p.Country == "" {
+			p.Country = country
+		}
+	}
+	if p.DMA == "" {
+		p.DMA = city.dma
+	}
 }
 
 // place reads a cell of a place. An unknown place is a malformed cell.
-func (p *PersonRow) place(b *Batch, row, col int, kind reference.Kind) string {
-	cell := bytes.TrimSpace(b.Cell(row, col))
-	if len(cell) == 0 {
-		if b.Malformed(row, col) {
-			p.drop(string(kind))
-		}
-		return ""
-	}
-	known := p.places[kind]
-	r, ok := known[string(cell)]
+func (p *PersonRow) place(b *Batch, row, col int, kind reference.Kind) resolved {
+	token := b.Token(row, col)
+	r, ok := p.known.get(token)
 	if !ok {
-		if len(cell) <= maxName {
-			s := string(cell)
-			r.id, r.ok = p.of.Resolve(kind, s)
-			if len(known) < maxResolved {
-				known[s] = r
+		cell := bytes.TrimSpace(b.Cell(row, col))
+		if len(cell) == 0 {
+			if b.Malformed(row, col) {
+				p.drop(string(kind))
 			}
+			return resolved{}
 		}
+		r = p.resolve(kind, cell)
+		p.known.put(token, r)
 	}
 	if !r.ok {
 		p.drop(string(kind))
 	}
-	return r.id
+	return r
+}
+
+// resolve finds the place that a cell names.
+func (p *PersonRow) resolve(kind reference.Kind, cell []byte) resolved {
+	known := p.places[kind]
+	r, ok := known[string(cell)]
+	if ok || len(cell) > maxName {
+		return r
+	}
+	s := string(cell)
+	if r.id, r.ok = p.of.Resolve(kind, s); r.ok {
+		place, _ := p.of.Lookup(kind, r.id)
+		switch kind {
+		case reference.City:
+			r.region, r.dma, r.country = place.Region, place.DMA, place.Country
+			region, _ := p.of.Lookup(reference.Region, r.region)
+			r.above = region.Country
+		case reference.Region:
+			r.country = place.Country
+		default: // nothing follows
+		}
+	}
+	if len(known) < maxResolved {
+		known[s] = r
+	}
+	return r
 }

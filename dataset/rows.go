@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"throng/identifier"
+	"throng/internal/hexkey"
 	"throng/query"
 	"throng/reference"
 )
@@ -19,21 +20,62 @@ type IdentifierRow struct {
 	Key     []byte
 	Type    identifier.Type
 	Norm    []byte // the form that is compared
-	Printed []byte // the form that is printed
+	Printed []byte // the form that is printed; may be the memory of Norm
 
+	printed []byte
+	person  lastKey
 	types   map[string]identifier.Type
+	known   memo[identifier.Type] // by their tokens
 	scratch [32]byte
 }
+
+// emptySum begins the MD5 sum of nothing, which is no identifier.
+const emptySum = 0xd41d8cd98f00b204
 
 // Decode reads a row.
 func (r *IdentifierRow) Decode(b *Batch, row int) Outcome {
 	var reason string
-	if r.Key, reason = key(b, row, 0); reason != "" {
+	if r.Key, reason = r.person.key(b, row, 0); reason != "" {
 		return reject(reason)
+	}
+	if reason = r.readType(b, row); reason != "" {
+		return reject(reason)
+	}
+	if b.Malformed(row, 2) {
+		return reject("malformed value")
+	}
+	value := b.Cell(row, 2)
+	if r.Type.IsMD5() && len(value) == hexkey.SumLen {
+		if k, ok := hexkey.Parse(value); ok && k.Hi != emptySum {
+			r.Norm = k.Append(r.Norm[:0])
+			r.Printed = r.Norm
+			return Outcome{}
+		}
+	}
+	var why identifier.Reason
+	if r.Norm, why = r.Type.Normalize(r.Norm[:0], value); why != "" {
+		return reject(valueReason(why))
+	}
+	if r.Type != identifier.TwitterUser && r.Type != identifier.EmailRaw {
+		r.Printed = r.Norm // as of every type whose case is not kept
+		return Outcome{}
+	}
+	if r.printed, why = r.Type.Printed(r.printed[:0], value); why != "" {
+		return reject(valueReason(why))
+	}
+	r.Printed = r.printed
+	return Outcome{}
+}
+
+// readType reads the type, or says why there is none.
+func (r *IdentifierRow) readType(b *Batch, row int) (reason string) {
+	token, known := b.Token(row, 1), false
+	if r.Type, known = r.known.get(token); known {
+		return ""
 	}
 	cell := b.Cell(row, 1)
 	if len(cell) == 0 && !b.Malformed(row, 1) {
-		return reject("type is empty")
+		return "type is empty"
 	}
 	if r.types == nil {
 		r.types = map[string]identifier.Type{}
@@ -41,25 +83,14 @@ func (r *IdentifierRow) Decode(b *Batch, row int) Outcome {
 			r.types[string(t)] = t
 		}
 	}
-	known := false
 	if len(cell) <= len(r.scratch) {
 		r.Type, known = r.types[string(lower(r.scratch[:], cell))]
 	}
 	if !known || r.Type == identifier.SSID {
-		return reject("unknown type") // a person's ss_id is its key
+		return "unknown type" // a person's ss_id is its key
 	}
-	if b.Malformed(row, 2) {
-		return reject("malformed value")
-	}
-	value := b.Cell(row, 2)
-	var why identifier.Reason
-	if r.Norm, why = r.Type.Normalize(r.Norm[:0], value); why != "" {
-		return reject(valueReason(why))
-	}
-	if r.Printed, why = r.Type.Printed(r.Printed[:0], value); why != "" {
-		return reject(valueReason(why))
-	}
-	return Outcome{}
+	r.known.put(token, r.Type)
+	return ""
 }
 
 // valueReason words why a value is no identifier.

@@ -1,7 +1,6 @@
 package load
 
 import (
-	"cmp"
 	"context"
 	"encoding/binary"
 	"math/bits"
@@ -20,10 +19,11 @@ import (
 // and as pairs of hash and row (12 bytes) in partitions by type and hash, which
 // become the lookups and tell which values several rows own.
 const (
-	idHead      = 14
-	hashPair    = 12
-	hashParts   = 64
-	sharedEntry = 9
+	idHead       = 14
+	hashPair     = 12
+	hashPartBits = 6
+	hashParts    = 1 << hashPartBits
+	sharedEntry  = 9
 )
 
 type identifiers struct {
@@ -107,18 +107,13 @@ func (w *idWriter) put(row uint32, order uint64, derived byte, t identifier.Type
 	c = le.AppendUint64(c, order)
 	c = le.AppendUint16(c, uint16(len(w.stored)))
 	w.records.put(block, append(c, w.stored...))
-	part := int(n)*hashParts + int(hash>>58)
+	part := int(n)*hashParts + int(hash>>(64-hashPartBits))
 	if c, _, err = w.hashes.room(part, hashPair); err != nil {
 		return err
 	}
 	c = le.AppendUint64(c, hash)
 	w.hashes.put(part, le.AppendUint32(c, row))
 	return nil
-}
-
-type hashRow struct {
-	hash uint64
-	row  uint32
 }
 
 // sorted gives the distinct pairs of a partition by hash, then row.
@@ -135,12 +130,7 @@ func (ids *identifiers) sorted(part int) ([]hashRow, error) {
 		}
 	}
 	ids.hashes.release(part)
-	slices.SortFunc(list, func(a, b hashRow) int {
-		if a.hash != b.hash {
-			return cmp.Compare(a.hash, b.hash)
-		}
-		return cmp.Compare(a.row, b.row)
-	})
+	list, _ = sortHashes(list, make([]hashRow, len(list)), hashPartBits)
 	return slices.Compact(list), nil
 }
 

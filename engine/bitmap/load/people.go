@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"slices"
 	"sync"
+	"unsafe"
 
 	"golang.org/x/sync/errgroup"
 
@@ -27,9 +28,10 @@ import (
 // which gives rows; at last the sorted hashes become the lookup. No step keeps
 // more than a few bits a person in memory.
 const (
-	keyParts  = 256
-	keyEntry  = 16
-	entryHash = 8
+	keyPartBits = 8
+	keyParts    = 1 << keyPartBits
+	keyEntry    = 16
+	entryHash   = 8
 )
 
 type peopleBatch struct {
@@ -48,7 +50,8 @@ type people struct {
 
 	mu      sync.Mutex
 	batches []*peopleBatch
-	minors  uint32
+	minors  uint32 // without duplicates, once these are marked
+	dups    uint32
 	total   uint64
 
 	ordered []int // positions in batches by the order of the dataset
@@ -64,7 +67,20 @@ type peopleWorker struct {
 	hashes  *writer
 	blob    []byte
 	offsets []uint32
+	whole   []byte
+	values  [1 << valueBits]valueTerm
 }
+
+// valueTerm is the term of a value that lies in memory once, such as an id of
+// the table of places.
+type valueTerm struct {
+	at    *byte
+	size  int
+	field query.Field
+	term  uint32
+}
+
+const valueBits = 12
 
 func (l *loader) readPeople(ctx context.Context) (*people, error) {
 	p := &people{
@@ -73,18 +89,12 @@ func (l *loader) readPeople(ctx context.Context) (*people, error) {
 		hashes: l.mem.newStore(l.scratch("people-hashes"), keyParts, l.workers, l.opt.Memory/16),
 		sorted: newBlobs(l.scratch("people-sorted"), l.opt.Memory/16),
 	}
-	free := make(chan *peopleWorker, l.workers)
 	var all []*peopleWorker
 	for range l.workers {
-		w := &peopleWorker{terms: l.dict.newTerms(), hashes: p.hashes.writer()}
-		all = append(all, w)
-		free <- w
+		all = append(all, &peopleWorker{terms: l.dict.newTerms(), hashes: p.hashes.writer()})
 	}
-	err := l.read(ctx, dataset.People, func(b *dataset.Batch) error {
-		w := <-free
-		defer func() { free <- w }()
-		return p.batch(w, b)
-	})
+	c := newCrew(all)
+	err := l.read(ctx, dataset.People, func(b *dataset.Batch) error { return p.batch(c.of(b), b) })
 	if err != nil {
 		return p, err
 	}
@@ -120,12 +130,12 @@ func (p *people) batch(w *peopleWorker, b *dataset.Batch) error {
 		}
 	}
 	head := 4 + 4*len(w.offsets)
-	blob := make([]byte, 0, head+len(w.blob))
-	blob = binary.LittleEndian.AppendUint32(blob, uint32(len(w.offsets)))
+	blob := binary.LittleEndian.AppendUint32(w.whole[:0], uint32(len(w.offsets)))
 	for _, o := range w.offsets {
 		blob = binary.LittleEndian.AppendUint32(blob, o+uint32(head))
 	}
 	blob = append(blob, w.blob...)
+	w.whole = blob
 	id, err := p.log.add(blob)
 	if err != nil {
 		return err
@@ -141,7 +151,7 @@ func (p *people) batch(w *peopleWorker, b *dataset.Batch) error {
 	for i := range w.offsets {
 		r := readRecord(blob, i)
 		h := storage.Hash(r.key)
-		part := int(h >> 56)
+		part := int(h >> (64 - keyPartBits))
 		c, _, err := w.hashes.room(part, keyEntry)
 		if err != nil {
 			return err
@@ -194,11 +204,16 @@ func (p *people) appendTerms(w *peopleWorker, minor bool) error {
 }
 
 func (p *people) appendTerm(w *peopleWorker, at int, f query.Field, value string) error {
-	t, err := w.terms.intern(p.l.fields[f], []byte(value))
-	if err != nil {
-		return err
+	start := unsafe.StringData(value)
+	known := &w.values[uint64(uintptr(unsafe.Pointer(start)))*0x9e3779b97f4a7c15>>(64-valueBits)]
+	if known.at != start || known.size != len(value) || known.field != f {
+		t, err := w.terms.intern(p.l.fields[f], []byte(value))
+		if err != nil {
+			return err
+		}
+		*known = valueTerm{start, len(value), f, t}
 	}
-	w.blob = binary.LittleEndian.AppendUint32(w.blob, t)
+	w.blob = binary.LittleEndian.AppendUint32(w.blob, known.term)
 	w.blob[at]++
 	return nil
 }
@@ -255,13 +270,6 @@ func (p *people) assign(ctx context.Context) error {
 	return p.writeLookups(parts)
 }
 
-type hashed struct {
-	hash    uint64
-	ordinal uint32
-	batch   uint32
-	index   uint32
-}
-
 // sortHashes sorts each part and marks the duplicates. It returns the blobs of
 // the sorted parts.
 func (p *people) sortHashes(ctx context.Context) ([]int, error) {
@@ -277,27 +285,21 @@ func (p *people) sortHashes(ctx context.Context) ([]int, error) {
 			if err != nil {
 				return err
 			}
-			list := make([]hashed, 0, p.hashes.bytes(part)/keyEntry)
+			list := make([]hashRow, 0, p.hashes.bytes(part)/keyEntry)
 			le := binary.LittleEndian
 			for _, b := range pieces {
 				for ; len(b) >= keyEntry; b = b[keyEntry:] {
-					h := hashed{hash: le.Uint64(b), batch: le.Uint32(b[entryHash:]), index: le.Uint32(b[12:])}
-					h.ordinal = p.batches[h.batch].base + h.index
-					list = append(list, h)
+					ordinal := p.batches[le.Uint32(b[entryHash:])].base + le.Uint32(b[12:])
+					list = append(list, hashRow{le.Uint64(b), ordinal})
 				}
 			}
 			p.hashes.release(part)
-			slices.SortFunc(list, func(a, b hashed) int {
-				if a.hash != b.hash {
-					return cmp.Compare(a.hash, b.hash)
-				}
-				return cmp.Compare(a.ordinal, b.ordinal)
-			})
+			list, _ = sortHashes(list, make([]hashRow, len(list)), keyPartBits)
 			p.markDuplicates(list)
 			out := make([]byte, 0, len(list)*12)
 			for _, h := range list {
 				out = le.AppendUint64(out, h.hash)
-				out = le.AppendUint32(out, h.ordinal)
+				out = le.AppendUint32(out, h.row)
 			}
 			ids[part], err = p.sorted.add(out)
 			return err
@@ -306,11 +308,25 @@ func (p *people) sortHashes(ctx context.Context) ([]int, error) {
 	return ids, g.Wait()
 }
 
-// markDuplicates finds records with the key of an earlier one.
-func (p *people) markDuplicates(list []hashed) {
-	key := func(h hashed) string {
-		return string(readRecord(p.log.get(p.batches[h.batch].blob), int(h.index)).key)
+// record reads a record by its ordinal.
+func (p *people) record(ordinal uint32) record {
+	i, found := slices.BinarySearchFunc(p.ordered, ordinal, func(i int, o uint32) int {
+		return cmp.Compare(p.batches[i].base, o)
+	})
+	if !found {
+		i--
 	}
+	// Batches without records have the base of the next one.
+	for p.batches[p.ordered[i]].records == 0 {
+		i++
+	}
+	b := p.batches[p.ordered[i]]
+	return readRecord(p.log.get(b.blob), int(ordinal-b.base))
+}
+
+// markDuplicates finds records with the key of an earlier one, in a list of
+// ordinals.
+func (p *people) markDuplicates(list []hashRow) {
 	for from := 0; from < len(list); {
 		to := from + 1
 		for to < len(list) && list[to].hash == list[from].hash {
@@ -319,10 +335,15 @@ func (p *people) markDuplicates(list []hashed) {
 		if to-from > 1 {
 			seen := make(map[string]bool, 1)
 			for _, h := range list[from:to] {
-				k := key(h)
+				r := p.record(h.row)
+				k := string(r.key)
 				if seen[k] {
 					p.mu.Lock()
-					p.dup[h.ordinal>>6] |= 1 << (h.ordinal & 63)
+					p.dup[h.row>>6] |= 1 << (h.row & 63)
+					p.dups++
+					if r.minor {
+						p.minors--
+					}
 					p.mu.Unlock()
 				}
 				seen[k] = true
@@ -338,28 +359,7 @@ func bit(set []uint64, i uint32) bool { return set[i>>6]>>(i&63)&1 != 0 }
 // and their terms.
 func (p *people) walk(ctx context.Context) error {
 	l := p.l
-	kept := uint32(p.total)
-	for _, w := range p.dup {
-		kept -= uint32(popcount(w))
-	}
-	rows := uint32(0)
-	for _, i := range p.ordered {
-		b := p.batches[i]
-		blob := p.log.get(b.blob)
-		for k := range int(b.records) {
-			o := b.base + uint32(k)
-			switch r := readRecord(blob, k); {
-			case bit(p.dup, o):
-				l.rejects.RejectAt(dataset.People, b.file, b.fileIndex, int(r.line), "duplicate person")
-			case r.minor:
-				p.minor[o>>6] |= 1 << (o & 63)
-			default:
-				p.kept[o>>6] |= 1 << (o & 63)
-				rows++
-			}
-		}
-	}
-	minors := kept - rows
+	minors, rows := p.minors, uint32(p.total)-p.dups-p.minors
 	l.rows = rows
 	l.rejects.Load(dataset.People, uint64(rows))
 	if minors > 0 {
@@ -388,7 +388,10 @@ func (p *people) walk(ctx context.Context) error {
 		for k := range int(b.records) {
 			o := b.base + uint32(k)
 			switch r := readRecord(blob, k); {
-			case bit(p.kept, o):
+			case bit(p.dup, o):
+				l.rejects.RejectAt(dataset.People, b.file, b.fileIndex, int(r.line), "duplicate person")
+			case !r.minor:
+				p.kept[o>>6] |= 1 << (o & 63)
 				if err := keys.Add(row, r.key, false); err != nil {
 					return err
 				}
@@ -402,7 +405,8 @@ func (p *people) walk(ctx context.Context) error {
 					return err
 				}
 				row++
-			case bit(p.minor, o):
+			default:
+				p.minor[o>>6] |= 1 << (o & 63)
 				if err := young.Add(small, r.key, false); err != nil {
 					return err
 				}

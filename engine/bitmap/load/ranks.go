@@ -2,8 +2,6 @@ package load
 
 import "math/bits"
 
-func popcount(w uint64) int { return bits.OnesCount64(w) }
-
 // ranks tells how many bits of a set come before one.
 type ranks struct {
 	set   []uint64

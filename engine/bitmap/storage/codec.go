@@ -2,9 +2,11 @@ package storage
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/hex"
 
 	"throng/identifier"
+	"throng/internal/hexkey"
 )
 
 // Codec knows how identifiers of one type are stored: MD5 sums and UUIDs as
@@ -49,6 +51,10 @@ func (c Codec) Binary() bool { return c.kind >= codecHex }
 func (c Codec) Encode(dst, text []byte) []byte {
 	if c.kind < codecHex {
 		return append(dst, text...)
+	}
+	if k, ok := hexkey.Of(text); ok {
+		dst = binary.BigEndian.AppendUint64(dst, k.Hi)
+		return binary.BigEndian.AppendUint64(dst, k.Lo)
 	}
 	var raw [16]byte
 	n := 0
