@@ -364,13 +364,17 @@ func (b *ForwardBlock) Terms(dst []uint32, row int) ([]uint32, error) {
 		return dst, b.corrupt()
 	}
 	terms := b.f.terms
-	for _, list := range [...][]byte{r.dense, r.frequent} {
-		for _, code := range list {
-			if int(code) >= b.f.short {
-				return dst, b.corrupt()
-			}
-			dst = append(dst, terms[code])
+	for _, code := range r.dense {
+		if int(code) >= b.f.dense {
+			return dst, b.corrupt()
 		}
+		dst = append(dst, terms[code])
+	}
+	for _, code := range r.frequent {
+		if int(code) < b.f.dense || int(code) >= b.f.short {
+			return dst, b.corrupt()
+		}
+		dst = append(dst, terms[code])
 	}
 	terms = terms[b.f.short:]
 	for long := r.long; len(long) > 0; long = long[2:] {

@@ -33,15 +33,13 @@ func CountedFields() []query.Field {
 	})
 }
 
-// hasOne tells whether a row has at most one term of a counted field.
-func hasOne(f query.Field) bool {
-	switch f {
-	case query.Age, query.Gender, query.Ethnicity, query.City, query.Region, query.DMA, query.Country:
-		return true
-	default:
-		return false
-	}
+// SingleFields are those of which a row has at most one term. The caller owns
+// the slice.
+func SingleFields() []query.Field {
+	return []query.Field{query.Age, query.Gender, query.Ethnicity, query.City, query.Region, query.DMA, query.Country}
 }
+
+func hasOne(f query.Field) bool { return slices.Contains(SingleFields(), f) }
 
 // KnownFields are the counted fields of which a row may have several terms, so
 // that a forward index notes which rows have any. The caller owns the slice.
