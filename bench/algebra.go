@@ -95,9 +95,9 @@ func (a *algebra) touched() []fieldTerm {
 // readTerm makes a bitmap of a term's rows in the index.
 func (s *stack) readTerm(t fieldTerm) (*roaring.Bitmap, error) {
 	out := roaring.New()
-	n, ok := s.files.Dict.Number(t.field, []byte(t.value))
-	if !ok {
-		return out, nil
+	n, ok, err := s.files.Dict.Number(t.field, []byte(t.value))
+	if err != nil || !ok {
+		return out, err
 	}
 	for _, part := range s.files.Parts {
 		ps, err := part.Postings(n)
