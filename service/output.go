@@ -10,6 +10,7 @@ import (
 	"hash"
 	"slices"
 
+	"throng/blob"
 	"throng/engine"
 	"throng/identifier"
 	"throng/query"
@@ -91,8 +92,7 @@ func (s *Service) createOutput(ctx context.Context, files string, t identifier.T
 	if err != nil {
 		return nil, err
 	}
-	f := &outputFile{typ: t, sum: sha256.New()}
-	f.text = newSink(text, f.sum)
+	f := newOutputFile(t, text)
 	if t == identifier.SSID {
 		return f, nil
 	}
@@ -103,6 +103,12 @@ func (s *Service) createOutput(ctx context.Context, files string, t identifier.T
 	}
 	f.members = newSink(members, nil)
 	return f, nil
+}
+
+func newOutputFile(t identifier.Type, text blob.Writer) *outputFile {
+	f := &outputFile{typ: t, sum: sha256.New()}
+	f.text = newSink(text, f.sum)
+	return f
 }
 
 func (f *outputFile) add(b *engine.Batch) error {

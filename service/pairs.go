@@ -45,7 +45,7 @@ type pairReader struct {
 	people, values lineScanner
 	steps          byteReader
 	same           bool   // the values are the keys of the people
-	last           []byte // key of the person of the last pair
+	last           []byte // key of the last person of the pairs before
 	none           bool   // nobody was read
 	closers        []io.Closer
 }
@@ -85,6 +85,9 @@ func (p *pairReader) close() {
 
 // next reads the next pairs; more tells whether others may follow.
 func (p *pairReader) next() (more bool, err error) {
+	if n := len(p.person.ends); n > 0 {
+		p.last = append(p.last[:0], p.person.value(n-1)...)
+	}
 	p.person.reset()
 	p.value.reset()
 	for len(p.value.ends) < pairBatch {
@@ -105,14 +108,13 @@ func (p *pairReader) next() (more bool, err error) {
 		if err := p.advance(); err != nil {
 			return false, err
 		}
-		p.person.add(p.last)
 	}
 	return true, nil
 }
 
-// advance makes p.last the key of the next value's person.
+// advance adds the key of the next value's person.
 func (p *pairReader) advance() error {
-	step, err := binary.ReadUvarint(&p.steps)
+	step, err := p.steps.uvarint()
 	if err != nil {
 		return fmt.Errorf("read members of lines: %w", err)
 	}
@@ -120,16 +122,24 @@ func (p *pairReader) advance() error {
 		step++
 		p.none = false
 	}
-	for ; step > 0; step-- {
+	if step == 0 {
+		last := p.last
+		if n := len(p.person.ends); n > 0 {
+			last = p.person.value(n - 1)
+		}
+		p.person.add(last)
+		return nil
+	}
+	for {
 		key, ok, err := p.people.next()
 		if !ok {
 			return errors.Join(fmt.Errorf("members of lines go beyond the members: %w", engine.ErrCorrupt), err)
 		}
-		if step == 1 {
-			p.last = append(p.last[:0], key...)
+		if step--; step == 0 {
+			p.person.add(key)
+			return nil
 		}
 	}
-	return nil
 }
 
 // atEnd makes sure that no more members come than lines came.
@@ -209,4 +219,14 @@ func (b *byteReader) ReadByte() (byte, error) {
 	c := b.rest[0]
 	b.rest = b.rest[1:]
 	return c, nil
+}
+
+// uvarint reads a number, most often one byte.
+func (b *byteReader) uvarint() (uint64, error) {
+	if len(b.rest) > 0 && b.rest[0] < 0x80 {
+		n := b.rest[0]
+		b.rest = b.rest[1:]
+		return uint64(n), nil
+	}
+	return binary.ReadUvarint(b)
 }

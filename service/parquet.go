@@ -98,7 +98,8 @@ func (c *parquetColumn) add(values *textList) (err error) {
 	if c.page, err = new(delta.LengthByteArrayEncoding).EncodeByteArray(c.page[:0], values.data, c.offsets); err != nil {
 		return err
 	}
-	c.packed = c.packer.Append(c.packed[:0], c.page)
+	lengths := len(c.page) - len(values.data)
+	c.packed = c.packer.Append(c.packed[:0], c.page[:lengths], values.data)
 	header := format.PageHeader{
 		Type: format.DataPage, UncompressedPageSize: int32(len(c.page)), CompressedPageSize: int32(len(c.packed)),
 		CRC: int32(crc32.ChecksumIEEE(c.packed)),

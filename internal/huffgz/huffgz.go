@@ -103,10 +103,14 @@ func (z *Writer) Close() error {
 // it keeps some 400 KiB and is for one goroutine.
 type Encoder struct{ c coder }
 
-// Append appends text as one gzip member to dst.
-func (e *Encoder) Append(dst, text []byte) []byte {
-	sum, size := crc32.ChecksumIEEE(text), uint32(len(text))
+// Append appends lead and text as one gzip member to dst; lead, which is
+// nothing like text, is put there as it is.
+func (e *Encoder) Append(dst, lead, text []byte) []byte {
+	sum, size := crc32.Update(crc32.ChecksumIEEE(lead), crc32.IEEETable, text), uint32(len(lead)+len(text))
 	e.c.out = append(dst, header...)
+	if len(lead) > 0 {
+		e.c.stored(lead, false)
+	}
 	for len(text) > blockBytes {
 		e.c.block(text[:blockBytes], false)
 		text = text[blockBytes:]
