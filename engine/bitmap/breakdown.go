@@ -24,16 +24,21 @@ import (
 // part of what members have. Of an audience of more than half of all people
 // those who are not in it are counted.
 //
-// The costs are in nanoseconds of one core, fitted on a machine of 2020; what
-// matters are the ratios, and that is where they are equal.
+// The costs are in nanoseconds of one core, measured with two million to ten
+// million people and up to a million terms. What matters is their ratios, and
+// of these that the ways meet where the costs do.
 const (
-	costMember = 14.0 // a member's record, where members are dense
-	costSeek   = 30.0 // what comes on top where they are far apart
-	costPair   = 1.0  // a term in a member's record
-	costEdge   = 1.2  // a person in a list of postings
+	costMember = 8.0  // a member's record, where it is near the one before
+	costSeek   = 65.0 // what comes on top where it is far away
+	costPair   = 1.2  // a term in a member's record
+	costList   = 90.0 // a list of rows of a term in a block
+	costEdge   = 1.5  // a row in it
+	costBitmap = 400. // a bitmap with the audience
 	costTerm   = 60.0 // the postings of a term in a part
-	costBitmap = 350. // a bitmap with the audience
 )
+
+// dense is as much as one of so many rows, from which postings are bitmaps.
+const dense = 16
 
 // method is how Breakdown counts.
 type method int
@@ -106,11 +111,10 @@ func (g *core) newBreakdown(set *rowSet, fields []query.Field, how method) (*bre
 	b.wants = slices.Compact(b.wants)
 	slices.Sort(b.known)
 	b.known = slices.Compact(b.known)
-	first, n := g.termRange(query.Active)
-	_ = n
-	b.counts = make([]uint32, first)
+	limit, _ := g.termRange(query.Active)
+	b.counts = make([]uint32, limit)
 	b.knows = make([]uint64, len(storage.KnownFields()))
-	if b.how == chosen {
+	if b.how == chosen && b.n > 0 {
 		return b, b.choose()
 	}
 	return b, nil
@@ -118,39 +122,54 @@ func (g *core) newBreakdown(set *rowSet, fields []query.Field, how method) (*bre
 
 // choose takes the way that costs less.
 func (b *breakdown) choose() error {
-	var edges, all float64
+	live := 0
+	for i := range b.set.blocks {
+		if n := b.set.blocks[i].n; b.not && n < b.gen.rowsOf(i) || !b.not && n > 0 {
+			live++
+		}
+	}
+	rows, blocks := float64(b.gen.rows), float64(b.gen.blocks)
+	share, part := float64(b.n)/rows, float64(live)/blocks
+	near := share / part // of the blocks that have members
+	far := (1 - near) * (1 - near) * (1 - near)
+	far *= far
+	person, term := float64(b.n)*(costMember+costSeek*far), 0.0
+	parts := float64(len(b.gen.files.Parts)) * part
 	for _, f := range storage.CountedFields() {
 		first, n := b.gen.termRange(f)
 		people, err := b.gen.files.Dict.Peoples(first, n)
 		if err != nil {
 			return err
 		}
-		sum := 0.0
+		wanted := b.wanted(first)
 		for _, p := range people {
-			sum += float64(p)
-		}
-		all += sum
-		for _, w := range b.wants {
-			if w[0] == first && n > 0 {
-				edges += sum
-				// What is stored as a bitmap costs as much as its bits in words.
+			has := float64(p)
+			byRow := has * share * costPair
+			byList := has*part*costEdge + min(has, blocks)*part*costList
+			if has*dense >= rows {
+				byList = blocks * part * costBitmap
+				byRow = min(byRow, byList)
+			}
+			person += byRow
+			if wanted {
+				term += byList + costTerm*parts
 			}
 		}
 	}
-	rows := float64(max(b.gen.rows, 1))
-	members := float64(b.n)
-	share := members / rows
-	person := members * (costMember + costSeek*(1-share) + costPair*all/rows)
-	terms := 0.0
-	for _, w := range b.wants {
-		terms += float64(w[1] - w[0])
-	}
-	term := edges*costEdge + terms*costTerm*float64(len(b.gen.files.Parts))
-	b.how = byPerson
-	if term < person {
+	if b.how = byPerson; term < person {
 		b.how = byTerm
 	}
 	return nil
+}
+
+// wanted tells whether a term is asked for.
+func (b *breakdown) wanted(term uint32) bool {
+	for _, w := range b.wants {
+		if w[0] <= term && term < w[1] {
+			return true
+		}
+	}
+	return false
 }
 
 // run counts on all cores.
@@ -303,7 +322,7 @@ func (w *breaker) chunk(first, n int) error {
 // take finds the rows of a block that are counted.
 func (w *breaker) take(m *members, part, block int) {
 	have := w.set.block(part, block)
-	limit := min(w.gen.files.Parts[part].Rows()-block*storage.BlockRows, storage.BlockRows)
+	limit := w.gen.rowsOf(part*storage.PartBlocks + block)
 	m.n, m.array, m.bits = have.n, have.array, have.bits
 	if !w.not {
 		return
@@ -326,6 +345,11 @@ func (w *breaker) take(m *members, part, block int) {
 		kernel.AndNotArray(m.own, have.array)
 	}
 	m.bits = m.own
+}
+
+// rowsOf is how many rows a block of the generation has.
+func (g *core) rowsOf(block int) int {
+	return min(int(g.rows)-block*storage.BlockRows, storage.BlockRows)
 }
 
 // block is the rows as bits.
@@ -386,13 +410,8 @@ func (w *breaker) records(part int, live uint16, total int) error {
 
 // postings counts the terms from first up to end by their postings.
 func (w *breaker) postings(part int, live uint16, first, end uint32) error {
-	if i, _ := slices.BinarySearchFunc(w.wants, first, func(want [2]uint32, t uint32) int {
-		if want[1] <= t {
-			return -1
-		}
-		return 1
-	}); i == len(w.wants) || w.wants[i][0] > first {
-		return nil // nobody asks
+	if !w.wanted(first) {
+		return nil
 	}
 	return w.gen.files.Parts[part].EachTermOf(first, end, func(term uint32, ps *storage.Postings) bool {
 		n := 0

@@ -172,7 +172,7 @@ func TestForward(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				want := terms[b*BlockRows:min((b+1)*BlockRows, p.rows)]
+				want := terms[b*BlockRows : min((b+1)*BlockRows, p.rows)]
 				pairs := 0
 				var have []uint32
 				for r := range want {
