@@ -280,4 +280,8 @@ type Progress struct {
 	Done  int64  // bytes or rows of the step
 	Total int64  // 0 where unknown
 	Rows  int64  // rows read so far
+	// StepLeft is how long the step will still take at its own rate so far,
+	// Left how long all will: by that, and for steps to come by the rates that
+	// the last load of the index measured. 0 where that is not known.
+	StepLeft, Left time.Duration
 }

@@ -14,6 +14,17 @@ type Report struct {
 	Warnings []string      `json:"warnings,omitempty"`
 	Bytes    int64         `json:"bytes"` // of the generation's files
 	Elapsed  time.Duration `json:"elapsed_ns"`
+	// Steps tells what the time went to, in the order in which steps began.
+	Steps []StepReport `json:"steps,omitempty"`
+}
+
+// StepReport is the time that one step of a load took.
+type StepReport struct {
+	Step string `json:"step"`
+	// Bytes is the size of the table that was read; for any other step that of
+	// all tables.
+	Bytes   int64         `json:"bytes"`
+	Elapsed time.Duration `json:"elapsed_ns"`
 }
 
 // TableReport accounts for one table: Rows = Loaded + Σ Rejected + Σ Skipped.

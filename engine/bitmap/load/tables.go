@@ -34,8 +34,8 @@ func (l *loader) read(ctx context.Context, table string, emit func(*dataset.Batc
 	if t == nil {
 		return nil
 	}
-	l.progress.begin("read "+table, t.Size())
-	return t.Read(ctx, l.workers, l.progress.bytes, func(b *dataset.Batch) error {
+	l.progress.begin(readStep+table, t.Size())
+	return t.Read(ctx, l.workers, l.progress.read, func(b *dataset.Batch) error {
 		l.rejects.Batch(b)
 		l.progress.rows(int64(b.Rows() + len(b.Bad)))
 		return emit(b)
