@@ -68,7 +68,7 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 		kong.Writers(out, errOut),
 		kong.Exit(func(code int) { done = code }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}),
-		kong.Vars{"version": version, "bench_rows": strings.Join(bench.RowNames(), ", ")},
+		vars(),
 	)
 	if err != nil {
 		fmt.Fprintf(errOut, "throng: %v\n", err)
@@ -98,6 +98,11 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 	}
 	e := &env{ctx: ctx, in: in, out: out, err: errOut, parser: parser, settings: &c.Settings}
 	return status(parsed.Run(e), errOut)
+}
+
+// vars are the words that stand for others in the texts of flags.
+func vars() kong.Vars {
+	return kong.Vars{"version": version, "bench_rows": strings.Join(bench.RowNames(), ", ")}
 }
 
 // status tells an error and gives the exit status that goes with it.

@@ -75,7 +75,7 @@ func TestSettingsRefused(t *testing.T) {
 }
 
 func TestCommandFirst(t *testing.T) {
-	parser, err := kong.New(&cli{}, kong.Vars{"version": ""})
+	parser, err := kong.New(&cli{}, vars())
 	if err != nil {
 		t.Fatal(err)
 	}
