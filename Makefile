@@ -31,8 +31,8 @@ $(LINT): tools/go.mod
 
 generate-check: ## fail where a generated file is not what its generator makes
 	$(GO) tool templ generate -path ./web
-	$(GO) generate ./engine/bitmap/kernel
-	git diff --exit-code -- web engine/bitmap/kernel
+	$(GO) generate ./engine/bitmap/kernel ./internal/huffgz
+	git diff --exit-code -- web engine/bitmap/kernel internal/huffgz
 
 tidy-check: ## fail where go.mod is not tidy
 	$(GO) mod tidy -diff

@@ -38,6 +38,9 @@ type coder struct {
 	// and, in the lowest byte, known and their length together; 0 where one
 	// has none.
 	pairs *[1 << 16]uint32
+	// narrow is the code for vector instructions, where isNarrow.
+	narrow   narrow
+	isNarrow bool
 }
 
 // block writes text, of at most blockBytes, as blocks of deflate.
@@ -141,6 +144,7 @@ func (c *coder) learn(text []byte) {
 			c.pairs[uint(a)|uint(b)<<8] = bits<<8 | known | uint32(n+c.lens[b])
 		}
 	}
+	c.isNarrow = hasVector && c.narrow.set(c)
 	c.known = true
 }
 
@@ -169,9 +173,12 @@ func count(counts *[symbols]uint32, text []byte) {
 func (c *coder) encode(text []byte) (ok bool) {
 	c.out = slices.Grow(c.out, len(text)*maxBits/8+16)
 	ok, rest := false, 0
-	if c.longest <= fewBits {
+	switch {
+	case c.isNarrow:
+		ok, rest = c.encodeNarrow(text)
+	case c.longest <= fewBits:
 		ok, rest = c.encodeShort(text)
-	} else {
+	default:
 		ok, rest = c.encodeLong(text)
 	}
 	for _, b := range text[rest:] {

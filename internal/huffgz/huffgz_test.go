@@ -86,7 +86,20 @@ func texts(rng *rand.Rand, lines int) map[string][]byte {
 	return out
 }
 
-func TestRoundTrip(t *testing.T) {
+// everywhere runs a test with vector instructions, where there are any, and
+// without.
+func everywhere(t *testing.T, f func(t *testing.T)) {
+	t.Helper()
+	was := hasVector
+	defer func() { hasVector = was }()
+	for _, hasVector = range []bool{was, false} {
+		t.Run(fmt.Sprintf("vector=%t", hasVector), f)
+	}
+}
+
+func TestRoundTrip(t *testing.T) { everywhere(t, testRoundTrip) }
+
+func testRoundTrip(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	var e Encoder
 	for _, lines := range []int{0, 1, 2, 100, 5000, 40_000} {
@@ -116,6 +129,30 @@ func TestRoundTrip(t *testing.T) {
 			}
 			if !bytes.Equal(one[4:], packed) {
 				t.Errorf("%d lines of %s: Append and Write differ", lines, name)
+			}
+		}
+	}
+}
+
+// TestPaths makes sure that vector instructions change no byte, also where
+// there are bytes that the code is not for.
+func TestPaths(t *testing.T) {
+	if !hasVector {
+		t.Skip("this machine has no vector instructions")
+	}
+	defer func() { hasVector = true }()
+	rng := rand.New(rand.NewPCG(9, 10))
+	for name, text := range texts(rng, 20_000) {
+		for range 20 {
+			text = text[:len(text)-rng.IntN(min(len(text), 40))]
+			for range rng.IntN(3) {
+				text[rng.IntN(len(text))] = byte(rng.Uint32())
+			}
+			hasVector = true
+			with := pack(t, text, 3*blockBytes)
+			hasVector = false
+			if without := pack(t, text, 3*blockBytes); !bytes.Equal(with, without) {
+				t.Fatalf("%s: %d bytes with vector instructions differ from %d without", name, len(with), len(without))
 			}
 		}
 	}
@@ -192,6 +229,13 @@ func FuzzRoundTrip(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte, times uint16) {
 		long := bytes.Repeat(text, 1+int(times)%(1+140_000/(len(text)+1)))
 		packed := pack(t, long, len(long)+1)
+		if hasVector {
+			hasVector = false
+			if !bytes.Equal(pack(t, long, len(long)+1), packed) {
+				t.Error("vector instructions give other bytes")
+			}
+			hasVector = true
+		}
 		if !bytes.Equal(unpack(t, packed), long) {
 			t.Error("the text does not come back")
 		}
@@ -211,11 +255,15 @@ func BenchmarkPack(b *testing.B) {
 			to   func(io.Writer) (io.WriteCloser, error)
 		}{
 			{"own", func(w io.Writer) (io.WriteCloser, error) { return NewWriter(w), nil }},
+			{"portable", func(w io.Writer) (io.WriteCloser, error) { return NewWriter(w), nil }},
 			{"huffman-only", func(w io.Writer) (io.WriteCloser, error) { return kgzip.NewWriterLevel(w, gzip.HuffmanOnly) }},
 			{"level-1", func(w io.Writer) (io.WriteCloser, error) { return kgzip.NewWriterLevel(w, 1) }},
 		} {
 			b.Run(fmt.Sprintf("%s/lines=%d/%s", name, lines, way.name), func(b *testing.B) {
 				var size counting
+				was := hasVector
+				defer func() { hasVector = was }()
+				hasVector = was && way.name != "portable"
 				start := spent(b)
 				for b.Loop() {
 					size = 0
