@@ -34,6 +34,7 @@ type account struct {
 // catalogue holds the accounts of one network, the most popular first.
 type catalogue struct {
 	accounts []account
+	numbers  []uint32 // by account, one for each id of any network
 	all      sampler
 	topics   []topicAccounts // by topic
 	byID     map[string]uint32
@@ -89,6 +90,7 @@ func newCatalogues(seed uint64, list []topic, weights []float64, scale float64) 
 		}
 	}
 	byTopic := newSampler(weights)
+	byID := map[string]uint32{}
 	for n := range c {
 		r := stream(seed, "accounts", uint64(n))
 		size := max(int(float64(networkSize[n])*scale), 400)
@@ -107,6 +109,14 @@ func newCatalogues(seed uint64, list []topic, weights []float64, scale float64) 
 			}
 		}
 		c[n] = newCatalogue(accounts, len(list))
+		for _, a := range accounts {
+			number, ok := byID[a.id]
+			if !ok {
+				number = uint32(len(byID))
+				byID[a.id] = number
+			}
+			c[n].numbers = append(c[n].numbers, number)
+		}
 	}
 	return c
 }

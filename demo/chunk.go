@@ -15,10 +15,12 @@ type worker struct {
 	seen   [networks][]uint32 // by account, the mark of the last person who follows it
 	mark   uint32
 	text   []byte
+	// writers are those of the chunks before, by table.
+	writers map[string]*parquetWriter
 }
 
 func newWorker(w *world, dir string) *worker {
-	k := &worker{world: w, dir: dir}
+	k := &worker{world: w, dir: dir, writers: map[string]*parquetWriter{}}
 	for n := range k.seen {
 		k.seen[n] = make([]uint32, len(w.nets[n].accounts))
 	}
@@ -30,11 +32,11 @@ func newWorker(w *world, dir string) *worker {
 func (w *worker) chunk(ctx context.Context, chunk, first, count int) error {
 	w.people = w.makePeople(w.people, chunk, first, count)
 	tables := []func() error{
-		func() error { return writeTable(w.dir, "people", chunk, w.writePeople) },
+		func() error { return writeChunk(w, "people", chunk, w.writePeople) },
 		func() error { return writePart(w, "identifiers", chunk, w.identifiers) },
 		func() error { return writePart(w, "follows", chunk, w.follows) },
 		func() error { return writePart(w, "interests", chunk, w.interests) },
-		func() error { return writeTable(w.dir, "jobs", chunk, w.writeJobs) },
+		func() error { return writeChunk(w, "jobs", chunk, w.writeJobs) },
 		func() error { return writePart(w, "personality", chunk, w.personality) },
 		func() error { return writePart(w, "bios", chunk, w.bios) },
 		func() error { return writePart(w, "tweets", chunk, w.tweets) },
@@ -50,10 +52,21 @@ func (w *worker) chunk(ctx context.Context, chunk, first, count int) error {
 	return nil
 }
 
+// writeChunk writes one file of a table with what fill adds.
+func writeChunk[T row](w *worker, name string, chunk int, fill func(*table[T])) error {
+	t, err := createTable[T](w.writers[name], w.dir, name, chunk)
+	if err != nil {
+		return err
+	}
+	w.writers[name] = t.writer
+	fill(t)
+	return t.close()
+}
+
 // writePart writes the rows of each person of the chunk, drawn from a stream
 // of the table's own.
-func writePart[T any](w *worker, name string, chunk int, rows func(*table[T], *rand.Rand, *person)) error {
-	return writeTable(w.dir, name, chunk, func(t *table[T]) {
+func writePart[T row](w *worker, name string, chunk int, rows func(*table[T], *rand.Rand, *person)) error {
+	return writeChunk(w, name, chunk, func(t *table[T]) {
 		r := stream(w.seed, name, uint64(chunk))
 		for i := range w.people {
 			rows(t, r, &w.people[i])
@@ -176,7 +189,8 @@ func (w *worker) follow(t *table[followRow], network int, account uint32, p *per
 	if p.planted && network == twitter && account >= exampleRank && account < exampleRank+5 {
 		return false // the example leaves out those who follow four of them
 	}
-	t.add(followRow{p.key, networkNames[network], w.nets[network].accounts[account].id})
+	net := &w.nets[network]
+	t.add(followRow{p.key, networkNames[network], net.numbers[account], &net.accounts[account].id})
 	return true
 }
 
@@ -222,7 +236,7 @@ func (w *worker) personality(t *table[personalityRow], r *rand.Rand, p *person) 
 	var scores [terms]int16
 	w.traits.draw(r, p, &scores)
 	for i, s := range scores {
-		t.add(personalityRow{p.key, w.traits.names[i], float64(s) / 1000})
+		t.add(personalityRow{p.key, i, &w.traits.names[i], s})
 	}
 }
 

@@ -76,11 +76,10 @@ func PersonKey(seed uint64, index int) string {
 // makePeople draws the people of a chunk, into the memory of an earlier one.
 func (w *world) makePeople(people []person, chunk, first, count int) []person {
 	r := stream(w.seed, "people", uint64(chunk))
-	people = people[:0]
-	for i := range count {
-		people = append(people, person{})
+	people = slices.Grow(people[:0], count)[:count]
+	for i := range people {
 		p := &people[i]
-		p.index = first + i
+		*p = person{index: first + i, tweets: p.tweets[:0]}
 		p.key = PersonKey(w.seed, p.index)
 		w.drawPerson(r, p)
 		w.drawTopics(r, p)

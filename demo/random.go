@@ -48,14 +48,16 @@ func lognormal(r *rand.Rand, mu, sigma float64, limit int) int {
 
 // sampler draws indexes by weight in constant time (Walker's alias method).
 // It is read-only once made.
-type sampler struct {
-	keep  []uint32 // probability of keeping the column drawn, as a share of 2^32
-	alias []uint32
+type sampler struct{ columns []samplerColumn }
+
+type samplerColumn struct {
+	keep  uint32 // probability of keeping the column drawn, as a share of 2^32
+	alias uint32
 }
 
 func newSampler(weights []float64) sampler {
 	n := len(weights)
-	s := sampler{keep: make([]uint32, n), alias: make([]uint32, n)}
+	s := sampler{make([]samplerColumn, n)}
 	var sum float64
 	for _, w := range weights {
 		sum += w
@@ -71,12 +73,12 @@ func newSampler(weights []float64) sampler {
 		}
 	}
 	for i := range n {
-		s.keep[i], s.alias[i] = math.MaxUint32, uint32(i)
+		s.columns[i] = samplerColumn{math.MaxUint32, uint32(i)}
 	}
 	for len(small) > 0 && len(large) > 0 {
 		lo, hi := small[len(small)-1], large[len(large)-1]
 		small = small[:len(small)-1]
-		s.keep[lo], s.alias[lo] = uint32(scaled[lo]*math.MaxUint32), uint32(hi)
+		s.columns[lo] = samplerColumn{uint32(scaled[lo] * math.MaxUint32), uint32(hi)}
 		scaled[hi] -= 1 - scaled[lo]
 		if scaled[hi] < 1 {
 			large = large[:len(large)-1]
@@ -89,14 +91,15 @@ func newSampler(weights []float64) sampler {
 // draw returns an index; it must not be called on an empty sampler.
 func (s sampler) draw(r *rand.Rand) int {
 	x := r.Uint64()
-	i := (x >> 32) * uint64(len(s.keep)) >> 32
-	if uint32(x) <= s.keep[i] {
+	i := (x >> 32) * uint64(len(s.columns)) >> 32
+	c := s.columns[i]
+	if uint32(x) <= c.keep {
 		return int(i)
 	}
-	return int(s.alias[i])
+	return int(c.alias)
 }
 
-func (s sampler) empty() bool { return len(s.keep) == 0 }
+func (s sampler) empty() bool { return len(s.columns) == 0 }
 
 // zipf returns the weights r^-s of n ranks from 1.
 func zipf(n int, s float64) []float64 { return mandelbrot(n, s, 0) }
