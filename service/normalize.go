@@ -18,7 +18,8 @@ import (
 )
 
 const (
-	// maxLine is the longest line that may hold an identifier, in bytes.
+	// maxLine is the longest line that may hold an identifier, in bytes with
+	// its end.
 	maxLine = 64 << 10
 	// maxGrowth bounds what an archive may unpack to, as a multiple of the
 	// limit: lists of identifiers shrink to a half or a third.
@@ -35,37 +36,61 @@ type found struct {
 	invalidLines            []throng.InvalidLine
 }
 
-// normalizeLines reads a list of identifiers and writes their normal forms,
-// each once, sorted, one a line.
-func (s *Service) normalizeLines(ctx context.Context, t identifier.Type, body io.Reader, w io.Writer) (found, error) {
+// normalForms are the identifiers of a list in their normal form.
+type normalForms struct {
+	found   found // distinct is known once each has come to its end
+	sorters []*sorter
+}
+
+// each passes them to yield in order, each once, until it returns false. A text
+// is valid during the call. It is called once.
+func (n *normalForms) each(ctx context.Context, yield func(text []byte) bool) error {
+	var lists []*sortedList
+	for _, s := range n.sorters {
+		lists = append(lists, s.lists()...)
+	}
+	return mergeLists(ctx, lists, func(text []byte) bool {
+		n.found.distinct++
+		return yield(text)
+	})
+}
+
+// close removes temporary files.
+func (n *normalForms) close() {
+	for _, s := range n.sorters {
+		s.close()
+	}
+}
+
+// readLines reads a list of identifiers to its end. The caller closes what it
+// gives.
+func (s *Service) readLines(ctx context.Context, t identifier.Type, body io.Reader) (_ *normalForms, err error) {
 	sum := md5.New()
 	limited := &limitReader{r: body, left: s.cfg.UploadLimit, what: "the upload"}
 	raw := io.TeeReader(limited, sum)
 	plain, done, err := decompress(bufio.NewReaderSize(raw, writeBuffer), s.cfg.UploadLimit)
 	if err != nil {
-		return found{}, readError(err)
+		return nil, readError(err)
 	}
 	defer done()
 
-	sorter := newSorter(s.cfg.SortMemory, s.cfg.TempDir)
-	defer sorter.close()
-	l := lineReader{typ: t, sorter: sorter}
+	l := newLineReader(t, s.cfg.SortMemory, s.cfg.TempDir)
+	n := &normalForms{sorters: l.sorters}
+	defer func() {
+		if err != nil {
+			n.close()
+		}
+	}()
 	if err := l.read(ctx, plain); err != nil {
-		return found{}, readError(err)
+		return nil, readError(err)
 	}
 	// What follows an archive belongs to the bytes as sent.
 	if _, err := io.Copy(io.Discard, raw); err != nil {
-		return found{}, readError(err)
+		return nil, readError(err)
 	}
-	out := bufio.NewWriterSize(w, writeBuffer)
-	if l.found.distinct, err = sorter.merge(ctx, out); err != nil {
-		return found{}, fmt.Errorf("sort upload: %w", err)
-	}
-	if err := out.Flush(); err != nil {
-		return found{}, fmt.Errorf("store upload: %w", err)
-	}
-	l.found.md5 = hex.EncodeToString(sum.Sum(nil))
-	return l.found, nil
+	n.found = l.tally.found
+	n.found.md5 = hex.EncodeToString(sum.Sum(nil))
+	return n, nil
 }
 
 // errArchive says that an archive is damaged.
@@ -150,58 +175,4 @@ func archiveError(err error) error {
 		return err
 	}
 	return fmt.Errorf("%w: %w", errArchive, err)
-}
-
-// lineReader gives each line its fate.
-type lineReader struct {
-	typ    identifier.Type
-	sorter *sorter
-	found  found
-	key    []byte
-}
-
-func (l *lineReader) read(ctx context.Context, r io.Reader) error {
-	b := bufio.NewReaderSize(r, maxLine)
-	if bom, err := b.Peek(3); err == nil && bytes.Equal(bom, []byte("\xef\xbb\xbf")) {
-		b.Discard(3) //nolint:errcheck // they were peeked
-	}
-	for {
-		line, err := b.ReadSlice('\n')
-		tooLong := errors.Is(err, bufio.ErrBufferFull)
-		for errors.Is(err, bufio.ErrBufferFull) {
-			_, err = b.ReadSlice('\n')
-		}
-		if err != nil && !errors.Is(err, io.EOF) {
-			return err
-		}
-		if len(line) == 0 {
-			return nil // a last line end starts no line
-		}
-		if err := l.line(ctx, line, tooLong); err != nil {
-			return err
-		}
-		if err != nil {
-			return nil
-		}
-	}
-}
-
-func (l *lineReader) line(ctx context.Context, line []byte, tooLong bool) error {
-	l.found.rows++
-	if l.found.rows%(1<<16) == 0 && ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	reason := identifier.TooLong
-	if !tooLong {
-		line = bytes.TrimSuffix(bytes.TrimSuffix(line, []byte{'\n'}), []byte{'\r'})
-		l.key, reason = l.typ.Normalize(l.key[:0], line)
-	}
-	if reason == "" {
-		return l.sorter.add(l.key)
-	}
-	l.found.invalid++
-	if len(l.found.invalidLines) < throng.MaxInvalidLines {
-		l.found.invalidLines = append(l.found.invalidLines, throng.InvalidLine{Line: l.found.rows, Reason: string(reason)})
-	}
-	return nil
 }

@@ -3,25 +3,59 @@ package service
 import (
 	"bufio"
 	"bytes"
-	"container/heap"
+	"cmp"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"slices"
+
+	"throng/identifier"
+	"throng/internal/hexkey"
 )
 
-// sorter sorts short texts without line ends and drops repeats, in bounded
-// memory: what does not fit goes to temporary files, which hold normalised
-// identifiers and are unlinked at close.
+// sorter sorts identifiers of one type in their normal form and drops repeats,
+// in bounded memory: what does not fit goes to a temporary file, which holds
+// normalised identifiers and is unlinked at close. MD5 sums and UUIDs are
+// sorted as their 16 bytes, everything else as it is written. It is for one
+// goroutine.
 type sorter struct {
+	form   form
 	memory int
 	dir    string
-	arena  []byte
-	ends   []uint32 // of the texts in arena
-	runs   []*os.File
+
+	keys, swap []hexkey.Key
+
+	arena []byte
+	ends  []uint32 // of the texts in arena
+
+	file *os.File
+	size int64
+	runs []extent // of the file, each sorted
 }
+
+// form is how identifiers of a type are sorted.
+type form uint8
+
+const (
+	formText form = iota // no line ends within
+	formSum              // 32 digits in lower case
+	formUUID             // the same, in groups
+)
+
+func sortedAs(t identifier.Type) form {
+	switch t {
+	case identifier.MD5:
+		return formSum
+	case identifier.MAID:
+		return formUUID
+	}
+	return formText
+}
+
+type extent struct{ from, to int64 }
 
 const (
 	// minMemory lets any line in.
@@ -29,14 +63,25 @@ const (
 	// perText is what a text needs beside its bytes: its end, and its slice
 	// while it is sorted.
 	perText = 4 + 24
+	// perKey is a key, and room for it while it is sorted.
+	perKey = 32
+	// runBuffer is how much of a run is read at once.
+	runBuffer = 64 << 10
 )
 
-func newSorter(memory int, dir string) *sorter {
-	return &sorter{memory: min(max(memory, minMemory), 1<<31), dir: dir}
+func newSorter(f form, memory int, dir string) *sorter {
+	return &sorter{form: f, memory: min(max(memory, minMemory), 1<<31), dir: dir}
 }
 
 // add keeps a copy of a text.
 func (s *sorter) add(text []byte) error {
+	if s.form != formText {
+		k, ok := hexkey.Of(text)
+		if !ok {
+			return errors.New("sort upload: an identifier is not in its normal form")
+		}
+		return s.addKey(k)
+	}
 	if len(s.arena)+len(text)+perText*(len(s.ends)+1) > s.memory && len(s.ends) > 0 {
 		if err := s.spill(); err != nil {
 			return fmt.Errorf("sort upload: %w", err)
@@ -44,6 +89,22 @@ func (s *sorter) add(text []byte) error {
 	}
 	s.arena = append(s.arena, text...)
 	s.ends = append(s.ends, uint32(len(s.arena)))
+	return nil
+}
+
+// addKey keeps a key, where keys are sorted.
+func (s *sorter) addKey(k hexkey.Key) error {
+	if len(s.keys) == cap(s.keys) {
+		most := s.memory / perKey
+		if len(s.keys) >= most {
+			if err := s.spill(); err != nil {
+				return fmt.Errorf("sort upload: %w", err)
+			}
+		} else {
+			s.keys = slices.Grow(s.keys, min(max(len(s.keys), 1<<10), most-len(s.keys)))
+		}
+	}
+	s.keys = append(s.keys, k)
 	return nil
 }
 
@@ -59,19 +120,89 @@ func (s *sorter) sorted() [][]byte {
 	return slices.CompactFunc(texts, bytes.Equal)
 }
 
-func (s *sorter) spill() error {
-	f, err := os.CreateTemp(s.dir, "throng-upload-*")
-	if err != nil {
-		return err
+// sortedKeys gives the keys in memory in order, each once.
+func (s *sorter) sortedKeys() []hexkey.Key {
+	if len(s.swap) < len(s.keys) {
+		s.swap = make([]hexkey.Key, cap(s.keys))
 	}
-	s.runs = append(s.runs, f)
-	w := bufio.NewWriterSize(f, writeBuffer)
-	for _, text := range s.sorted() {
-		if err := writeLine(w, text); err != nil {
+	sortKeys(s.keys, s.swap[:len(s.keys)], 0)
+	s.keys = slices.Compact(s.keys)
+	return s.keys
+}
+
+// fewKeys are sorted by comparing them.
+const fewKeys = 48
+
+// sortKeys sorts keys whose first so many bytes are the same, byte by byte from
+// the first on. swap has the same length.
+func sortKeys(keys, swap []hexkey.Key, bytes uint) {
+	if len(keys) <= fewKeys || bytes == 16 {
+		slices.SortFunc(keys, func(a, b hexkey.Key) int {
+			return cmp.Or(cmp.Compare(a.Hi, b.Hi), cmp.Compare(a.Lo, b.Lo))
+		})
+		return
+	}
+	digit := func(k *hexkey.Key) byte {
+		if bytes < 8 {
+			return byte(k.Hi >> (56 - 8*bytes))
+		}
+		return byte(k.Lo >> (120 - 8*bytes))
+	}
+	var ends [256]uint32
+	for i := range keys {
+		ends[digit(&keys[i])]++
+	}
+	at := uint32(0)
+	for i, n := range ends {
+		ends[i] = at
+		at += n
+	}
+	for i := range keys {
+		n := &ends[digit(&keys[i])]
+		swap[*n] = keys[i]
+		*n++
+	}
+	copy(keys, swap)
+	from := uint32(0)
+	for _, end := range ends {
+		if end-from > 1 {
+			sortKeys(keys[from:end], swap[from:end], bytes+1)
+		}
+		from = end
+	}
+}
+
+// spill empties the memory into a run.
+func (s *sorter) spill() error {
+	if s.file == nil {
+		f, err := os.CreateTemp(s.dir, "throng-upload-*")
+		if err != nil {
 			return err
 		}
+		s.file = f
 	}
-	s.arena, s.ends = s.arena[:0], s.ends[:0]
+	w := bufio.NewWriterSize(s.file, writeBuffer)
+	from := s.size
+	if s.form == formText {
+		for _, text := range s.sorted() {
+			if err := writeLine(w, text); err != nil {
+				return err
+			}
+			s.size += int64(len(text)) + 1
+		}
+	} else {
+		var raw [16]byte
+		for _, k := range s.sortedKeys() {
+			binary.BigEndian.PutUint64(raw[:], k.Hi)
+			binary.BigEndian.PutUint64(raw[8:], k.Lo)
+			if _, err := w.Write(raw[:]); err != nil {
+				return err
+			}
+			s.size += 16
+		}
+	}
+	s.arena, s.ends, s.keys = s.arena[:0], s.ends[:0], s.keys[:0]
+	s.runs = append(s.runs, extent{from, s.size})
 	return w.Flush()
 }
 
@@ -82,94 +213,139 @@ func writeLine(w *bufio.Writer, text []byte) error {
 	return w.WriteByte('\n')
 }
 
-// merge writes everything that was added, sorted, each text once, one a line,
-// and tells how many those are.
-func (s *sorter) merge(ctx context.Context, w *bufio.Writer) (distinct uint64, err error) {
-	if len(s.runs) == 0 {
-		texts := s.sorted()
-		for _, text := range texts {
-			if err := writeLine(w, text); err != nil {
-				return 0, err
-			}
-		}
-		return uint64(len(texts)), nil
+// cursors gives what was added as lists in order, each text once in each.
+// Nothing is added any more.
+func (s *sorter) lists() []*sortedList {
+	var list []*sortedList
+	for _, r := range s.runs {
+		in := bufio.NewReaderSize(io.NewSectionReader(s.file, r.from, r.to-r.from), runBuffer)
+		list = append(list, &sortedList{form: s.form, in: in})
 	}
-	if len(s.ends) > 0 {
-		if err := s.spill(); err != nil {
-			return 0, err
-		}
+	if s.form == formText {
+		return append(list, &sortedList{texts: s.sorted()})
 	}
-	s.arena, s.ends = nil, nil
-	var h runs
-	for _, f := range s.runs {
-		if _, err := f.Seek(0, io.SeekStart); err != nil {
-			return 0, err
-		}
-		r := &run{r: bufio.NewReaderSize(f, maxLine)}
-		if err := r.advance(); err != nil {
-			return 0, err
-		}
-		h = append(h, r)
-	}
-	heap.Init(&h)
-	var last []byte
-	for len(h) > 0 {
-		r := h[0]
-		if distinct == 0 || !bytes.Equal(r.text, last) {
-			if err := writeLine(w, r.text); err != nil {
-				return 0, err
-			}
-			last = append(last[:0], r.text...)
-			if distinct++; distinct%(1<<16) == 0 && ctx.Err() != nil {
-				return 0, context.Cause(ctx)
-			}
-		}
-		switch err := r.advance(); {
-		case errors.Is(err, io.EOF):
-			heap.Pop(&h)
-		case err != nil:
-			return 0, err
-		default:
-			heap.Fix(&h, 0)
-		}
-	}
-	return distinct, nil
+	keys := s.sortedKeys()
+	s.swap = nil
+	return append(list, &sortedList{form: s.form, keys: keys})
 }
 
-// close removes the temporary files.
+// close removes the temporary file.
 func (s *sorter) close() {
-	for _, f := range s.runs {
-		f.Close()
-		os.Remove(f.Name())
+	if s.file != nil {
+		s.file.Close()
+		os.Remove(s.file.Name())
 	}
 }
 
-// run reads a temporary file line by line; none is empty.
-type run struct {
-	r    *bufio.Reader
-	text []byte
+// sortedList reads a sorted list, of a file or of memory.
+type sortedList struct {
+	form  form
+	in    *bufio.Reader // nil: of memory
+	texts [][]byte
+	keys  []hexkey.Key
+
+	text []byte // the current one
+	buf  [hexkey.UUIDLen]byte
 }
 
-func (r *run) advance() error {
-	line, err := r.r.ReadSlice('\n')
-	if err != nil {
-		return err // normal forms are shorter than the buffer
+// next moves to the next text; io.EOF at the end.
+func (c *sortedList) next() error {
+	if c.form == formText {
+		return c.nextText()
 	}
-	r.text = line[:len(line)-1]
+	var k hexkey.Key
+	if c.in != nil {
+		raw, err := c.in.Peek(16)
+		if err != nil {
+			if len(raw) > 0 {
+				err = io.ErrUnexpectedEOF
+			}
+			return err
+		}
+		k = hexkey.Key{Hi: binary.BigEndian.Uint64(raw), Lo: binary.BigEndian.Uint64(raw[8:])}
+		c.in.Discard(16) //nolint:errcheck // they were peeked
+	} else {
+		if len(c.keys) == 0 {
+			return io.EOF
+		}
+		k, c.keys = c.keys[0], c.keys[1:]
+	}
+	if c.form == formSum {
+		c.text = k.Append(c.buf[:0])
+	} else {
+		c.text = k.AppendUUID(c.buf[:0])
+	}
 	return nil
 }
 
-// runs is a heap by the current text.
-type runs []*run
+func (c *sortedList) nextText() error {
+	if c.in != nil {
+		line, err := c.in.ReadSlice('\n')
+		if err != nil {
+			return err // normal forms are shorter than the buffer
+		}
+		c.text = line[:len(line)-1]
+		return nil
+	}
+	if len(c.texts) == 0 {
+		return io.EOF
+	}
+	c.text, c.texts = c.texts[0], c.texts[1:]
+	return nil
+}
 
-func (h runs) Len() int           { return len(h) }
-func (h runs) Less(i, j int) bool { return bytes.Compare(h[i].text, h[j].text) < 0 }
-func (h runs) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-func (h *runs) Push(x any)        { *h = append(*h, x.(*run)) }
+// mergeLists passes the texts of all lists to yield in order, each once, until it
+// returns false. A text is valid during the call.
+func mergeLists(ctx context.Context, list []*sortedList, yield func(text []byte) bool) error {
+	heap := list[:0]
+	for _, c := range list {
+		switch err := c.next(); {
+		case err == nil:
+			heap = append(heap, c)
+		case !errors.Is(err, io.EOF):
+			return fmt.Errorf("sort upload: %w", err)
+		}
+	}
+	for i := len(heap)/2 - 1; i >= 0; i-- {
+		siftDown(heap, i)
+	}
+	var last []byte
+	for n := 0; len(heap) > 0; n++ {
+		c := heap[0]
+		if n == 0 || !bytes.Equal(c.text, last) {
+			if !yield(c.text) {
+				return nil
+			}
+			last = append(last[:0], c.text...)
+		}
+		if n%(1<<16) == 0 && ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err := c.next(); err != nil {
+			if !errors.Is(err, io.EOF) {
+				return fmt.Errorf("sort upload: %w", err)
+			}
+			heap[0] = heap[len(heap)-1]
+			heap = heap[:len(heap)-1]
+		}
+		siftDown(heap, 0)
+	}
+	return nil
+}
 
-func (h *runs) Pop() any {
-	old := *h
-	last := old[len(old)-1]
-	*h = old[:len(old)-1]
-	return last
+// siftDown puts a sortedList where it belongs in a heap that is in order but for it.
+func siftDown(heap []*sortedList, i int) {
+	for {
+		least := i
+		for _, child := range [2]int{2*i + 1, 2*i + 2} {
+			if child < len(heap) && bytes.Compare(heap[child].text, heap[least].text) < 0 {
+				least = child
+			}
+		}
+		if least == i {
+			return
+		}
+		heap[i], heap[least] = heap[least], heap[i]
+		i = least
+	}
 }

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,6 +15,7 @@ import (
 	"throng/engine"
 	"throng/identifier"
 	"throng/internal/seal"
+	"throng/query"
 	"throng/sqldb"
 )
 
@@ -83,27 +85,22 @@ type storedUpload struct {
 	fresh  bool
 }
 
-// readUpload writes the lines of a body and fills in what it found.
+// readUpload reads a body, writes its lines and who owns them, and fills in
+// what it found.
 func (s *Service) readUpload(ctx context.Context, g engine.Generation, t identifier.Type, u *sqldb.Upload, body io.Reader) error {
-	w, err := s.cfg.Blobs.Create(ctx, linesKey(u.BlobKey))
-	if err != nil {
-		return fmt.Errorf("store upload: %w", err)
-	}
-	defer w.Abort() //nolint:errcheck // of no effect after Commit
-	found, err := s.normalizeLines(ctx, t, body, w)
+	forms, err := s.readLines(ctx, t, body)
 	if err != nil {
 		return err
 	}
-	if err := w.Commit(); err != nil {
-		return fmt.Errorf("store upload: %w", err)
-	}
-	rows, matched, err := s.matchLines(ctx, g, t, linesKey(u.BlobKey))
+	defer forms.close()
+	rows, matched, err := s.keepLines(ctx, g, t, linesKey(u.BlobKey), forms)
 	if err != nil {
 		return err
 	}
 	if err := s.writeRows(ctx, g, rowsKey(u.BlobKey, g.Info().ID), rows); err != nil {
 		return fmt.Errorf("store upload: %w", err)
 	}
+	found := forms.found
 	raw, err := json.Marshal(found.invalidLines)
 	if err != nil {
 		return err
@@ -112,6 +109,40 @@ func (s *Service) readUpload(ctx context.Context, g engine.Generation, t identif
 	u.Rows, u.Invalid, u.Duplicate = int64(found.rows), int64(found.invalid), int64(found.rows-found.invalid-found.distinct)
 	u.Matched, u.Unmatched = int64(matched), int64(found.distinct-matched)
 	return nil
+}
+
+// keepLines writes normal forms one a line, and matches them on their way.
+func (s *Service) keepLines(ctx context.Context, g engine.Generation, t identifier.Type, key string, forms *normalForms) (query.RowSet, uint64, error) {
+	w, err := s.cfg.Blobs.Create(ctx, key)
+	if err != nil {
+		return nil, 0, fmt.Errorf("store upload: %w", err)
+	}
+	defer w.Abort() //nolint:errcheck // of no effect after Commit
+	out := bufio.NewWriterSize(w, writeBuffer)
+	var failed error
+	rows, matched, err := g.Match(ctx, t, func(yield func([]byte) bool) {
+		var writeErr error
+		failed = forms.each(ctx, func(text []byte) bool {
+			writeErr = writeLine(out, text)
+			return writeErr == nil && yield(text)
+		})
+		if writeErr != nil {
+			failed = fmt.Errorf("store upload: %w", writeErr)
+		}
+	})
+	if err != nil {
+		return nil, 0, fmt.Errorf("match lines: %w", err)
+	}
+	if failed != nil {
+		return nil, 0, failed
+	}
+	if err := out.Flush(); err != nil {
+		return nil, 0, fmt.Errorf("store upload: %w", err)
+	}
+	if err := w.Commit(); err != nil {
+		return nil, 0, fmt.Errorf("store upload: %w", err)
+	}
+	return rows, matched, nil
 }
 
 // storeUpload makes an upload visible, or finds the one of the same key.

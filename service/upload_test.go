@@ -1,7 +1,6 @@
 package service
 
 import (
-	"bufio"
 	"bytes"
 	"compress/gzip"
 	"context"
@@ -10,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -23,6 +23,7 @@ import (
 
 	"throng"
 	"throng/identifier"
+	"throng/internal/hexkey"
 )
 
 type fates struct{ Rows, Matched, Unmatched, Duplicate, Invalid uint64 }
@@ -243,43 +244,163 @@ func TestUploadRefusals(t *testing.T) {
 
 // What does not fit in memory is sorted in files, with the same result.
 func TestSorter(t *testing.T) {
-	dir := t.TempDir()
-	var want []string
-	small, large := newSorter(minMemory, dir), newSorter(64<<20, dir)
-	defer large.close()
-	seed := uint64(1)
-	for range 300_000 {
-		seed = seed*6364136223846793005 + 1442695040888963407
-		text := fmt.Sprintf("%x", seed>>46) // some come often
-		want = append(want, text)
-		for _, s := range []*sorter{small, large} {
-			if err := s.add([]byte(text)); err != nil {
+	for _, tt := range []struct {
+		typ  identifier.Type
+		text func(n uint64) string
+	}{
+		{identifier.CintID, func(n uint64) string { return fmt.Sprintf("%x", n) }},
+		{identifier.MD5, func(n uint64) string { return md5Of(fmt.Sprint(n)) }},
+		{identifier.MAID, func(n uint64) string { return fmt.Sprintf("00000000-0000-0000-%04x-%012x", n>>7, n<<3) }},
+	} {
+		dir := t.TempDir()
+		var want []string
+		small, large := newSorter(sortedAs(tt.typ), minMemory, dir), newSorter(sortedAs(tt.typ), 64<<20, dir)
+		seed := uint64(1)
+		for range 150_000 {
+			seed = seed*6364136223846793005 + 1442695040888963407
+			text := tt.text(seed >> 46) // some come often
+			want = append(want, text)
+			for _, s := range []*sorter{small, large} {
+				if err := s.add([]byte(text)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		slices.Sort(want)
+		want = slices.Compact(want)
+		if len(small.runs) < 2 || len(large.runs) != 0 {
+			t.Fatalf("%s: runs = %d and %d, want several and none", tt.typ, len(small.runs), len(large.runs))
+		}
+		for name, lists := range map[string][]*sortedList{
+			"in files": small.lists(), "in memory": large.lists(), "of both": append(small.lists(), large.lists()...),
+		} {
+			var got []string
+			if err := mergeLists(t.Context(), lists, func(text []byte) bool {
+				got = append(got, string(text))
+				return true
+			}); err != nil {
 				t.Fatal(err)
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("%s %s: %d lines, want %d distinct in order", tt.typ, name, len(got), len(want))
+			}
+		}
+		small.close()
+		large.close()
+		if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
+			t.Errorf("%d files are left, %v, want none", len(left), err)
+		}
+	}
+}
+
+// Keys of every sort of likeness, against the sort of the library.
+func TestSortKeys(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 3))
+	for name, key := range map[string]func() hexkey.Key{
+		"unlike":  func() hexkey.Key { return hexkey.Key{Hi: rng.Uint64(), Lo: rng.Uint64()} },
+		"few":     func() hexkey.Key { return hexkey.Key{Hi: rng.Uint64N(3), Lo: rng.Uint64N(3)} },
+		"equal":   func() hexkey.Key { return hexkey.Key{Hi: 7, Lo: 7} },
+		"in rows": func() hexkey.Key { return hexkey.Key{Hi: 5, Lo: rng.Uint64() >> rng.IntN(64)} },
+	} {
+		for _, n := range []int{0, 1, fewKeys, fewKeys + 1, 20_000} {
+			keys := make([]hexkey.Key, n)
+			for i := range keys {
+				keys[i] = key()
+			}
+			want := slices.Clone(keys)
+			slices.SortFunc(want, func(a, b hexkey.Key) int { return bytes.Compare(a.Append(nil), b.Append(nil)) })
+			if sortKeys(keys, make([]hexkey.Key, n), 0); !slices.Equal(keys, want) {
+				t.Errorf("%d keys that are %s are out of order", n, name)
 			}
 		}
 	}
-	slices.Sort(want)
-	want = slices.Compact(want)
-	if len(small.runs) < 2 || len(large.runs) != 0 {
-		t.Fatalf("runs = %d and %d, want several and none", len(small.runs), len(large.runs))
-	}
-	for name, s := range map[string]*sorter{"in files": small, "in memory": large} {
-		var b bytes.Buffer
-		w := bufio.NewWriter(&b)
-		n, err := s.merge(t.Context(), w)
-		if err != nil || w.Flush() != nil {
-			t.Fatal(err)
+}
+
+// Lines of every length, cut anywhere, have the fates that one read line by
+// line gives them.
+func TestReadLines(t *testing.T) {
+	rng := rand.New(rand.NewPCG(2, 3))
+	for _, typ := range []identifier.Type{identifier.MD5, identifier.CintID} {
+		var b strings.Builder
+		var want found
+		forms := map[string]bool{}
+		for i := range 30_000 {
+			line := md5Of(fmt.Sprint(rng.IntN(20_000)))
+			switch rng.IntN(100) {
+			case 0:
+				line = ""
+			case 1:
+				line = strings.Repeat(" ", rng.IntN(2000)) + strings.ToUpper(line)
+			case 2:
+				line += "\r"
+			case 3:
+				line = line[1:]
+			}
+			if i%3000 == 7 { // about the longest line, the buffer, and more
+				line = strings.Repeat(" ", []int{maxLine - 1, maxLine, linesBuffer - 1, linesBuffer, 3 * linesBuffer}[rng.IntN(5)]-len(line)) + line
+			}
+			b.WriteString(line)
+			want.rows++
+			if i < 29_999 {
+				b.WriteByte('\n')
+			} else if line == "" {
+				want.rows--
+				break
+			}
+			key, reason := typ.Normalize(nil, []byte(strings.TrimSuffix(line, "\r")))
+			if len(line) >= maxLine {
+				reason = identifier.TooLong
+			}
+			if reason == "" {
+				forms[string(key)] = true
+				continue
+			}
+			if want.invalid++; want.invalid <= throng.MaxInvalidLines {
+				want.invalidLines = append(want.invalidLines, throng.InvalidLine{Line: want.rows, Reason: string(reason)})
+			}
 		}
-		got := strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
-		if int(n) != len(want) || !slices.Equal(got, want) {
-			t.Errorf("%s: %d lines, told as %d, want %d distinct in order", name, len(got), n, len(want))
+		want.distinct, want.md5 = uint64(len(forms)), md5Of(b.String())
+		s := &Service{cfg: Config{UploadLimit: 1 << 40, SortMemory: minMemory, TempDir: t.TempDir()}}
+		for name, r := range map[string]io.Reader{
+			"whole": strings.NewReader(b.String()), "in pieces": iotest.HalfReader(strings.NewReader(b.String())),
+			"with its end": iotest.DataErrReader(strings.NewReader(b.String())),
+		} {
+			n, err := s.readLines(t.Context(), typ, r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := n.each(t.Context(), func([]byte) bool { return true }); err != nil {
+				t.Fatal(err)
+			}
+			n.close()
+			if diff := cmp.Diff(want, n.found, cmp.AllowUnexported(found{})); diff != "" {
+				t.Errorf("%s, %s: found (-want +got):\n%s", typ, name, diff)
+			}
 		}
-	}
-	small.close()
-	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
-		t.Errorf("%d files are left, %v, want none", len(left), err)
 	}
 }
+
+// Nobody waits for the end of a list that was given up.
+func TestReadLinesCancelled(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	gone := errors.New("nobody is there")
+	s := &Service{cfg: Config{UploadLimit: 1 << 40, SortMemory: minMemory, TempDir: t.TempDir()}}
+	lines := []byte(strings.Repeat("p1\n", 1000))
+	n := 0
+	_, err := s.readLines(ctx, identifier.CintID, readFunc(func(p []byte) (int, error) {
+		if n++; n == 1000 {
+			cancel(gone)
+		}
+		return copy(p, lines), nil
+	}))
+	if !errors.Is(err, gone) {
+		t.Errorf("readLines of a list without end = %v, want %v", err, gone)
+	}
+}
+
+type readFunc func(p []byte) (int, error)
+
+func (f readFunc) Read(p []byte) (int, error) { return f(p) }
 
 func TestUploadSortedInFiles(t *testing.T) {
 	s := start(t, func(c *Config) { c.SortMemory = 1 })
@@ -353,7 +474,7 @@ func TestSweepUploads(t *testing.T) {
 
 // Whatever the bytes are, the fates of lines add up, and the lines written are
 // sorted, distinct normal forms.
-func FuzzNormalizeLines(f *testing.F) {
+func FuzzReadLines(f *testing.F) {
 	f.Add([]byte("p1\r\n\xef\xbb\xbf\n\np1"), "ss_id")
 	f.Add([]byte(" A@b \na@B\n"), "email_raw")
 	f.Add(zipped(f, "1\n2\n"), "twitter_id")
@@ -363,18 +484,22 @@ func FuzzNormalizeLines(f *testing.F) {
 		if !slices.Contains(identifier.Uploads(), identifier.Type(typ)) {
 			t.Skip()
 		}
-		var out bytes.Buffer
-		got, err := s.normalizeLines(context.Background(), identifier.Type(typ), bytes.NewReader(body), &out)
+		n, err := s.readLines(context.Background(), identifier.Type(typ), bytes.NewReader(body))
 		if err != nil {
 			if code := throng.CodeOf(err); code != throng.Invalid && code != throng.TooLarge {
 				t.Fatalf("error = %v, want one of the caller's", err)
 			}
 			return
 		}
+		defer n.close()
 		var lines []string
-		if out.Len() > 0 {
-			lines = strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
+		if err := n.each(context.Background(), func(text []byte) bool {
+			lines = append(lines, string(text))
+			return true
+		}); err != nil {
+			t.Fatal(err)
 		}
+		got := n.found
 		if uint64(len(lines)) != got.distinct || got.invalid+got.distinct > got.rows {
 			t.Fatalf("%d lines written, found %+v", len(lines), got)
 		}
