@@ -1,5 +1,7 @@
 // Command throng answers for the product itself: the dataset is loaded by its
-// loader, and asked through its engine, and as JSON in the way of the API.
+// loader and asked through its engine. The engine remembers no sizes here, so
+// that every answer is worked out anew; that the question as JSON in the way of
+// the API has the same answer is checked when it is loaded.
 package main
 
 import (
@@ -24,13 +26,8 @@ type product struct {
 	server     *server.Server
 	generation engine.Generation
 	audience   query.RowSet
-	body       []byte
+	order      []int // by the engine's number of an affinity, that of the population
 }
-
-const (
-	byEngine = "engine" // query.Definition to engine.Generation
-	byJSON   = "JSON"   // what the API answers to a preview, with the size of each parameter
-)
 
 // Usage implements peer.Engine: everything is in this process.
 func (*product) Usage() time.Duration { return 0 }
@@ -44,7 +41,7 @@ func (p *product) Load(ctx context.Context, c peer.Command) ([]peer.Layout, stri
 	if _, err := p.server.Load(ctx, c.Dataset, server.LoadOptions{}); err != nil {
 		return nil, "", 0, err
 	}
-	e, err := bitmap.Open(filepath.Join(c.Work, "index"), bitmap.Config{})
+	e, err := bitmap.Open(filepath.Join(c.Work, "index"), bitmap.Config{Forget: true})
 	if err != nil {
 		return nil, "", 0, err
 	}
@@ -54,24 +51,31 @@ func (p *product) Load(ctx context.Context, c peer.Command) ([]peer.Layout, stri
 	if p.audience, _, err = p.generation.Select(ctx, definition(), 0); err != nil {
 		return nil, "", 0, err
 	}
-	if p.body, err = body(); err != nil {
+	if err := p.find(ctx); err != nil {
 		return nil, "", 0, err
 	}
-	return peer.Layouts(
-		peer.Layout{Name: byEngine, Ops: []string{peer.Count, peer.Terms}},
-		peer.Layout{Name: byJSON, Ops: []string{peer.Count}},
-	), "of this checkout", p.generation.Info().Bytes, nil
+	if err := p.checkJSON(ctx); err != nil {
+		return nil, "", 0, err
+	}
+	layouts := []peer.Layout{{Name: "bitmaps and arrays by block", Ops: []string{peer.Count, peer.Terms}}}
+	return layouts, "of this checkout", p.generation.Info().Bytes, nil
 }
 
 // Count implements peer.Engine.
-func (p *product) Count(ctx context.Context, layout string) (uint64, error) {
-	if layout == byEngine {
-		counts, err := p.generation.Count(ctx, definition(), 0)
-		return counts.Exclude, err
-	}
-	text, err := p.server.Count(ctx, p.body, "")
+func (p *product) Count(ctx context.Context, _ string) (uint64, error) {
+	counts, err := p.generation.Count(ctx, definition(), 0)
+	return counts.Exclude, err
+}
+
+// checkJSON asks the way the API does.
+func (p *product) checkJSON(ctx context.Context) error {
+	request, err := body()
 	if err != nil {
-		return 0, err
+		return err
+	}
+	text, err := p.server.Count(ctx, request, "")
+	if err != nil {
+		return err
 	}
 	var answer struct {
 		Response struct {
@@ -79,25 +83,46 @@ func (p *product) Count(ctx context.Context, layout string) (uint64, error) {
 		} `json:"response"`
 	}
 	if err := json.Unmarshal(text, &answer); err != nil {
-		return 0, fmt.Errorf("read answer: %w", err)
+		return fmt.Errorf("read answer: %w", err)
 	}
-	return answer.Response.Size, nil
+	if want := p.audience.Len(); answer.Response.Size != want {
+		return fmt.Errorf("as JSON: %d people, want %d", answer.Response.Size, want)
+	}
+	return nil
 }
 
 // Terms implements peer.Engine.
 func (p *product) Terms(ctx context.Context, _ string) ([]uint64, error) {
+	of, err := p.generation.Breakdown(ctx, p.audience, []query.Field{query.Affinity})
+	if err != nil {
+		return nil, err
+	}
 	counts := make([]uint64, population.Affinity)
-	for i := range counts {
-		n, err := p.generation.Count(ctx, query.Definition{Steps: []query.Step{
-			{Op: query.Include, Node: query.Rows{Set: p.audience}},
-			{Op: query.Filter, Node: query.In{Field: query.Affinity, Values: []string{strconv.Itoa(population.FirstAffinity + i)}}},
-		}}, 0)
-		if err != nil {
-			return nil, err
-		}
-		counts[i] = n.Exclude
+	for i, n := range of[0].Counts {
+		counts[p.order[i]] = uint64(n)
 	}
 	return counts, nil
+}
+
+// find learns which affinity each of the engine's terms is.
+func (p *product) find(ctx context.Context) error {
+	of, err := p.generation.Breakdown(ctx, p.audience, []query.Field{query.Affinity})
+	if err != nil {
+		return err
+	}
+	p.order = make([]int, len(of[0].Counts))
+	for i := range p.order {
+		term, err := p.generation.Catalog().TermAt(query.Affinity, i)
+		if err != nil {
+			return err
+		}
+		id, err := strconv.Atoi(term.Value)
+		if err != nil || id < population.FirstAffinity || id >= population.FirstAffinity+population.Affinity {
+			return fmt.Errorf("term %d of affinities is %q", i, term.Value)
+		}
+		p.order[i] = id - population.FirstAffinity
+	}
+	return nil
 }
 
 // definition is the question.

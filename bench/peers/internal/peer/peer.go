@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -183,9 +182,4 @@ func In(ids []int) string {
 		s[i] = strconv.Itoa(id)
 	}
 	return strings.Join(s, ",")
-}
-
-// Layouts lists those of an engine in order, less the empty ones.
-func Layouts(l ...Layout) []Layout {
-	return slices.DeleteFunc(l, func(l Layout) bool { return l.Name == "" })
 }
