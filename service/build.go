@@ -119,7 +119,7 @@ func (s *Service) store(ctx context.Context, files string, fn func(tx *sqldb.Tx)
 
 // permanent marks the failures that another attempt would only repeat.
 func permanent(err error) error {
-	if errors.Is(err, engine.ErrCorrupt) || throng.CodeOf(err) == throng.Invalid {
+	if errors.Is(err, engine.ErrCorrupt) || errors.Is(err, engine.ErrFormat) || throng.CodeOf(err) == throng.Invalid {
 		return job.Permanent(err)
 	}
 	return err
@@ -238,6 +238,8 @@ func failureOf(cause error) throng.Failure {
 		return throng.Failure{Code: string(throng.Unavailable), Message: "no dataset is loaded", Retry: true}
 	case errors.Is(cause, engine.ErrCorrupt):
 		return throng.Failure{Code: string(throng.Internal), Message: "a file of the index is damaged; the operator must load the dataset again", Retry: true}
+	case errors.Is(cause, engine.ErrFormat):
+		return throng.Failure{Code: string(throng.Internal), Message: "the index was written by another version; the operator must load the dataset again", Retry: true}
 	default:
 		return throng.Failure{Code: string(throng.Internal), Message: "the build ended with an internal error", Retry: true}
 	}
