@@ -90,7 +90,8 @@ func (w *worker) countMany(dst *kernel.Block, k int) {
 	most := len(w.arrays) + len(w.dense)
 	// Up to so many arrays no count can pass the largest.
 	safe := min(len(w.arrays), kernel.MaxCount)
-	for _, rows := range w.arrays[:safe] {
+	for i, rows := range w.arrays[:safe] {
+		w.ahead(i)
 		w.counters.AddArray(rows)
 	}
 	for _, rows := range w.arrays[safe:] {
@@ -99,6 +100,13 @@ func (w *worker) countMany(dst *kernel.Block, k int) {
 	w.slices.Reset()
 	w.addGroup(w.addDense(0))
 	w.counters.AtLeast(dst, &w.slices, uint8(k), most)
+}
+
+// ahead asks for the array that comes after the one at i.
+func (w *worker) ahead(i int) {
+	if i+1 < len(w.arrays) {
+		kernel.Prefetch(w.arrays[i+1])
+	}
 }
 
 // Bitmaps are added seven at a time: used is how many of the group are in use.
@@ -121,7 +129,8 @@ func (w *worker) addDense(used int) int {
 
 // makeGroup puts all arrays into the group, where there is room for them.
 func (w *worker) makeGroup(used int) int {
-	for _, rows := range w.arrays {
+	for i, rows := range w.arrays {
+		w.ahead(i)
 		w.group[used] = w.scratch(used)
 		kernel.OrArray(w.group[used], rows)
 		used++

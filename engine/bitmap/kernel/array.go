@@ -1,6 +1,21 @@
 package kernel
 
-import "math/bits"
+import (
+	"math/bits"
+	"unsafe"
+)
+
+// ahead is how many lines of memory Prefetch asks for at most. Beyond, the
+// processor notices by itself that they are read one after the other.
+const ahead = 16
+
+// Prefetch asks for the rows, which are used soon: the arrays of a block lie
+// far from each other, and the first lines of each would have to be waited for.
+func Prefetch(rows []uint16) {
+	if len(rows) > 0 {
+		prefetch(unsafe.SliceData(rows), min((len(rows)+31)/32, ahead))
+	}
+}
 
 // OrArray adds rows to dst.
 func OrArray(dst *Block, rows []uint16) { use.orArray(dst, rows) }

@@ -152,6 +152,11 @@ func andNotCountVPOPCNT(dst *[1024]uint64, src *[1024]uint64) int
 //go:noescape
 func countVPOPCNT(b *[1024]uint64) int
 
+// prefetch asks for so many lines of 64 bytes from p on, one at least.
+//
+//go:noescape
+func prefetch(p *uint16, lines int)
+
 // orArrayBMI2 adds rows to dst.
 //
 //go:noescape

@@ -2111,6 +2111,19 @@ loop:
 	VZEROUPPER
 	RET
 
+// func prefetch(p *uint16, lines int)
+// Requires: MMX+
+TEXT ·prefetch(SB), NOSPLIT, $0-16
+	MOVQ p+0(FP), AX
+	MOVQ lines+8(FP), CX
+
+loop:
+	PREFETCHT0 (AX)
+	ADDQ       $0x00000040, AX
+	DECQ       CX
+	JNE        loop
+	RET
+
 // func orArrayBMI2(dst *[1024]uint64, rows []uint16)
 // Requires: BMI2
 TEXT ·orArrayBMI2(SB), NOSPLIT, $0-32

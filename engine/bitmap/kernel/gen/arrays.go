@@ -14,6 +14,7 @@ import (
 
 // arrays writes the loops over arrays.
 func arrays() {
+	prefetch()
 	eachRow("orArray", "func(dst *[1024]uint64, rows []uint16)", "adds rows to dst.", "dst",
 		func(dst, six, row reg.Register) { inWord(dst, six, row, func(w reg.Register) { BTSQ(row, w) }) })
 	eachRow("andNotArray", "func(dst *[1024]uint64, rows []uint16)", "removes rows from dst.", "dst",
@@ -24,6 +25,20 @@ func arrays() {
 			LEAQ(Mem{Base: c, Index: row, Scale: 1}, at)
 			INCB(Mem{Base: at})
 		})
+}
+
+// prefetch writes what asks for lines of memory.
+func prefetch() {
+	TEXT("prefetch", NOSPLIT, "func(p *uint16, lines int)")
+	Pragma("noescape")
+	Doc("prefetch asks for so many lines of 64 bytes from p on, one at least.")
+	p, lines := Load(Param("p"), GP64()), Load(Param("lines"), GP64())
+	Label("loop")
+	PREFETCHT0(Mem{Base: p})
+	ADDQ(U32(64), p)
+	DECQ(lines)
+	JNE(LabelRef("loop"))
+	RET()
 }
 
 // inWord changes the word of dst that has the row's bit.
