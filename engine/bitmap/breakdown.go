@@ -38,7 +38,7 @@ const (
 )
 
 // dense is as much as one of so many rows, from which postings are bitmaps.
-const dense = 16
+const dense = storage.BlockRows / storage.ArrayMax
 
 // method is how Breakdown counts.
 type method int
@@ -135,6 +135,16 @@ func (b *breakdown) choose() error {
 	far *= far
 	person, term := float64(b.n)*(costMember+costSeek*far), 0.0
 	parts := float64(len(b.gen.files.Parts)) * part
+	pairs, lists := 0.0, 0.0
+	for _, f := range b.gen.files.Forwards {
+		pairs += float64(f.PairsOfPart())
+	}
+	for _, w := range b.wants {
+		lists += float64(w[1] - w[0])
+	}
+	if b.how = byPerson; person+pairs*share*costPair < lists*parts*costTerm {
+		return nil // whoever has the terms
+	}
 	for _, f := range storage.CountedFields() {
 		first, n := b.gen.termRange(f)
 		people, err := b.gen.files.Dict.Peoples(first, n)
@@ -156,7 +166,7 @@ func (b *breakdown) choose() error {
 			}
 		}
 	}
-	if b.how = byPerson; term < person {
+	if term < person {
 		b.how = byTerm
 	}
 	return nil
@@ -265,6 +275,7 @@ type breaker struct {
 	tally  *storage.Tally
 	rows   [storage.PartBlocks]members
 	tmp    *kernel.Block
+	list   []uint16
 }
 
 // members is the rows of one block that are counted.
@@ -291,13 +302,11 @@ func (w *breaker) chunk(first, n int) error {
 	part, from := first/storage.PartBlocks, first%storage.PartBlocks
 	to := min(from+n, from+w.gen.blocks-first)
 	var live uint16
-	total := 0
 	for b := from; b < to; b++ {
 		m := &w.rows[b]
 		w.take(m, part, b)
 		if m.n > 0 {
 			live |= 1 << b
-			total += m.n
 		}
 	}
 	if live == 0 {
@@ -316,7 +325,7 @@ func (w *breaker) chunk(first, n int) error {
 		}
 		return nil
 	}
-	return w.records(part, live, total)
+	return w.records(part, live)
 }
 
 // take finds the rows of a block that are counted.
@@ -366,19 +375,23 @@ func (m *members) block() *kernel.Block {
 }
 
 // records counts the terms of members by the forward index.
-func (w *breaker) records(part int, live uint16, total int) error {
+func (w *breaker) records(part int, live uint16) error {
 	f := w.gen.files.Forwards[part]
 	terms, dense, err := f.Codes()
 	if err != nil {
 		return err
 	}
-	blocks := bits.OnesCount16(live)
-	perRow := 0.0
+	var pairs, many float64 // terms, and dense ones, of as many rows as are counted
 	for m := live; m != 0; m &= m - 1 {
 		b := bits.TrailingZeros16(m)
-		perRow += float64(f.DensePairs(b)) / float64(blocks*storage.BlockRows)
+		share := float64(w.rows[b].n) / float64(w.gen.rowsOf(part*storage.PartBlocks+b))
+		pairs += share * float64(f.Pairs(b))
+		many += share * float64(f.DensePairs(b))
 	}
-	read := float64(total)*perRow*costPair <= float64(dense*blocks)*costBitmap || w.how == byRecord
+	if pairs*few < float64(len(terms)) {
+		return w.fewRecords(f, live)
+	}
+	read := many*costPair <= float64(dense*bits.OnesCount16(live))*costBitmap || w.how == byRecord
 	for m := live; m != 0; m &= m - 1 {
 		b := bits.TrailingZeros16(m)
 		section, err := f.Block(b)
@@ -402,6 +415,31 @@ func (w *breaker) records(part int, live uint16, total int) error {
 	}
 	for _, t := range terms[:dense] {
 		if err := w.postings(part, live, t, t+1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// few is how many codes of a part are tallied, or not, in the time that one
+// term takes without a tally.
+const few = 4
+
+// fewRecords counts the terms of members, so few that tallies of all codes
+// would take longer.
+func (w *breaker) fewRecords(f *storage.Forward, live uint16) error {
+	for m := live; m != 0; m &= m - 1 {
+		b := bits.TrailingZeros16(m)
+		section, err := f.Block(b)
+		if err != nil {
+			return err
+		}
+		rows := w.rows[b].array
+		if rows == nil {
+			w.list = kernel.AppendRows(w.list[:0], w.rows[b].bits)
+			rows = w.list
+		}
+		if err := section.CountFew(w.counts, rows); err != nil {
 			return err
 		}
 	}

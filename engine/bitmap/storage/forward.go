@@ -34,7 +34,7 @@ const (
 	forwardLong  = 1 << 16
 	// forwardDense is how many times a term's rows make up the part, at most,
 	// for the term to be a dense one: the postings of those are bitmaps.
-	forwardDense  = 16
+	forwardDense  = BlockRows / ArrayMax
 	forwardGroup  = 32 // rows that share a base
 	forwardEscape = 0xff
 	// forwardSlack is how far a reader may look past the end of the records.
@@ -216,6 +216,14 @@ func (f *Forward) Limit() uint32 { return f.limit }
 // Pairs is how many terms the rows of a block have together.
 func (f *Forward) Pairs(block int) uint32 { return f.blocks[block].pairs }
 
+// PairsOfPart is how many terms all rows of the part have together.
+func (f *Forward) PairsOfPart() (n uint64) {
+	for i := range f.blocks {
+		n += uint64(f.blocks[i].pairs)
+	}
+	return n
+}
+
 // DensePairs is how many of them are of dense terms.
 func (f *Forward) DensePairs(block int) uint32 { return f.blocks[block].dense }
 
@@ -233,7 +241,7 @@ func (f *Forward) KnownCount(block, i int) int {
 }
 
 // Codes gives the terms that have a code, by code. The first dense ones are
-// those that at least a sixteenth of the part's rows have. The slice aliases
+// those that many of the part's rows have, one in forwardDense. The slice aliases
 // the mapping. An error wraps [ErrCorrupt].
 func (f *Forward) Codes() (terms []uint32, dense int, err error) {
 	if err := f.check(0, 4*uint64(len(f.terms))); err != nil {

@@ -264,6 +264,12 @@ func (p *forwardPart) compareCounts(t *testing.T, f *Forward, block *ForwardBloc
 			for _, count := range []func() error{
 				func() error { return block.Count(tally, &bits, all) },
 				func() error { return block.CountRows(tally, rows, all) },
+				func() error {
+					if !all {
+						return block.CountRows(tally, rows, all)
+					}
+					return block.CountFew(tally.Rare, rows)
+				},
 			} {
 				clear(tally.Rare)
 				got := tally.Rare

@@ -9,11 +9,17 @@ import (
 // depends on a row, since members are as good as random: where their records
 // are; a look at each, so that those that are far away arrive at the same time;
 // then their codes, copied on end. Codes on end are counted last. A row with
-// more codes than are copied at once is counted by itself.
+// more codes than are copied at once is counted by itself. Where every few rows
+// one is counted, the processor foresees what is looked at, and the steps are
+// one.
 const (
 	batchRows = 128
 	copyCodes = 16 // of each record at once
 	copyPairs = 32
+	copyRare  = 24
+
+	// Rows of a block from which on nothing is looked at in advance.
+	manyRows = BlockRows / 10
 )
 
 // Tally counts the terms of rows of one part. It is for one goroutine.
@@ -29,6 +35,7 @@ type Tally struct {
 	rows     [batchRows]uint16
 	codes    [batchRows*copyCodes + copyCodes]byte // of one byte
 	pairs    [batchRows*copyPairs + copyPairs]byte // of two
+	rare     [batchRows*copyRare + copyRare]byte
 	touched  byte
 }
 
@@ -37,6 +44,15 @@ type Tally struct {
 // [ErrCorrupt].
 func (b *ForwardBlock) Count(t *Tally, rows *[BlockWords]uint64, dense bool) error {
 	n := 0
+	if b.rows == BlockRows && !b.f.rare && b.wide == nil {
+		for _, w := range rows {
+			n += bits.OnesCount64(w)
+		}
+		if n >= manyRows {
+			return b.countMany(t, rows, dense)
+		}
+		n = 0
+	}
 	for i, w := range rows[:(b.rows+63)/64] {
 		if n+64 > batchRows {
 			if err := b.CountRows(t, t.rows[:n], dense); err != nil {
@@ -52,14 +68,73 @@ func (b *ForwardBlock) Count(t *Tally, rows *[BlockWords]uint64, dense bool) err
 	return b.CountRows(t, t.rows[:n], dense)
 }
 
+// countMany is Count of many rows of a whole block.
+func (b *ForwardBlock) countMany(t *Tally, rows *[BlockWords]uint64, dense bool) error {
+	bases, offsets := (*[BlockRows/forwardGroup + 1]uint32)(b.bases), (*[BlockRows + 1]uint16)(b.offsets)
+	records, limit := b.records, uint(b.end)
+	take := 0
+	if dense {
+		take = 15
+	}
+	le := binary.LittleEndian
+	short, long, odd := 0, 0, 0
+	for i, w := range rows {
+		for ; w != 0; w &= w - 1 {
+			r := i<<6 | bits.TrailingZeros64(w)&63
+			at := uint(bases[r/forwardGroup]) + uint(offsets[r])
+			end := uint(bases[(r+1)/forwardGroup]) + uint(offsets[r+1])
+			if at >= end || end > limit {
+				return b.corrupt()
+			}
+			head := records[at]
+			n, m := int(head&15), int(head>>4)
+			second := int(at) + 1 + n + m
+			size := int(end) - second
+			n &= take
+			if uint(size) > copyPairs || n+m > copyCodes || head == forwardEscape {
+				if !b.count(t, r, dense) {
+					return b.corrupt()
+				}
+				continue
+			}
+			src, dst := records[second-m-n:][:copyCodes], t.codes[short:][:copyCodes]
+			le.PutUint64(dst, le.Uint64(src))
+			le.PutUint64(dst[8:], le.Uint64(src[8:]))
+			src, dst = records[second:][:copyPairs], t.pairs[long:][:copyPairs]
+			le.PutUint64(dst, le.Uint64(src))
+			le.PutUint64(dst[8:], le.Uint64(src[8:]))
+			le.PutUint64(dst[16:], le.Uint64(src[16:]))
+			le.PutUint64(dst[24:], le.Uint64(src[24:]))
+			short += n + m
+			long += size
+			odd |= size
+		}
+		if short > len(t.codes)-65*copyCodes || long > len(t.pairs)-65*copyPairs {
+			t.add(t.codes[:short], t.pairs[:long])
+			short, long = 0, 0
+		}
+	}
+	t.add(t.codes[:short], t.pairs[:long])
+	if odd%2 != 0 {
+		return b.corrupt()
+	}
+	return nil
+}
+
 // CountRows is Count of a list of rows.
 func (b *ForwardBlock) CountRows(t *Tally, rows []uint16, dense bool) error {
-	if b.rows < BlockRows || b.f.rare || b.end > 1<<31 {
+	if b.rows < BlockRows || b.end > 1<<31 {
 		return b.countEach(t, rows, dense)
 	}
 	for len(rows) > 0 {
 		n := min(len(rows), batchRows)
-		if !b.find(t, rows[:n]) || !b.batch(t, rows[:n], dense) {
+		ok := b.find(t, rows[:n])
+		if ok && b.f.rare {
+			ok = b.batchRare(t, rows[:n], dense)
+		} else if ok {
+			ok = b.batch(t, rows[:n], dense)
+		}
+		if !ok {
 			return b.corrupt()
 		}
 		rows = rows[n:]
@@ -133,6 +208,62 @@ func (b *ForwardBlock) batch(t *Tally, rows []uint16, dense bool) bool {
 	return odd%2 == 0
 }
 
+// batchRare is batch where some terms have no code.
+func (b *ForwardBlock) batchRare(t *Tally, rows []uint16, dense bool) bool {
+	from, to := t.from[:len(rows)], t.to[:len(rows)]
+	take := 0
+	if dense {
+		take = 15
+	}
+	le := binary.LittleEndian
+	width := rareBytes(b.f.limit)
+	short, long, far := 0, 0, 0
+	for i, at := range from {
+		head, size := b.records[at], int(b.records[at+1]) // slack follows
+		n, m := int(head&15), int(head>>4)
+		second := int(at) + 2 + n + m
+		third := second + 2*size
+		more := int(to[i]) - third
+		n &= take
+		// A second byte of a longer number is 0x80 or more, and too many.
+		if size > copyPairs/2 || n+m > copyCodes || head == forwardEscape || uint(more) > copyRare || more%width != 0 {
+			if !b.count(t, int(rows[i]), dense) {
+				return false
+			}
+			continue
+		}
+		src, dst := b.records[second-m-n:][:copyCodes], t.codes[short:][:copyCodes]
+		le.PutUint64(dst, le.Uint64(src))
+		le.PutUint64(dst[8:], le.Uint64(src[8:]))
+		src, dst = b.records[second:][:copyPairs], t.pairs[long:][:copyPairs]
+		le.PutUint64(dst, le.Uint64(src))
+		le.PutUint64(dst[8:], le.Uint64(src[8:]))
+		le.PutUint64(dst[16:], le.Uint64(src[16:]))
+		le.PutUint64(dst[24:], le.Uint64(src[24:]))
+		src, dst = b.records[third:][:copyRare], t.rare[far:][:copyRare]
+		le.PutUint64(dst, le.Uint64(src))
+		le.PutUint64(dst[8:], le.Uint64(src[8:]))
+		le.PutUint64(dst[16:], le.Uint64(src[16:]))
+		short += n + m
+		long += 2 * size
+		far += more
+	}
+	t.add(t.codes[:short], t.pairs[:long])
+	return t.addRare(t.rare[:far], width)
+}
+
+// addRare counts terms that have no code.
+func (t *Tally) addRare(rare []byte, width int) bool {
+	for ; len(rare) >= width; rare = rare[width:] {
+		n := rareTerm(rare, width)
+		if int(n) >= len(t.Rare) {
+			return false
+		}
+		t.Rare[n]++
+	}
+	return len(rare) == 0
+}
+
 // add counts codes of one byte and of two.
 func (t *Tally) add(codes, pairs []byte) {
 	for len(codes) >= 8 {
@@ -182,14 +313,29 @@ func (b *ForwardBlock) count(t *Tally, row int, dense bool) bool {
 		t.add(r.dense, nil)
 	}
 	t.add(r.frequent, r.long)
-	for width := rareBytes(b.f.limit); len(r.rare) >= width; r.rare = r.rare[width:] {
-		n := rareTerm(r.rare, width)
-		if int(n) >= len(t.Rare) {
-			return false
+	return t.addRare(r.rare, rareBytes(b.f.limit))
+}
+
+// CountFew adds the terms of rows of the block to counts, by term. It is for
+// rows that have fewer terms than the part has codes. Codes must have been
+// verified. An error wraps [ErrCorrupt].
+func (b *ForwardBlock) CountFew(counts []uint32, rows []uint16) (err error) {
+	var terms []uint32
+	for _, r := range rows {
+		if int(r) >= b.rows {
+			return b.corrupt()
 		}
-		t.Rare[n]++
+		if terms, err = b.Terms(terms[:0], int(r)); err != nil {
+			return err
+		}
+		for _, t := range terms {
+			if int(t) >= len(counts) {
+				return b.f.corrupt("holds a code of no term")
+			}
+			counts[t]++
+		}
 	}
-	return true
+	return nil
 }
 
 // Take adds what was tallied of rows of the part to counts, by term, and
