@@ -3,6 +3,7 @@ package service
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -233,20 +234,7 @@ func writeCSV(w io.Writer, t identifier.Type, pairs *pairReader) error {
 // appendCSV appends a field, in quotes where encoding/csv would quote it; there
 // are no line ends in identifiers.
 func appendCSV(out, field []byte) []byte {
-	plain := len(field) > 0 && string(field) != `\.`
-	for _, c := range field {
-		// A space of more than one byte may be at the start, which is quoted.
-		if c == ',' || c == '"' || c >= utf8.RuneSelf {
-			plain = false
-			break
-		}
-	}
-	switch {
-	case plain && field[0] != ' ':
-		return append(out, field...)
-	case len(field) == 0:
-		return out
-	case !plain && !quoted(field):
+	if plain(field) || !quoted(field) {
 		return append(out, field...)
 	}
 	out = append(out, '"')
@@ -259,8 +247,32 @@ func appendCSV(out, field []byte) []byte {
 	return append(out, '"')
 }
 
+// plain tells of most fields that are not to be quoted that they are not.
+func plain(field []byte) bool {
+	if len(field) < 8 {
+		return len(field) == 0 || !quoted(field)
+	}
+	last := binary.LittleEndian.Uint64(field[len(field)-8:])
+	special := specials(last)
+	for f := field; len(f) > 8; f = f[8:] {
+		special |= specials(binary.LittleEndian.Uint64(f))
+	}
+	return special == 0 && field[0] > ' '
+}
+
+// specials has a bit for a comma, a quote or a byte beyond ASCII in eight
+// bytes. A byte above one of them may be taken for another.
+func specials(w uint64) uint64 {
+	const each, top = 0x0101010101010101, 0x8080808080808080
+	comma, quote := w^each*',', w^each*'"'
+	return ((comma-each)&^comma | (quote-each)&^quote | w) & top
+}
+
 // quoted tells whether a field is to be quoted.
 func quoted(field []byte) bool {
+	if len(field) == 0 {
+		return false
+	}
 	first, _ := utf8.DecodeRune(field)
 	return string(field) == `\.` || bytes.ContainsAny(field, ",\"\r\n") || unicode.IsSpace(first)
 }
