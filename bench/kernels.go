@@ -62,7 +62,7 @@ func Child(ctx context.Context, dir string, in io.Reader, out io.Writer) error {
 		return err
 	}
 	s := &stack{dir: dir, people: people}
-	defer s.close() //nolint:errcheck // only read from
+	defer s.close()
 	if err := s.openSides(ctx); err != nil {
 		return fmt.Errorf("bench: %w", err)
 	}
@@ -214,6 +214,7 @@ func childCounts(people int) int { return int(min(256, 1+minSample/(time.Duratio
 func (r *run) finishKernel(row Row, seconds map[string]*timing, fast *timing) error {
 	for _, p := range paths() {
 		row.times(seconds[p.name])
+		row.side("row 1a, "+p.name, seconds[p.name], nil, nil, fast)
 	}
 	row.times(fast)
 	best := paths()[0].name

@@ -159,12 +159,6 @@ func ratio(a, b *timing) float64 {
 	return median(r)
 }
 
-// find gives the timing of a name.
-func find(timings []*timing, name string) *timing {
-	i := slices.IndexFunc(timings, func(t *timing) bool { return t.name == name })
-	return timings[i]
-}
-
 // spread is how far apart the medians are: the greatest over the least.
 func spread(list ...float64) float64 {
 	least, most := slices.MinFunc(list, cmp.Compare[float64]), slices.MaxFunc(list, cmp.Compare[float64])

@@ -43,11 +43,11 @@ func (r *Report) Print(out io.Writer) error {
 	return err
 }
 
-// summary is the table at the end: a line a row.
+// summary is the table at the end: a line a case, or a row without cases.
 func (r *Report) summary(b *strings.Builder) {
 	b.WriteString("\n")
 	w := tabwriter.NewWriter(b, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(w, "row\tone core\tall cores\tbest of roaring\tfloor\ttargets met\twork")
+	fmt.Fprintln(w, "row\twork\tone core\tall cores\tfloor\tthe best beside it\ttargets met")
 	for _, row := range r.Rows {
 		done := 0
 		for _, c := range row.Checks {
@@ -55,34 +55,34 @@ func (r *Report) summary(b *strings.Builder) {
 				done++
 			}
 		}
-		targets := "-"
+		targets := ""
 		if len(row.Checks) > 0 {
 			targets = fmt.Sprintf("%d of %d", done, len(row.Checks))
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s%s\n", row.ID,
-			row.least(func(n string) bool { return strings.HasSuffix(n, oneCore) }),
-			row.least(func(n string) bool { return strings.HasSuffix(n, allCores) }),
-			row.least(func(n string) bool { return strings.HasPrefix(n, "roaring") }),
-			row.least(func(n string) bool { return n == floorName }), targets, row.Work, unsteady(row))
+		cases := row.Cases
+		if len(cases) == 0 {
+			cases = []Case{{Name: row.Work}}
+		}
+		for i, c := range cases {
+			if i > 0 {
+				targets = ""
+			}
+			if c.Name == "" {
+				c.Name = row.Work
+			}
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", row.ID, c.Name,
+				c.cell(c.OneCore), c.cell(c.AllCores), c.cell(c.Floor), strings.TrimSpace(c.cell(c.Other)+" "+c.OtherName), targets)
+		}
 	}
-	w.Flush() //nolint:errcheck // into memory
+	w.Flush()
 }
 
-// least is the first figure of a kind that is ours, and of others the least.
-func (r *Row) least(of func(name string) bool) string {
-	var best *Figure
-	for i, f := range r.Figures {
-		if !of(f.Name) {
-			continue
-		}
-		if best == nil || strings.HasPrefix(f.Name, "roaring") && f.Median < best.Median {
-			best = &r.Figures[i]
-		}
+// cell is a median of the table; empty where it was not measured.
+func (c *Case) cell(x float64) string {
+	if x == 0 {
+		return ""
 	}
-	if best == nil {
-		return "-"
-	}
-	return number(best.Median) + " " + best.Unit
+	return number(x) + " " + c.Unit
 }
 
 func unsteady(row Row) string {

@@ -39,6 +39,8 @@ type Row struct {
 	Work string `json:"work"`
 	// Figures are what was measured, ours first.
 	Figures []Figure `json:"figures"`
+	// Cases set the medians of the figures that belong together side by side.
+	Cases []Case `json:"cases,omitempty"`
 	// Checks hold the figures against their targets.
 	Checks []Check `json:"checks,omitempty"`
 	// Unsteady says that the machine's own speed moved by more than half
@@ -56,6 +58,18 @@ type Figure struct {
 	Median float64 `json:"median"`
 	Min    float64 `json:"min"`
 	Max    float64 `json:"max"`
+}
+
+// Case is the medians of one piece of work; 0 where it was not done that way.
+type Case struct {
+	Name     string  `json:"name,omitempty"`
+	Unit     string  `json:"unit"`
+	OneCore  float64 `json:"one_core,omitempty"`
+	AllCores float64 `json:"all_cores,omitempty"`
+	// Other is the best that was measured beside it, by OtherName.
+	Other     float64 `json:"other,omitempty"`
+	OtherName string  `json:"other_name,omitempty"`
+	Floor     float64 `json:"floor,omitempty"`
 }
 
 // Check is a target.
@@ -86,6 +100,24 @@ func (r *Row) times(timings ...*timing) {
 			Median: round(1e3 * median(list)), Min: round(1e3 * slices.Min(list)), Max: round(1e3 * slices.Max(list)),
 		})
 	}
+}
+
+// side adds a case: our times on one and on all cores, the machine's floor,
+// and others, of which the least is told. Any of them may be nil.
+func (r *Row) side(name string, one, all, floor *timing, others ...*timing) {
+	ms := func(t *timing) float64 {
+		if t == nil {
+			return 0
+		}
+		return round(1e3 * t.median())
+	}
+	c := Case{Name: name, Unit: "ms", OneCore: ms(one), AllCores: ms(all), Floor: ms(floor)}
+	for _, t := range others {
+		if x := ms(t); t != nil && (c.OtherName == "" || x < c.Other) {
+			c.Other, c.OtherName = x, t.name
+		}
+	}
+	r.Cases = append(r.Cases, c)
 }
 
 // figure adds a number measured once.

@@ -69,6 +69,7 @@ func (r *run) rowExample(ctx context.Context) (err error) {
 	}
 	row := Row{ID: "1c", Work: fmt.Sprintf("the documentation's %d parameters, texts and upload included, on %d generated people", len(one.Steps), people), Unsteady: !steady}
 	row.times(timings...)
+	row.side("", timings[0], timings[1], timings[3], timings[2])
 	row.figure("touched, without texts", "MB", float64(floor.bytes)/1e6)
 	row.figure("roaring / one core", "x", ratio(timings[2], timings[0]))
 	row.figure("one core / floor", "x", ratio(timings[0], timings[3]))

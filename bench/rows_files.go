@@ -96,6 +96,7 @@ func (r *run) rowFiles(ctx context.Context) (err error) {
 		{"gz", timings[3], timings[4], 15, 2.5},
 		{"Parquet", timings[5], timings[6], 5, 1},
 	} {
+		row.side(x.name+" of MD5s", x.ours, nil, nil, x.theirs)
 		rate := float64(f.members.GetCardinality()) / x.ours.median() / 1e6
 		row.figure(x.name+", rate", "million rows/s and core", rate)
 		row.atLeast(x.name+", rate", "million rows/s and core", rate, x.rate)

@@ -190,6 +190,10 @@ func (r *Row) inverted(o order, timings []*timing, pairs, sample float64) {
 			Median: round(median(f.list)), Min: round(slices.Min(f.list)), Max: round(slices.Max(f.list)),
 		})
 	}
+	r.Cases = append(r.Cases, Case{
+		Name: "pairs " + o.name, Unit: "ns/pair", OneCore: round(median(ours)),
+		Other: round(median(other)), OtherName: "roaring Add",
+	})
 	r.figure(o.name+", with making them, "+allCores, "ns/pair", 1e9*timings[1].median()/pairs)
 	r.atMost(o.name+", "+oneCore, "ns/pair", median(ours), o.most)
 	r.atLeast("roaring Add / ours, "+o.name, "x", median(other)/median(ours), o.times)

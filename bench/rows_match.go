@@ -148,6 +148,7 @@ func (r *run) rowMatch(ctx context.Context) error {
 	}
 	row := Row{ID: "7", Work: fmt.Sprintf("%.3g million uploaded MD5 lines against %.3g million keys", float64(lines.lines)/1e6, float64(s.people.People)/1e6), Unsteady: !steady}
 	row.times(timings...)
+	row.side("", timings[0], timings[1], nil, timings[2])
 	rate := func(t *timing) float64 { return float64(lines.lines) / t.median() / 1e6 }
 	row.figure("rate, one core", "million lines/s", rate(timings[0]))
 	row.figure("rate, all cores", "million lines/s", rate(timings[1]))

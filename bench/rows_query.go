@@ -181,6 +181,7 @@ func (r *run) rowQuery(ctx context.Context) error {
 	}
 	row := Row{ID: "1a", Work: "6 parameters over 16 terms, size after every one", Unsteady: !steady}
 	row.times(timings[:5]...)
+	row.side("", timings[0], timings[1], timings[4], timings[2], timings[3])
 	row.figure("touched", "MB", float64(floor.bytes)/1e6)
 	first, both, fast, stream := timings[0], timings[1], timings[2], timings[4]
 	row.milliseconds(first, 35, r.cfg.People)
@@ -203,7 +204,7 @@ func (r *run) rowAlone(ctx context.Context, cold []*timing, steady bool, alone [
 	if err != nil {
 		return err
 	}
-	defer kept.close() //nolint:errcheck // a second engine on files that are only read
+	defer kept.close()
 	d, err := kept.compile(ctx, s.query())
 	if err != nil {
 		return err
@@ -215,6 +216,8 @@ func (r *run) rowAlone(ctx context.Context, cold []*timing, steady bool, alone [
 	}
 	row := Row{ID: "1b", Work: "the same as a preview: every parameter alone, and the three steps", Unsteady: !steady}
 	row.times(cold[5], cold[6])
+	row.side("every parameter alone", cold[5], cold[6], cold[4])
+	row.side("again, all known", nil, again[0], nil)
 	row.times(again...)
 	row.atMost("alone / after, one core", "x", ratio(cold[5], cold[0]), 2)
 	row.atMost("again, all known", "ms", 1e3*again[0].median(), 1)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/RoaringBitmap/roaring/v2"
 
@@ -85,6 +86,7 @@ func (r *run) rowUnion(ctx context.Context) error {
 	}
 	row := Row{ID: "2", Work: "union of 10 terms, densities 0.0001 to 0.3", Unsteady: !steady}
 	row.times(timings...)
+	row.side("", timings[0], timings[1], timings[5], timings[2:5]...)
 	row.figure("touched", "MB", float64(floor.bytes)/1e6)
 	row.milliseconds(timings[0], 16, r.cfg.People)
 	row.faster(timings[0], timings[2], 3.5)
@@ -139,6 +141,15 @@ func (r *run) rowAtLeast(ctx context.Context) error {
 	row := Row{ID: "3", Work: fmt.Sprintf("at least k of 50 accounts, %.3g million edges", float64(edges)/1e6), Unsteady: !steady}
 	row.times(timings...)
 	row.figure("touched", "MB", float64(floor.bytes)/1e6)
+	n := len(ours)
+	for i, t := range timings[:n] {
+		name := strings.TrimSuffix(t.name, ", "+oneCore) + " of 50 accounts"
+		if i == 0 {
+			row.side(name, t, timings[n], timings[2*n+2], timings[2*n], timings[2*n+1])
+		} else {
+			row.side(name, t, timings[n+i], timings[2*n+2])
+		}
+	}
 	slowest, fastest := timings[0], timings[0]
 	for _, t := range timings[1:len(ours)] {
 		if t.median() > slowest.median() {

@@ -99,6 +99,7 @@ func (r *run) audience(ctx context.Context, row *Row, a audience, members *roari
 	}
 	row.Unsteady = row.Unsteady || !steady
 	row.times(timings...)
+	row.side("terms of "+size, timings[0], timings[1], timings[3], timings[2])
 	row.milliseconds(timings[0], a.target, people.People)
 	row.faster(timings[0], timings[2], a.times)
 	return nil

@@ -142,9 +142,9 @@ type tableWriter struct {
 	rows   int64 // of the file at hand
 	upload []byte
 
-	attributes          attributes
-	keys, values, index []byte
-	edges               edges
+	attributes   attributes
+	keys, values []byte
+	edges        edges
 }
 
 func newTableWriter(p *Population, dir string) *tableWriter {
