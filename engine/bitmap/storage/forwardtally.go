@@ -3,6 +3,7 @@ package storage
 import (
 	"encoding/binary"
 	"math/bits"
+	"unsafe"
 )
 
 // Rows are counted a batch at a time, in three steps that hold no branch which
@@ -76,35 +77,30 @@ func (b *ForwardBlock) countMany(t *Tally, rows *[BlockWords]uint64, dense bool)
 	if dense {
 		take = 15
 	}
-	le := binary.LittleEndian
+	src, codes, pairs := unsafe.Pointer(&records[0]), unsafe.Pointer(&t.codes), unsafe.Pointer(&t.pairs)
 	short, long, odd := 0, 0, 0
 	for i, w := range rows {
 		for ; w != 0; w &= w - 1 {
-			r := i<<6 | bits.TrailingZeros64(w)&63
+			r := uint(i<<6 | bits.TrailingZeros64(w)&63)
 			at := uint(bases[r/forwardGroup]) + uint(offsets[r])
 			end := uint(bases[(r+1)/forwardGroup]) + uint(offsets[r+1])
 			if at >= end || end > limit {
 				return b.corrupt()
 			}
-			head := records[at]
+			head := *(*byte)(unsafe.Add(src, at))
 			n, m := int(head&15), int(head>>4)
 			second := int(at) + 1 + n + m
 			size := int(end) - second
 			n &= take
 			if uint(size) > copyPairs || n+m > copyCodes || head == forwardEscape {
-				if !b.count(t, r, dense) {
+				if !b.count(t, int(r), dense) {
 					return b.corrupt()
 				}
 				continue
 			}
-			src, dst := records[second-m-n:][:copyCodes], t.codes[short:][:copyCodes]
-			le.PutUint64(dst, le.Uint64(src))
-			le.PutUint64(dst[8:], le.Uint64(src[8:]))
-			src, dst = records[second:][:copyPairs], t.pairs[long:][:copyPairs]
-			le.PutUint64(dst, le.Uint64(src))
-			le.PutUint64(dst[8:], le.Uint64(src[8:]))
-			le.PutUint64(dst[16:], le.Uint64(src[16:]))
-			le.PutUint64(dst[24:], le.Uint64(src[24:]))
+			copy16(unsafe.Add(codes, short), unsafe.Add(src, second-m-n))
+			copy16(unsafe.Add(pairs, long), unsafe.Add(src, second))
+			copy16(unsafe.Add(pairs, long+16), unsafe.Add(src, second+16))
 			short += n + m
 			long += size
 			odd |= size
@@ -142,6 +138,11 @@ func (b *ForwardBlock) CountRows(t *Tally, rows []uint16, dense bool) error {
 	return nil
 }
 
+// copy16 copies 16 bytes. Bounds are the callers': records are found to lie in
+// the section, which goes on for forwardSlack bytes behind them; of codes and
+// pairs there is one copy's more than a batch takes.
+func copy16(dst, src unsafe.Pointer) { *(*[16]byte)(dst) = *(*[16]byte)(src) }
+
 // find finds the records of a batch and touches them.
 func (b *ForwardBlock) find(t *Tally, rows []uint16) bool {
 	from, to := t.from[:len(rows)], t.to[:len(rows)]
@@ -178,10 +179,10 @@ func (b *ForwardBlock) batch(t *Tally, rows []uint16, dense bool) bool {
 	if dense {
 		take = 15
 	}
-	le := binary.LittleEndian
+	src, codes, pairs := unsafe.Pointer(&b.records[0]), unsafe.Pointer(&t.codes), unsafe.Pointer(&t.pairs)
 	short, long, odd := 0, 0, 0
 	for i, at := range from {
-		head := b.records[at]
+		head := *(*byte)(unsafe.Add(src, at))
 		n, m := int(head&15), int(head>>4)
 		second := int(at) + 1 + n + m
 		size := int(to[i]) - second
@@ -192,14 +193,9 @@ func (b *ForwardBlock) batch(t *Tally, rows []uint16, dense bool) bool {
 			}
 			continue
 		}
-		src, dst := b.records[second-m-n:][:copyCodes], t.codes[short:][:copyCodes]
-		le.PutUint64(dst, le.Uint64(src))
-		le.PutUint64(dst[8:], le.Uint64(src[8:]))
-		src, dst = b.records[second:][:copyPairs], t.pairs[long:][:copyPairs]
-		le.PutUint64(dst, le.Uint64(src))
-		le.PutUint64(dst[8:], le.Uint64(src[8:]))
-		le.PutUint64(dst[16:], le.Uint64(src[16:]))
-		le.PutUint64(dst[24:], le.Uint64(src[24:]))
+		copy16(unsafe.Add(codes, short), unsafe.Add(src, second-m-n))
+		copy16(unsafe.Add(pairs, long), unsafe.Add(src, second))
+		copy16(unsafe.Add(pairs, long+16), unsafe.Add(src, second+16))
 		short += n + m
 		long += size
 		odd |= size
