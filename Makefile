@@ -54,7 +54,7 @@ fuzz: ## two minutes of every fuzz target
 demo: ## the demo, on http://127.0.0.1:8080
 	$(GO) run ./cmd/throng demo
 
-bench-peers: ## compare with ClickHouse, DuckDB, PostgreSQL and roaring; installs them; 10 minutes, 6 GB of disk
+bench-peers: ## compare with ClickHouse, DuckDB, PostgreSQL and roaring; installs them; some 15 minutes, 3 GB of disk
 	bench/peers/run
 
 .PHONY: help build test check fmt fmt-check lint generate-check tidy-check cross race fuzz demo bench-peers
