@@ -98,6 +98,13 @@ func (b *Batch) Codes(col int) (codes []int32, n int) {
 	return b.codes[col], len(b.texts[col])
 }
 
+// Text is the text of a code of a column. It is the batch's memory and must not
+// be changed.
+func (b *Batch) Text(col int, code int32) []byte {
+	s := b.texts[col][code]
+	return b.data[s.off:s.end:s.end]
+}
+
 // Group is the number of what shares dictionaries among the batches of the
 // table: the row group. 0 where there are none.
 func (b *Batch) Group() uint32 { return b.group }

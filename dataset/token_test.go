@@ -96,6 +96,9 @@ func TestToken(t *testing.T) {
 					if c.code < 0 && text != "" || int(c.code) >= n {
 						t.Errorf("code of %q = %d, want below %d", text, c.code, n)
 					}
+					if c.code >= 0 && string(b.Text(col, c.code)) != text {
+						t.Errorf("text of code %v = %q, want %q", c, b.Text(col, c.code), text)
+					}
 					if old, ok := byCode[c]; ok && old != text {
 						t.Errorf("code %v is of %q and of %q", c, old, text)
 					}

@@ -47,8 +47,13 @@ const codeColumns = 4
 // codeCaches is what is known of the codes of the row group at hand.
 type codeCaches struct {
 	group   uint32
+	fresh   bool // the batch at hand is the first of the row group
 	columns [codeColumns]codeColumn
-	persons []uint32 // by code of column 0: 1 more than the row; 0 where not known
+	// persons are by code of column 0, or by row of the batch where it has none:
+	// 1 more than the row; 0 where not known. all says that whoever is not known
+	// has no row.
+	persons []uint32
+	all     bool
 	// By codes of the columns of interests and personality:
 	affinities []*affinity
 	scores     []uint8 // scoreLow, scoreHigh; 0 where not known
@@ -68,6 +73,10 @@ type codeColumn struct {
 // begin makes the batch the one at hand.
 func (c *codeCaches) begin(b *dataset.Batch) {
 	fresh := b.Group() != c.group || c.group == 0
+	c.fresh = fresh
+	if codes, _ := b.Codes(0); codes == nil {
+		c.persons, c.all = c.persons[:0], false
+	}
 	c.group = b.Group()
 	width := min(len(dataset.Columns(b.Table)), codeColumns)
 	for col := range c.columns {
@@ -85,7 +94,7 @@ func (c *codeCaches) begin(b *dataset.Batch) {
 			at.terms = cleared(at.terms, n)
 			switch col {
 			case 0:
-				c.persons = cleared(c.persons, n)
+				c.persons, c.all = cleared(c.persons, n), false
 			case 1:
 				c.affinities, c.networks = cleared(c.affinities, n), cleared(c.networks, n)
 			case 2:
@@ -122,6 +131,39 @@ func (c *codeCaches) term(i, col int) *codeTerm {
 	return &c.columns[col].terms[x]
 }
 
+// personKnown gives the row of the person of row i, where it is known.
+func (c *codeCaches) personKnown(i int) (row uint32, ok bool) {
+	x := i
+	if c.columns[0].codes != nil {
+		x = int(c.columns[0].codes[i])
+	}
+	if x < 0 || x >= len(c.persons) || c.persons[x] == 0 {
+		return 0, false
+	}
+	return c.persons[x] - 1, true
+}
+
+// findPersons finds all people of the row group, or of the batch, at once where
+// those of the batches before did not come in the order of people.
+func (w *rowWorker) findPersons(b *dataset.Batch) error {
+	f, c := w.find, &w.codes
+	coded := c.columns[0].codes != nil
+	if c.fresh && coded {
+		f.hits, f.misses, f.unordered = 0, 0, false
+	}
+	const few = 64
+	f.unordered = f.unordered || f.misses > f.hits/4+few
+	if !f.unordered || c.all {
+		return nil
+	}
+	if !coded {
+		c.persons = cleared(c.persons, b.Rows())
+		return f.findAll(b.Rows(), func(i int) []byte { return b.Cell(i, 0) }, c.persons)
+	}
+	c.all = true
+	return f.findAll(len(c.persons), func(i int) []byte { return b.Text(0, int32(i)) }, c.persons)
+}
+
 func (c *codeCaches) setPerson(i int, row uint32) {
 	if x := c.code(i, 0); x >= 0 {
 		c.persons[x] = row + 1
@@ -152,6 +194,9 @@ func (c *codeCaches) setScore(i int, high bool) {
 // person gives the row of the person of row i, where it is known or the next
 // one.
 func (w *rowWorker) person(b *dataset.Batch, i int) (row uint32, ok bool, err error) {
+	if row, ok = w.codes.personKnown(i); ok {
+		return row, true, nil
+	}
 	codes := w.codes.columns[0].codes
 	if codes == nil {
 		cell := b.Cell(i, 0)
@@ -161,11 +206,8 @@ func (w *rowWorker) person(b *dataset.Batch, i int) (row uint32, ok bool, err er
 		return w.find.next(cell)
 	}
 	x := codes[i]
-	if x < 0 {
+	if x < 0 || w.codes.all {
 		return 0, false, nil
-	}
-	if p := w.codes.persons[x]; p != 0 {
-		return p - 1, true, nil
 	}
 	if row, ok, err = w.find.next(b.Cell(i, 0)); ok {
 		w.codes.persons[x] = row + 1

@@ -39,6 +39,7 @@ func (w *rowWorker) begin(b *dataset.Batch) {
 	if w.table != b.Table {
 		w.table = b.Table
 		w.codes.group = 0
+		w.find.hits, w.find.misses, w.find.unordered = 0, 0, false
 	}
 	w.find.token = 0
 	w.codes.begin(b)
@@ -96,6 +97,9 @@ func (l *loader) readRows(ctx context.Context) error {
 // batch reads the rows of a batch.
 func (w *rowWorker) batch(r rowReader, b *dataset.Batch) error {
 	w.begin(b)
+	if err := w.findPersons(b); err != nil {
+		return err
+	}
 	var n tally
 	for i := 0; i < b.Rows(); i++ {
 		if r.fast != nil {
@@ -136,7 +140,9 @@ func (w *rowWorker) one(r rowReader, b *dataset.Batch, i int, n *tally) error {
 	reason, row, who := out.Reject, uint32(0), unknown
 	if len(key) > 0 {
 		var err error
-		if row, who, err = w.find.find(key, b.Token(i, 0)); err != nil {
+		if known, ok := w.codes.personKnown(i); ok {
+			row, who = known, aRow
+		} else if row, who, err = w.find.find(key, b.Token(i, 0)); err != nil {
 			return err
 		}
 	}

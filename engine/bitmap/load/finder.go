@@ -3,6 +3,7 @@ package load
 import (
 	"bytes"
 	"errors"
+	"math/bits"
 
 	"throng/engine/bitmap/storage"
 )
@@ -66,11 +67,40 @@ type finder struct {
 	token uint64 // of the cell with last; 0 where not known
 	row   uint32
 	who   who
-	block int
-	cb    storage.ColumnBlock
+	// blocks are those of keys that were looked at.
+	blocks []*storage.ColumnBlock
+	// hits and misses count how often the next rows were tried; unordered says
+	// that this is no use in the table, or row group, at hand.
+	hits, misses int
+	unordered    bool
+	join         joiner
 }
 
-func (k *known) finder() *finder { return &finder{k: k, block: -1} }
+func (k *known) finder() *finder {
+	return &finder{k: k, blocks: make([]*storage.ColumnBlock, k.keys.Blocks())}
+}
+
+// key gives the key of a row.
+func (f *finder) key(row uint32) ([]byte, error) {
+	b := row / storage.BlockRows
+	if int(b) >= len(f.blocks) {
+		return nil, f.k.keyLookup.NoSuchRow()
+	}
+	cb := f.blocks[b]
+	if cb == nil {
+		block, err := f.k.keys.Block(int(b))
+		if err != nil {
+			return nil, err
+		}
+		cb = &block
+		f.blocks[b] = cb
+	}
+	from, to := cb.Range(int(row % storage.BlockRows))
+	if from == to {
+		return nil, f.k.keyLookup.NoSuchRow()
+	}
+	return cb.Value(from), nil
+}
 
 // find gives the row of a key, which has the token of its cell.
 func (f *finder) find(key []byte, token uint64) (uint32, who, error) {
@@ -90,10 +120,10 @@ func (f *finder) search(key []byte) (uint32, who, error) {
 		return row, aRow, err
 	}
 	hash := storage.Hash(key)
-	row, ok, err := f.among(f.k.keys, f.k.keyLookup, key, hash, true)
+	row, ok, err := f.amongRows(key, hash)
 	w := aRow
 	if err == nil && !ok && f.k.minorsLookup.Keys() > 0 {
-		_, ok, err = f.among(f.k.minors, f.k.minorsLookup, key, hash, false)
+		ok, err = f.amongMinors(key, hash)
 		w = aMinor
 	}
 	if err != nil || !ok {
@@ -114,43 +144,108 @@ func (f *finder) next(key []byte) (uint32, bool, error) {
 		return 0, false, nil
 	}
 	for r := uint64(f.row) + 1; r <= uint64(f.row)+ahead && r < uint64(f.k.keys.Rows()); r++ {
-		if b := int(r / storage.BlockRows); b != f.block {
-			cb, err := f.k.keys.Block(b)
-			if err != nil {
-				return 0, false, err
-			}
-			f.cb, f.block = cb, b
+		k, err := f.key(uint32(r))
+		if err != nil {
+			return 0, false, err
 		}
-		from, _ := f.cb.Range(int(r % storage.BlockRows))
-		if bytes.Equal(f.cb.Value(from), key) {
+		if bytes.Equal(k, key) {
 			f.last = append(f.last[:0], key...)
 			f.row, f.token = uint32(r), 0
+			f.hits++
 			return f.row, true, nil
 		}
 	}
+	f.misses++
 	return 0, false, nil
 }
 
-func (f *finder) among(c *storage.Column, l *storage.Lookup, key []byte, hash uint64, cached bool) (row uint32, found bool, err error) {
-	e := l.Candidates(hash, func(r uint32) bool {
-		b := int(r / storage.BlockRows)
-		cb := &f.cb
-		if !cached || b != f.block {
-			var other storage.ColumnBlock
-			if other, err = c.Block(b); err != nil {
-				return false
-			}
-			if cached {
-				f.cb, f.block = other, b
-			} else {
-				cb = &other
-			}
+func (f *finder) amongRows(key []byte, hash uint64) (row uint32, found bool, err error) {
+	e := f.k.keyLookup.Candidates(hash, func(r uint32) bool {
+		var k []byte
+		if k, err = f.key(r); err != nil {
+			return false
 		}
-		from, _ := cb.Range(int(r % storage.BlockRows))
-		if bytes.Equal(cb.Value(from), key) {
+		if bytes.Equal(k, key) {
 			row, found = r, true
 		}
 		return !found
 	})
 	return row, found, errors.Join(err, e)
+}
+
+func (f *finder) amongMinors(key []byte, hash uint64) (found bool, err error) {
+	e := f.k.minorsLookup.Candidates(hash, func(r uint32) bool {
+		var cb storage.ColumnBlock
+		if cb, err = f.k.minors.Block(int(r / storage.BlockRows)); err != nil {
+			return false
+		}
+		from, _ := cb.Range(int(r % storage.BlockRows))
+		found = bytes.Equal(cb.Value(from), key)
+		return !found
+	})
+	return found, errors.Join(err, e)
+}
+
+// joiner is what finding many people at once needs.
+type joiner struct {
+	hashes, swap []hashRow
+	probes       []storage.Probe
+	joined       storage.Joined
+	found        []uint64
+}
+
+// findAll finds the rows of n keys at once: it looks hashes up in their order,
+// and keys in the order of rows, so that neither jumps about. rows[i] becomes 1
+// more than the row of key i, and stays 0 where the key is of no row.
+func (f *finder) findAll(n int, key func(i int) []byte, rows []uint32) error {
+	j := &f.join
+	j.hashes = j.hashes[:0]
+	for i := range n {
+		if k := key(i); len(k) > 0 && rows[i] == 0 {
+			j.hashes = append(j.hashes, hashRow{storage.Hash(k), uint32(i)})
+		}
+	}
+	if cap(j.swap) < len(j.hashes) {
+		j.swap = make([]hashRow, cap(j.hashes))
+	}
+	j.hashes, j.swap = sortHashes(j.hashes, j.swap[:len(j.hashes)], 0)
+	j.probes = j.probes[:0]
+	for _, h := range j.hashes {
+		j.probes = append(j.probes, storage.Probe{Hash: h.hash})
+	}
+	if need := len(j.probes)*2 + storage.JoinRoom; cap(j.joined.Found) < need {
+		j.joined.Found = make([]uint64, 0, need)
+	}
+	for next := 0; next < len(j.probes); {
+		// Crowded probes are left to whoever looks for one key at a time.
+		j.joined.Found, j.joined.Crowded = j.joined.Found[:0], j.joined.Crowded[:0]
+		var err error
+		if next, err = f.k.keyLookup.Join(j.probes, next, &j.joined); err != nil {
+			return err
+		}
+		if err := f.confirm(key, rows); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// confirm compares the keys of the rows that were found.
+func (f *finder) confirm(key func(i int) []byte, rows []uint32) error {
+	j := &f.join
+	if cap(j.found) < len(j.joined.Found) {
+		j.found = make([]uint64, cap(j.joined.Found))
+	}
+	found, _ := radixSort(j.joined.Found, j.found[:len(j.joined.Found)], 32, bits.Len32(f.k.keys.Rows()))
+	for _, at := range found {
+		i, row := j.hashes[uint32(at)].row, uint32(at>>32)
+		k, err := f.key(row)
+		if err != nil {
+			return err
+		}
+		if bytes.Equal(k, key(int(i))) {
+			rows[i] = row + 1
+		}
+	}
+	return nil
 }
