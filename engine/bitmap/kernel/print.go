@@ -1,8 +1,6 @@
 package kernel
 
-import (
-	"encoding/binary"
-)
+import "encoding/binary"
 
 //go:generate go run -C gen ./text -out ../print_amd64.s -stubs ../printvector_amd64.go -pkg kernel
 
@@ -59,10 +57,8 @@ var portablePrinters = printers{name: "portable", hexLines: hexLines, uuidLines:
 func hexLines(dst, data []byte, values []uint32, digits *[16]byte) {
 	letters := lettersOf(digits)
 	for i, v := range values {
-		value, line := (*[16]byte)(data[ValueBytes*int(v):]), (*[HexLine]byte)(dst[HexLine*i:])
-		for j := range 4 {
-			hex8(line[8*j:], value[4*j:], letters)
-		}
+		line := (*[HexLine]byte)(dst[HexLine*i:])
+		hex32((*[32]byte)(line[:]), (*[ValueBytes]byte)(data[ValueBytes*int(v):]), letters)
 		line[32] = '\n'
 	}
 }
@@ -70,11 +66,9 @@ func hexLines(dst, data []byte, values []uint32, digits *[16]byte) {
 func uuidLines(dst, data []byte, values []uint32, digits *[16]byte) {
 	letters := lettersOf(digits)
 	for i, v := range values {
-		value, line := (*[16]byte)(data[ValueBytes*int(v):]), (*[UUIDLine]byte)(dst[UUIDLine*i:])
+		line := (*[UUIDLine]byte)(dst[UUIDLine*i:])
 		var all [32]byte
-		for j := range 4 {
-			hex8(all[8*j:], value[4*j:], letters)
-		}
+		hex32(&all, (*[ValueBytes]byte)(data[ValueBytes*int(v):]), letters)
 		copy(line[0:8], all[0:8])
 		copy(line[9:13], all[8:12])
 		copy(line[14:18], all[12:16])
@@ -88,13 +82,21 @@ func uuidLines(dst, data []byte, values []uint32, digits *[16]byte) {
 // worth.
 func lettersOf(digits *[16]byte) uint64 { return uint64(digits[10] - '9' - 1) }
 
+func hex32(dst *[32]byte, src *[ValueBytes]byte, letters uint64) {
+	le := binary.LittleEndian
+	le.PutUint64(dst[0:], hex8(le.Uint32(src[0:]), letters))
+	le.PutUint64(dst[8:], hex8(le.Uint32(src[4:]), letters))
+	le.PutUint64(dst[16:], hex8(le.Uint32(src[8:]), letters))
+	le.PutUint64(dst[24:], hex8(le.Uint32(src[12:]), letters))
+}
+
 // hex8 prints four bytes as eight digits, all of them at once in one word.
-func hex8(dst, src []byte, letters uint64) {
+func hex8(src uint32, letters uint64) uint64 {
 	const each = 0x0101010101010101
-	x := uint64(binary.LittleEndian.Uint32(src))
+	x := uint64(src)
 	x = (x | x<<16) & 0x0000ffff0000ffff
 	x = (x | x<<8) & 0x00ff00ff00ff00ff
 	x = (x>>4 | x<<8) & (each * 0x0f)
 	big := (x + each*6) >> 4 & each // 1 where the digit is a letter
-	binary.LittleEndian.PutUint64(dst, x+each*'0'+big*letters)
+	return x + each*'0' + big*letters
 }
