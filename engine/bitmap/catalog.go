@@ -95,7 +95,7 @@ func (g *core) taxonomy() (*engine.Taxonomy, error) {
 			return cmp.Or(cmp.Compare(b.People, a.People), strings.Compare(a.ID, b.ID))
 		})
 	}
-	return engine.NewTaxonomy(roots), nil
+	return engine.NewTaxonomy(roots), g.settle(nil, g.files.Dict)
 }
 
 // Places implements engine.Catalog.
@@ -107,7 +107,7 @@ func (c *catalog) Affinities() (*engine.Taxonomy, error) { return c.tree() }
 // Term implements engine.Catalog.
 func (c *catalog) Term(f query.Field, value string) (engine.Term, bool, error) {
 	t, ok, err := c.core.number(f, value)
-	if !ok || err != nil {
+	if err = c.core.settle(err, c.core.files.Dict); !ok || err != nil {
 		return engine.Term{}, false, err
 	}
 	n, err := c.core.people(t)
@@ -174,6 +174,7 @@ func (c *catalog) Account(network query.Field, id string) (a engine.Account, ok 
 		return a, ok, err
 	}
 	_, followed, err := c.core.number(network, id)
+	err = c.core.settle(err, c.core.files.Dict)
 	return engine.Account{ID: id}, followed && isNetwork(network), err
 }
 

@@ -81,9 +81,10 @@ func (g *core) release() error {
 	return g.files.Close()
 }
 
-// number finds a term; ok is false where nobody has it.
+// number finds a term; ok is false where nobody has it. Whoever asks for many
+// settles the dictionary once, behind them all.
 func (g *core) number(f query.Field, value string) (term uint32, ok bool, err error) {
-	err = g.read(g.files.Dict, func() (err error) {
+	err = g.guard(func() (err error) {
 		term, ok, err = g.files.Dict.Number(f, []byte(value))
 		return err
 	})

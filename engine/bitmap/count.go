@@ -122,7 +122,7 @@ func (g *core) run(ctx context.Context, p *plan, blocks []rowBlock) error {
 		sum.add(&w.sums)
 		return nil
 	}
-	if err := g.settle(g.parallel(ctx, chunks, work)); err != nil {
+	if err := g.settleCount(g.parallel(ctx, chunks, work)); err != nil {
 		return err
 	}
 	g.note(p, sum)

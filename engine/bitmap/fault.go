@@ -52,6 +52,20 @@ func (g *core) settle(err error, used ...storage.Mapped) error {
 	return errors.Join(changed, g.engine.forget(g, changed))
 }
 
+// settleCount is settle for what was counted: of the files that hold people,
+// those of identifiers and of counts were not used.
+func (g *core) settleCount(err error) error {
+	used := make([]storage.Mapped, 0, len(g.files.Parts)+len(g.files.Texts)+1)
+	used = append(used, g.files.Dict)
+	for _, p := range g.files.Parts {
+		used = append(used, p)
+	}
+	for _, c := range g.files.Texts {
+		used = append(used, c)
+	}
+	return g.settle(err, used...)
+}
+
 // read runs f, which reads a mapped file.
 func (g *core) read(file storage.Mapped, f func() error) error {
 	return g.settle(g.guard(f), file)

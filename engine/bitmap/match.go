@@ -55,7 +55,7 @@ func (m *matcher) match(ctx context.Context, g *generation, seq iter.Seq[[]byte]
 	}
 	feed(gctx, seq, full, free)
 	close(full)
-	if err := g.settle(group.Wait()); err != nil {
+	if err := m.settle(group.Wait()); err != nil {
 		return nil, 0, err
 	}
 	if err := ctx.Err(); err != nil {
@@ -125,6 +125,14 @@ type matcher struct {
 type ownerBlock struct {
 	mu   sync.Mutex
 	rows *kernel.Block // nil for none
+}
+
+// settle is core.settle for what was found.
+func (m *matcher) settle(err error) error {
+	if m.lookup == nil {
+		return err
+	}
+	return m.gen.settle(err, m.lookup, m.column.column)
 }
 
 func newMatcher(g *core, typ identifier.Type) *matcher {

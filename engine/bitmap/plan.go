@@ -109,7 +109,7 @@ func (g *core) compile(d query.Definition, want engine.Sizes) (*plan, error) {
 		}
 	}
 	c.finish(p)
-	return p, nil
+	return p, g.settle(nil, g.files.Dict)
 }
 
 // finish looks up what is known already, and numbers terms and nodes.
