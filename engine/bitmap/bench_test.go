@@ -111,12 +111,32 @@ func BenchmarkCount(b *testing.B) {
 					b.ReportAllocs()
 					defer reportCPU(b, "op", 1)()
 					for b.Loop() {
-						clear(g.sizes.sizes) // else it costs nothing
+						g.sizes, g.sets = sizeCache{off: true}, setCache{} // else it costs nothing
 						_, err := g.Count(b.Context(), test.d, test.want)
 						must(b, err)
 					}
 				})
 			}
+			b.Run("seven/edited", func(b *testing.B) {
+				g.sizes, g.sets = sizeCache{}, setCache{limit: defaultCache}
+				d := seven(uploaded)
+				rng := rand.New(rand.NewPCG(3, 4))
+				edit := func() { // each time follows any of five other accounts
+					var values []string
+					for range 5 {
+						values = append(values, strconv.Itoa(3+rng.IntN(47)))
+					}
+					d.Steps[0].Node = query.In{Field: query.Twitter, Values: values}
+					_, err := g.Count(b.Context(), d, engine.Alone)
+					must(b, err)
+				}
+				edit()
+				b.ReportAllocs()
+				defer reportCPU(b, "op", 1)()
+				for b.Loop() {
+					edit()
+				}
+			})
 			b.Run("select", func(b *testing.B) {
 				for b.Loop() {
 					_, _, err := g.Select(b.Context(), seven(uploaded), 0)
