@@ -140,8 +140,11 @@ func (v *inverter) tidy(out *blockTerms) {
 		list := out.rows[from:end]
 		from = end
 		n := len(list)
-		if !ascends(list) {
+		switch ascends, repeats := inspect(list); {
+		case !ascends:
 			n = v.order(list)
+		case repeats:
+			n = len(slices.Compact(list))
 		}
 		if to+n < int(end) || n < len(list) {
 			copy(out.rows[to:], list[:n])
@@ -152,13 +155,18 @@ func (v *inverter) tidy(out *blockTerms) {
 	out.rows = out.rows[:to]
 }
 
-func ascends(list []uint16) bool {
+// inspect tells whether no row comes before a lesser one, and whether one comes
+// again right away.
+func inspect(list []uint16) (ascends, repeats bool) {
 	for i := 1; i < len(list); i++ {
 		if list[i-1] >= list[i] {
-			return false
+			if list[i-1] > list[i] {
+				return false, false
+			}
+			repeats = true
 		}
 	}
-	return true
+	return true, repeats
 }
 
 // order sorts rows and drops those that are there already. It returns how many
