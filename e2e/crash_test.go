@@ -276,7 +276,7 @@ func TestUsage(t *testing.T) {
 		{"serve --blobs s3://bucket --data " + data, 2, "not built"},
 		{"serve --secret-key abc --data " + data, 2, "32 bytes"},
 		{"caller add x --can-generate nonsense --data " + data, 2, "nonsense"},
-		{"bench", 2, "not built"},
+		{"bench --only 12", 2, "no row"},
 		{"check --data " + data, 1, "no generation"},
 	} {
 		cmd := exec.CommandContext(t.Context(), binary, strings.Fields(c.args)...)
