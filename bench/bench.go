@@ -126,7 +126,8 @@ type run struct {
 
 // Run makes the population and its index where they are not there yet, and
 // measures. It returns the report also where answers differ, which the report
-// tells. A setting that cannot be used is a *server.UsageError.
+// tells, and with an error the rows that were measured before it, nil where
+// there was nothing to measure. A setting that cannot be used is a *server.UsageError.
 func Run(ctx context.Context, cfg Config) (_ *Report, err error) {
 	cfg, err = cfg.withDefaults()
 	if err != nil {
@@ -164,7 +165,8 @@ func Run(ctx context.Context, cfg Config) (_ *Report, err error) {
 		}
 		cfg.Tell("measuring row " + strings.Join(m.names, ", "))
 		if err := m.make(r, ctx); err != nil {
-			return nil, fmt.Errorf("bench: row %s: %w", m.names[0], err)
+			// What was measured so far may have taken an hour.
+			return r.report, fmt.Errorf("bench: row %s: %w", m.names[0], err)
 		}
 	}
 	return r.report, nil

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 
@@ -36,23 +37,26 @@ func (c *benchCmd) Run(e *env) error {
 		Version: version, Child: benchChild,
 		Tell: func(what string) { fmt.Fprintln(e.err, what) },
 	})
-	if err != nil {
+	if report == nil {
 		return err
 	}
-	if c.JSON {
-		encoder := json.NewEncoder(e.out)
-		encoder.SetIndent("", "  ")
-		err = encoder.Encode(report)
-	} else {
-		err = report.Print(e.out)
-	}
-	if err != nil {
+	if err := errors.Join(err, c.print(e, report)); err != nil {
 		return err
 	}
 	if n := len(report.Differ); n > 0 {
 		return fmt.Errorf("%d answers differ", n)
 	}
 	return nil
+}
+
+// print prints the report, in one of its forms.
+func (c *benchCmd) print(e *env, report *bench.Report) error {
+	if !c.JSON {
+		return report.Print(e.out)
+	}
+	encoder := json.NewEncoder(e.out)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(report)
 }
 
 // benchChild is how this program starts itself again.
