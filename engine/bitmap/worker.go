@@ -220,7 +220,7 @@ func (w *worker) live(keep bool) uint16 {
 		live |= chain
 	}
 	for i := range p.steps {
-		if s := &p.steps[i]; s.alone.need {
+		if s := &p.steps[i]; s.whole() {
 			live |= w.masks[s.node.id]
 		}
 	}
