@@ -11,7 +11,8 @@ import (
 // Print writes the report for people.
 func (r *Report) Print(out io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "throng %s %s, %s, %s/%s\n", r.Version, short(r.Commit), r.Go, r.Machine.OS, r.Machine.Arch)
+	version := strings.TrimSpace(r.Version + " " + short(r.Commit))
+	fmt.Fprintf(&b, "throng %s, %s, %s/%s\n", version, r.Go, r.Machine.OS, r.Machine.Arch)
 	fmt.Fprintf(&b, "%s, %d cores, %.3g GiB, kernels: %s\n", orUnknown(r.Machine.CPU), r.Machine.Cores,
 		float64(r.Machine.Memory)/(1<<30), r.Machine.Kernel)
 	order := "in random order"
