@@ -1,10 +1,8 @@
 package bench
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"math"
 	"runtime"
 	"slices"
 	"time"
@@ -157,13 +155,4 @@ func ratio(a, b *timing) float64 {
 		r[i] = x[i] / max(y[i], 1e-12)
 	}
 	return median(r)
-}
-
-// spread is how far apart the medians are: the greatest over the least.
-func spread(list ...float64) float64 {
-	least, most := slices.MinFunc(list, cmp.Compare[float64]), slices.MaxFunc(list, cmp.Compare[float64])
-	if least <= 0 {
-		return math.Inf(1)
-	}
-	return most / least
 }

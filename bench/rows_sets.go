@@ -161,7 +161,7 @@ func (r *run) rowAtLeast(ctx context.Context) error {
 	}
 	row.milliseconds(slowest, 36, r.cfg.People)
 	row.faster(slowest, timings[2*len(ours)], 9)
-	row.atMost("slowest k / fastest", "x", spread(slowest.median(), fastest.median()), 1.15)
+	row.atMost("slowest k / fastest", "x", ratio(slowest, fastest), 1.15)
 	r.add(row)
 	return nil
 }
