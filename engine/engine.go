@@ -86,8 +86,8 @@ type Generation interface {
 	Stream(ctx context.Context, rows query.RowSet, types []identifier.Type, emit func(*Batch) error) error
 	RowStore
 	Analyst
-	// Release ends the hold. Nothing got from the generation may be used
-	// afterwards. A second call is a no-op.
+	// Release ends the hold. Nothing got from the generation but row sets may
+	// be used afterwards. A second call is a no-op.
 	Release()
 }
 

@@ -113,8 +113,8 @@ type Text struct {
 type Rows struct{ Set RowSet }
 
 // RowSet is a set of rows held by an engine. It belongs to one generation,
-// never changes, is safe for concurrent use, and stays valid while that
-// generation is held.
+// never changes and is safe for concurrent use. It outlives the hold that it
+// was got from: every later hold of the same generation takes it.
 type RowSet interface {
 	// Len is the number of rows in the set.
 	Len() uint64

@@ -173,6 +173,7 @@ func (f *outputFile) abort() {
 
 // deleteFiles removes the blobs below a prefix but those below another.
 func (s *Service) deleteFiles(ctx context.Context, prefix, but string) error {
+	s.kept.drop(prefix, but)
 	var errs []error
 	for info, err := range s.cfg.Blobs.List(ctx, prefix) {
 		if err != nil {

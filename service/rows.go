@@ -48,10 +48,24 @@ const rowsPrefix = "rows-"
 
 func rowsKey(prefix, generation string) string { return prefix + "/" + rowsPrefix + generation }
 
-// rows reads the set kept under a prefix for a generation, or finds and keeps
-// it. A kept set that cannot be read is found anew.
+// rows gives the set kept under a prefix for a generation, from memory where it
+// was used a short time ago, or finds and keeps it. A kept set that cannot be
+// read is found anew.
 func (s *Service) rows(ctx context.Context, g engine.Generation, prefix string, find func() (query.RowSet, error)) (query.RowSet, error) {
-	key := rowsKey(prefix, g.Info().ID)
+	info := g.Info()
+	cacheKey := newRowCacheKey(prefix, info)
+	if rows := s.kept.get(cacheKey); rows != nil {
+		return rows, nil
+	}
+	rows, err := s.readOrFind(ctx, g, rowsKey(prefix, info.ID), find)
+	if err != nil {
+		return nil, err
+	}
+	s.kept.put(cacheKey, rows, info.People)
+	return rows, nil
+}
+
+func (s *Service) readOrFind(ctx context.Context, g engine.Generation, key string, find func() (query.RowSet, error)) (query.RowSet, error) {
 	rows, err := s.readRows(ctx, g, key)
 	if err == nil {
 		return rows, nil

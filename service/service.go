@@ -51,6 +51,9 @@ type Config struct {
 	// SortMemory is how many bytes of one upload are sorted in memory before
 	// a temporary file takes them. Defaults to 64 MiB.
 	SortMemory int
+	// RowCacheBytes is how much of the rows of uploads and audiences is kept in
+	// memory between requests. Defaults to 64 MiB.
+	RowCacheBytes int64
 	// TempDir holds these files. Defaults to os.TempDir().
 	TempDir string
 	// BuildWorkers is how many builds run at once in this process. Defaults to 2.
@@ -78,6 +81,9 @@ func (c Config) withDefaults() (Config, error) {
 	if c.SortMemory == 0 {
 		c.SortMemory = 64 << 20
 	}
+	if c.RowCacheBytes == 0 {
+		c.RowCacheBytes = 64 << 20
+	}
 	if c.BuildWorkers == 0 {
 		c.BuildWorkers = 2
 	}
@@ -93,6 +99,7 @@ type Service struct {
 	cfg   Config
 	db    *sqldb.DB
 	files keylock.Lock // of files that are made on demand
+	kept  rowCache     // rows of uploads and audiences
 }
 
 // New makes a Service of its parts. It owns none of them. With Render and
@@ -108,7 +115,7 @@ func New(cfg Config) (*Service, error) {
 			return nil, fmt.Errorf("make folder for temporary files: %w", err)
 		}
 	}
-	s := &Service{cfg: cfg, db: cfg.DB}
+	s := &Service{cfg: cfg, db: cfg.DB, kept: rowCache{limit: cfg.RowCacheBytes}}
 	if cfg.Render == nil || cfg.Sender == nil {
 		return s, nil
 	}
