@@ -225,6 +225,7 @@ func (w *lineWorker) quick(line []byte) (k hexkey.Key, ok bool) {
 	case formUUID:
 		k, ok = hexkey.Parse(line)
 		return k, ok && k != hexkey.Key{}
+	case formText:
 	}
 	return k, false
 }

@@ -51,8 +51,9 @@ func sortedAs(t identifier.Type) form {
 		return formSum
 	case identifier.MAID:
 		return formUUID
+	default:
+		return formText
 	}
-	return formText
 }
 
 type extent struct{ from, to int64 }

@@ -150,7 +150,7 @@ func (w *matchWorker) put(p storage.Probe) {
 // verify notes which of the rows found own the key they were found for.
 func (w *matchWorker) verify() error {
 	found := w.joined.Found
-	rows := uint64(w.m.gen.rows)
+	rows := w.m.gen.rows
 	w.ends = resize(w.ends, w.m.gen.blocks)
 	clear(w.ends)
 	for _, f := range found {

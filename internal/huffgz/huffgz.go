@@ -16,9 +16,6 @@ import (
 // blockBytes is how much text makes a block of its own, with its own code.
 const blockBytes = 128 << 10
 
-// A gzip member ends with the checksum and the length of its text.
-const trailerBytes = 8
-
 // header begins a gzip member: deflate, no name, no time, system unknown.
 const header = "\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 
