@@ -148,6 +148,9 @@ func setOf(g *generation, rows []uint32) *rowSet {
 // TestBreakdown counts by every method, and gets the same.
 func TestBreakdown(t *testing.T) {
 	for _, rows := range []int{1, 5000, storage.BlockRows + 1000, storage.PartRows + 70_000} {
+		if testing.Short() && rows > storage.PartRows {
+			continue
+		}
 		rng := rand.New(rand.NewPCG(uint64(rows), 5))
 		f := breakdownFixture(rng, rows)
 		dir := t.TempDir()

@@ -252,7 +252,7 @@ func describe(n any) string { return fmt.Sprintf("%+v", n) }
 func TestRandomDefinitions(t *testing.T) {
 	definitions := 60
 	if testing.Short() {
-		definitions = 15
+		definitions = 6
 	}
 	for _, rows := range []int{1, 63, 70_001, 1<<20 + 70_003} {
 		t.Run(fmt.Sprintf("rows=%d", rows), func(t *testing.T) {
