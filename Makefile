@@ -46,7 +46,7 @@ cross: ## build and vet for every platform that is released
 
 # The tests of e2e run a binary of its own, which the detector does not see.
 race: ## the short tests under the race detector, in random order
-	CGO_ENABLED=1 $(GO) test -race -short -shuffle=on $$($(GO) list ./... | grep -v /e2e$$)
+	CGO_ENABLED=1 $(GO) test -race -short -shuffle=on -timeout 20m $$($(GO) list ./... | grep -v /e2e$$)
 
 fuzz: ## two minutes of every fuzz target
 	scripts/fuzz 2m

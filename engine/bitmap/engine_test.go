@@ -182,7 +182,11 @@ func TestMatchCanceled(t *testing.T) {
 
 func TestStream(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 6))
-	f := idFixture(t, rng, 140_000)
+	rows := 140_000
+	if testing.Short() {
+		rows /= 2
+	}
+	f := idFixture(t, rng, rows)
 	f.addTerm(query.Country, "some", shapeEvery(f.rows, 3))
 	dir := t.TempDir()
 	f.write(t, dir, "00000001")
