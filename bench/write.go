@@ -17,6 +17,7 @@ import (
 
 	"throng/dataset"
 	"throng/internal/durable"
+	"throng/internal/parquetfile"
 	"throng/query"
 )
 
@@ -107,7 +108,7 @@ func (p *Population) writeShared(dir string) error {
 	count := 0
 	for _, g := range []group{groupInterests, groupExcluded} {
 		for _, v := range p.values(g) {
-			ids, parents = appendPlain(ids, v), appendPlain(parents, ".interests.")
+			ids, parents = parquetfile.AppendText(ids, v), parquetfile.AppendText(parents, ".interests.")
 			count++
 		}
 	}
@@ -150,10 +151,10 @@ type tableWriter struct {
 func newTableWriter(p *Population, dir string) *tableWriter {
 	w := &tableWriter{maker: p.maker(), dir: dir, genders: plainStrings("female", "male")}
 	for _, c := range countries() {
-		w.countries = appendPlain(w.countries, c.code)
+		w.countries = parquetfile.AppendText(w.countries, c.code)
 	}
 	for days := range activityDays {
-		w.dates = appendPlain(w.dates, asOf().AddDate(0, 0, -days).Format(time.DateOnly))
+		w.dates = parquetfile.AppendText(w.dates, asOf().AddDate(0, 0, -days).Format(time.DateOnly))
 	}
 	return w
 }
@@ -186,7 +187,7 @@ func (w *tableWriter) file(ctx context.Context, file int) error {
 		w.block(b)
 	}
 	for _, t := range tables {
-		w.rows += (*t.at).rows
+		w.rows += (*t.at).Rows()
 		errs = append(errs, (*t.at).close())
 	}
 	return errors.Join(errs...)
@@ -288,7 +289,7 @@ func (e *edges) collect(m *maker, block int, groups ...group) {
 				network = 1
 			}
 			e.isYouTube = append(e.isYouTube, network)
-			e.dict = appendPlain(e.dict, m.terms[t].value)
+			e.dict = parquetfile.AppendText(e.dict, m.terms[t].value)
 		}
 	}
 	e.dictTerms = len(e.ends)

@@ -3,18 +3,16 @@ package demo
 import (
 	"bufio"
 	"encoding/binary"
-	"fmt"
 	"io"
 	"math"
 
 	"github.com/klauspost/compress/s2"
-	"github.com/parquet-go/parquet-go/deprecated"
-	"github.com/parquet-go/parquet-go/encoding/thrift"
 	"github.com/parquet-go/parquet-go/format"
+
+	"throng/internal/parquetfile"
 )
 
 const (
-	parquetMagic = "PAR1"
 	// groupRows and pageRows are how many rows a row group and a page have.
 	groupRows = 1 << 19
 	pageRows  = 1 << 15
@@ -27,14 +25,12 @@ const (
 // values are written: a load reads every row, and finding them cost a sixth.
 type parquetWriter struct {
 	out     *bufio.Writer
-	at      int64
+	file    *parquetfile.Writer
 	columns []*column
 	rows    int // of the row group
-	total   int64
-	groups  []format.RowGroup
+	chunk   parquetfile.Chunk
 	page    []byte // the page that is made, then as it is compressed
 	packed  []byte
-	err     error // the first
 }
 
 // column is the part of a column that belongs to the row group at hand.
@@ -82,11 +78,15 @@ func newParquetWriter(columns []column) *parquetWriter {
 // reset begins another file.
 func (w *parquetWriter) reset(out io.Writer) {
 	w.out.Reset(out)
-	w.at, w.rows, w.total, w.groups, w.err = 0, 0, 0, nil, nil
+	w.rows = 0
+	schema := parquetfile.Schema{Name: "row", CreatedBy: "throng version synthetic"}
 	for _, c := range w.columns {
 		c.reset()
+		schema.Columns = append(schema.Columns, parquetfile.Column{
+			Name: c.name, Type: c.kind, Optional: c.optional, Codec: format.Snappy,
+		})
 	}
-	w.write([]byte(parquetMagic))
+	w.file = parquetfile.NewWriter(w.out, schema)
 }
 
 func (c *column) reset() {
@@ -122,7 +122,7 @@ func (c *column) text(s string) {
 	}
 	c.values++
 	if !c.dict {
-		c.plain = appendText(c.plain, s)
+		c.plain = parquetfile.AppendText(c.plain, s)
 		return
 	}
 	if c.lastNum == 0 || s != c.last { // neighbours are often the same
@@ -147,7 +147,7 @@ func (c *column) number(s string) uint32 {
 // learn makes a text the dictionary's next.
 func (c *column) learn(s string) uint32 {
 	c.order++
-	c.plain = appendText(c.plain, s)
+	c.plain = parquetfile.AppendText(c.plain, s)
 	return c.order
 }
 
@@ -193,48 +193,29 @@ func (c *column) int32(x int32) {
 	c.plain = binary.LittleEndian.AppendUint32(c.plain, uint32(x))
 }
 
-func appendText(dst []byte, s string) []byte {
-	return append(binary.LittleEndian.AppendUint32(dst, uint32(len(s))), s...)
-}
-
 // flush writes the row group.
 func (w *parquetWriter) flush() {
 	if w.rows == 0 {
 		return
 	}
-	group := format.RowGroup{NumRows: int64(w.rows), FileOffset: w.at, Ordinal: int16(len(w.groups))}
+	w.file.Group(w.rows)
 	for _, c := range w.columns {
-		meta := w.writeColumn(c)
-		group.Columns = append(group.Columns, format.ColumnChunk{MetaData: meta})
-		group.TotalByteSize += meta.TotalUncompressedSize
-		group.TotalCompressedSize += meta.TotalCompressedSize
+		w.writeColumn(c)
 		c.reset()
 	}
-	w.groups = append(w.groups, group)
-	w.total += int64(w.rows)
 	w.rows = 0
 }
 
 // writeColumn writes the pages of a column.
-func (w *parquetWriter) writeColumn(c *column) format.ColumnMetaData {
-	meta := format.ColumnMetaData{
-		Type: c.kind, PathInSchema: []string{c.name}, Codec: format.Snappy, NumValues: int64(w.rows),
-	}
-	start, encoding := w.at, format.Plain
+func (w *parquetWriter) writeColumn(c *column) {
+	encoding := format.Plain
 	if c.dict {
 		encoding = format.RLEDictionary
-		meta.DictionaryPageOffset = w.at
-		meta.TotalUncompressedSize += w.writePage(c.plain, format.PageHeader{
-			Type: format.DictionaryPage,
-			DictionaryPageHeader: thrift.New(format.DictionaryPageHeader{
-				NumValues: int32(c.order), Encoding: format.Plain,
-			}),
-		})
+		w.chunk.Dictionary(int(c.order), len(c.plain), w.pack(c.plain))
 	}
-	meta.DataPageOffset = w.at
-	meta.Encoding = []format.Encoding{encoding, format.RLE}
+	w.chunk.Encodings = []format.Encoding{encoding, format.RLE}
 	if c.dict {
-		meta.Encoding = append(meta.Encoding, format.Plain)
+		w.chunk.Encodings = append(w.chunk.Encodings, format.Plain)
 	}
 	from := pageStart{}
 	for i := range len(c.pages) + 1 {
@@ -245,17 +226,11 @@ func (w *parquetWriter) writeColumn(c *column) format.ColumnMetaData {
 		if to.row == from.row {
 			break // the last page is full
 		}
-		meta.TotalUncompressedSize += w.writePage(w.dataPage(c, from, to), format.PageHeader{
-			Type: format.DataPage,
-			DataPageHeader: thrift.New(format.DataPageHeader{
-				NumValues: int32(to.row - from.row), Encoding: encoding,
-				DefinitionLevelEncoding: format.RLE, RepetitionLevelEncoding: format.RLE,
-			}),
-		})
+		page := w.dataPage(c, from, to)
+		w.chunk.Data(to.row-from.row, encoding, len(page), w.pack(page), 0)
 		from = to
 	}
-	meta.TotalCompressedSize = w.at - start
-	return meta
+	w.file.Column(&w.chunk)
 }
 
 // dataPage makes the bytes of a page; they are valid until the next call.
@@ -278,57 +253,19 @@ func (w *parquetWriter) dataPage(c *column, from, to pageStart) []byte {
 	return page
 }
 
-// writePage writes a page and gives its size before it was compressed, the
-// header included.
-func (w *parquetWriter) writePage(page []byte, h format.PageHeader) int64 {
+// pack compresses a page; the bytes are valid until the next call.
+func (w *parquetWriter) pack(page []byte) []byte {
 	if n := s2.MaxEncodedLen(len(page)); cap(w.packed) < n {
 		w.packed = make([]byte, n+n/4)
 	}
-	packed := s2.EncodeSnappy(w.packed[:cap(w.packed)], page)
-	h.UncompressedPageSize, h.CompressedPageSize = int32(len(page)), int32(len(packed))
-	header, err := thrift.Marshal(&thrift.CompactProtocol{}, &h)
-	if w.err == nil {
-		w.err = err
-	}
-	w.write(header)
-	w.write(packed)
-	return int64(len(header) + len(page))
-}
-
-func (w *parquetWriter) write(b []byte) {
-	w.at += int64(len(b))
-	if _, err := w.out.Write(b); w.err == nil {
-		w.err = err
-	}
+	return s2.EncodeSnappy(w.packed[:cap(w.packed)], page)
 }
 
 // finish writes what is left of the file.
 func (w *parquetWriter) finish() error {
 	w.flush()
-	meta := format.FileMetaData{
-		Version: 1, NumRows: w.total, RowGroups: w.groups, CreatedBy: "throng version synthetic",
-		Schema: []format.SchemaElement{{Name: "row", NumChildren: thrift.New(int32(len(w.columns)))}},
-	}
-	for _, c := range w.columns {
-		e := format.SchemaElement{Name: c.name, Type: thrift.New(c.kind), RepetitionType: thrift.New(format.Required)}
-		if c.optional {
-			e.RepetitionType = thrift.New(format.Optional)
-		}
-		if c.kind == format.ByteArray {
-			e.ConvertedType = thrift.New(deprecated.UTF8)
-			e.LogicalType = format.LogicalType{Value: &format.StringType{}}
-		}
-		meta.Schema = append(meta.Schema, e)
-	}
-	footer, err := thrift.Marshal(&thrift.CompactProtocol{}, &meta)
-	if err != nil {
-		return fmt.Errorf("write footer: %w", err)
-	}
-	w.write(footer)
-	w.write(binary.LittleEndian.AppendUint32(nil, uint32(len(footer))))
-	w.write([]byte(parquetMagic))
-	if w.err != nil {
-		return w.err
+	if err := w.file.Close(); err != nil {
+		return err
 	}
 	return w.out.Flush()
 }

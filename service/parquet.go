@@ -1,18 +1,16 @@
 package service
 
 import (
-	"encoding/binary"
 	"fmt"
 	"hash/crc32"
 	"io"
 
-	"github.com/parquet-go/parquet-go/deprecated"
 	"github.com/parquet-go/parquet-go/encoding/delta"
-	"github.com/parquet-go/parquet-go/encoding/thrift"
 	"github.com/parquet-go/parquet-go/format"
 
 	"throng/identifier"
 	"throng/internal/huffgz"
+	"throng/internal/parquetfile"
 )
 
 // A Parquet file of pairs is two columns of required texts, in row groups of a
@@ -28,37 +26,31 @@ const (
 	pageRows = pairBatch
 )
 
-const parquetMagic = "PAR1"
-
 // parquetWriter writes a file of pairs.
 type parquetWriter struct {
-	w       io.Writer
-	offset  int64
+	file    *parquetfile.Writer
 	columns [2]parquetColumn
-	rows    int64 // of the row group
-	groups  []format.RowGroup
-	total   int64 // rows written
-	ordinal int16
+	rows    int // of the row group
 }
 
 // parquetColumn is a column of the row group that is being made.
 type parquetColumn struct {
-	name              string
-	pages             []byte // encoded, with their headers
-	plain, compressed int64  // their sizes
-	packer            huffgz.Encoder
-	page, packed      []byte // scratch
-	offsets           []uint32
+	chunk        parquetfile.Chunk
+	packer       huffgz.Encoder
+	page, packed []byte // scratch
+	offsets      []uint32
 }
 
 // writeParquet writes pairs as a Parquet file.
 func writeParquet(w io.Writer, t identifier.Type, pairs *pairReader) error {
-	out := &parquetWriter{w: w}
-	out.columns[0].name, out.columns[1].name = "person", string(t)
-	if err := out.write([]byte(parquetMagic)); err != nil {
-		return err
+	out := &parquetWriter{}
+	schema := parquetfile.Schema{Name: "pairs", CreatedBy: "throng"}
+	for i, name := range []string{"person", string(t)} {
+		schema.Columns = append(schema.Columns, parquetfile.Column{Name: name, Type: format.ByteArray, Codec: format.Gzip})
+		out.columns[i].chunk.Encodings = []format.Encoding{format.DeltaLengthByteArray}
 	}
-	for more := true; more; {
+	out.file = parquetfile.NewWriter(w, schema)
+	for more := true; more && out.file.Err() == nil; {
 		var err error
 		if more, err = pairs.next(); err != nil {
 			return err
@@ -67,13 +59,8 @@ func writeParquet(w io.Writer, t identifier.Type, pairs *pairReader) error {
 			return err
 		}
 	}
-	return out.close()
-}
-
-func (p *parquetWriter) write(b []byte) error {
-	n, err := p.w.Write(b)
-	p.offset += int64(n)
-	return err
+	out.flush()
+	return out.file.Close()
 }
 
 // add writes pairs, of pageRows at most.
@@ -86,8 +73,8 @@ func (p *parquetWriter) add(person, value *textList) error {
 			return fmt.Errorf("encode page: %w", err)
 		}
 	}
-	if p.rows += int64(len(person.ends)); p.rows >= parquetRows {
-		return p.flush()
+	if p.rows += len(person.ends); p.rows >= parquetRows {
+		p.flush()
 	}
 	return nil
 }
@@ -100,71 +87,18 @@ func (c *parquetColumn) add(values *textList) (err error) {
 	}
 	lengths := len(c.page) - len(values.data)
 	c.packed = c.packer.Append(c.packed[:0], c.page[:lengths], values.data)
-	header := format.PageHeader{
-		Type: format.DataPage, UncompressedPageSize: int32(len(c.page)), CompressedPageSize: int32(len(c.packed)),
-		CRC: int32(crc32.ChecksumIEEE(c.packed)),
-		DataPageHeader: thrift.New(format.DataPageHeader{
-			NumValues: int32(len(values.ends)), Encoding: format.DeltaLengthByteArray,
-			DefinitionLevelEncoding: format.RLE, RepetitionLevelEncoding: format.RLE,
-		}),
-	}
-	b, err := thrift.Marshal(new(thrift.CompactProtocol), &header)
-	if err != nil {
-		return err
-	}
-	c.pages = append(append(c.pages, b...), c.packed...)
-	c.plain += int64(len(b) + len(c.page))
-	c.compressed += int64(len(b) + len(c.packed))
+	c.chunk.Data(len(values.ends), format.DeltaLengthByteArray, len(c.page), c.packed, crc32.ChecksumIEEE(c.packed))
 	return nil
 }
 
 // flush ends a row group.
-func (p *parquetWriter) flush() error {
+func (p *parquetWriter) flush() {
 	if p.rows == 0 {
-		return nil
+		return
 	}
-	group := format.RowGroup{NumRows: p.rows, FileOffset: p.offset, Ordinal: p.ordinal}
+	p.file.Group(p.rows)
 	for i := range p.columns {
-		c := &p.columns[i]
-		group.Columns = append(group.Columns, format.ColumnChunk{
-			MetaData: format.ColumnMetaData{
-				Type: format.ByteArray, Encoding: []format.Encoding{format.DeltaLengthByteArray}, PathInSchema: []string{c.name},
-				Codec: format.Gzip, NumValues: p.rows, TotalUncompressedSize: c.plain, TotalCompressedSize: c.compressed,
-				DataPageOffset: p.offset,
-			},
-		})
-		group.TotalByteSize += c.plain
-		group.TotalCompressedSize += c.compressed
-		if err := p.write(c.pages); err != nil {
-			return err
-		}
-		c.pages, c.plain, c.compressed = c.pages[:0], 0, 0
+		p.file.Column(&p.columns[i].chunk)
 	}
-	p.groups = append(p.groups, group)
-	p.total += p.rows
 	p.rows = 0
-	p.ordinal++
-	return nil
-}
-
-// close ends the file.
-func (p *parquetWriter) close() error {
-	if err := p.flush(); err != nil {
-		return err
-	}
-	schema := []format.SchemaElement{{Name: "pairs", NumChildren: thrift.New(int32(len(p.columns)))}}
-	for _, c := range p.columns {
-		schema = append(schema, format.SchemaElement{
-			Name: c.name, Type: thrift.New(format.ByteArray), RepetitionType: thrift.New(format.Required),
-			ConvertedType: thrift.New(deprecated.UTF8), LogicalType: format.LogicalType{Value: new(format.StringType)},
-		})
-	}
-	b, err := thrift.Marshal(new(thrift.CompactProtocol), &format.FileMetaData{
-		Version: 1, Schema: schema, NumRows: p.total, RowGroups: p.groups, CreatedBy: "throng",
-	})
-	if err != nil {
-		return fmt.Errorf("encode footer: %w", err)
-	}
-	b = binary.LittleEndian.AppendUint32(b, uint32(len(b)))
-	return p.write(append(b, parquetMagic...))
 }
