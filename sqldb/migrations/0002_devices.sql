@@ -1,0 +1,39 @@
+-- Files that callers may send to a place of their own.
+CREATE TABLE incoming (
+    id          {id},
+    caller_id   BIGINT NOT NULL REFERENCES callers (id),
+    path        TEXT NOT NULL UNIQUE,
+    name        TEXT NOT NULL,
+    md5         TEXT NOT NULL,
+    status      TEXT NOT NULL,
+    bytes       BIGINT NOT NULL,
+    blob_key    TEXT NOT NULL,
+    created_at  BIGINT NOT NULL,
+    expires_at  BIGINT NOT NULL,
+    received_at BIGINT
+);
+
+CREATE INDEX incoming_by_age ON incoming (created_at);
+
+-- Device ids of audiences on their way to where they are used.
+CREATE TABLE deliveries (
+    id            {id},
+    audience_id   BIGINT NOT NULL REFERENCES audiences (id),
+    caller_id     BIGINT NOT NULL REFERENCES callers (id),
+    destination   TEXT NOT NULL,
+    name          TEXT NOT NULL,
+    status        TEXT NOT NULL,
+    step          TEXT NOT NULL,
+    settings      TEXT NOT NULL,
+    secret_sealed TEXT NOT NULL,
+    state         TEXT,
+    report        TEXT,
+    error         TEXT,
+    created_at    BIGINT NOT NULL,
+    updated_at    BIGINT NOT NULL,
+    finished_at   BIGINT
+);
+
+CREATE INDEX deliveries_by_audience ON deliveries (audience_id, id);
+
+CREATE INDEX deliveries_by_caller ON deliveries (caller_id, id);
