@@ -66,8 +66,10 @@ const (
 	perText = 4 + 24
 	// perKey is a key, and room for it while it is sorted.
 	perKey = 32
-	// runBuffer is how much of a run is read at once.
+	// runBuffer is how much of a run is read at once, minBuffer where there are
+	// so many runs that this would take more memory than they were sorted in.
 	runBuffer = 64 << 10
+	minBuffer = 4 << 10
 )
 
 func newSorter(f form, memory int, dir string) *sorter {
@@ -218,8 +220,9 @@ func writeLine(w *bufio.Writer, text []byte) error {
 // Nothing is added any more.
 func (s *sorter) lists() []*sortedList {
 	var list []*sortedList
+	buffer := min(runBuffer, max(s.memory/2/max(len(s.runs), 1), minBuffer))
 	for _, r := range s.runs {
-		in := bufio.NewReaderSize(io.NewSectionReader(s.file, r.from, r.to-r.from), runBuffer)
+		in := bufio.NewReaderSize(io.NewSectionReader(s.file, r.from, r.to-r.from), buffer)
 		list = append(list, &sortedList{form: s.form, in: in})
 	}
 	if s.form == formText {
