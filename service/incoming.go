@@ -339,6 +339,7 @@ func (s *Service) fetchIncoming(ctx context.Context, row sqldb.Incoming) (sqldb.
 	}
 	defer r.Close()
 	if r.Size() > s.cfg.UploadLimit {
+		s.dropSent(ctx, row)
 		return row, throng.Errorf(throng.Invalid, "the file that was sent to it is larger than the %d bytes allowed", s.cfg.UploadLimit)
 	}
 	file, _, err := s.takeIn(ctx, row, r)
@@ -346,10 +347,16 @@ func (s *Service) fetchIncoming(ctx context.Context, row sqldb.Incoming) (sqldb.
 		return row, err
 	}
 	row.Status, row.BlobKey, row.MD5, row.Bytes = sqldb.IncomingReceived, file.Key, file.MD5, file.Size
-	if err := s.cfg.Blobs.Delete(context.WithoutCancel(ctx), incomingPrefix+row.Slot); err != nil {
-		s.cfg.Logger.ErrorContext(ctx, "delete incoming file", "err", err) // the sweep does it
-	}
+	s.dropSent(ctx, row)
 	return row, nil
+}
+
+// dropSent deletes what was sent straight to the store; where that fails, the
+// sweep does it.
+func (s *Service) dropSent(ctx context.Context, row sqldb.Incoming) {
+	if err := s.cfg.Blobs.Delete(context.WithoutCancel(ctx), incomingPrefix+row.Slot); err != nil {
+		s.cfg.Logger.ErrorContext(ctx, "delete incoming file", "err", err)
+	}
 }
 
 // sweepIncoming removes addresses that nobody used for long, with their files,
