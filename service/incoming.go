@@ -23,8 +23,8 @@ import (
 )
 
 const (
-	// incomingTTL is how long a file may be sent to an address. One whose
-	// sending began in time may take longer.
+	// incomingTTL is how long a file may be sent to an address, or read at one.
+	// One whose sending began in time may take longer.
 	incomingTTL = 300 * time.Second
 	// incomingLife is how long a file stays after it was last asked for.
 	incomingLife = 24 * time.Hour
