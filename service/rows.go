@@ -111,16 +111,16 @@ func (s *Service) matchLines(ctx context.Context, g engine.Generation, t identif
 	}
 	defer r.Close()
 	var readErr error
-	rows, matched, err := g.Match(ctx, t, lines(r, &readErr))
+	rows, matched, err := g.Match(ctx, t, linesOf(r, &readErr))
 	if err = errors.Join(err, readErr); err != nil {
 		return nil, 0, fmt.Errorf("match lines: %w", err)
 	}
 	return rows, matched, nil
 }
 
-// lines yields the lines of a file without their ends. A line is valid until
+// linesOf yields the lines of a file without their ends. A line is valid until
 // the next one is asked for. An error ends it and is in *failure.
-func lines(r io.Reader, failure *error) iter.Seq[[]byte] {
+func linesOf(r io.Reader, failure *error) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		b := bufio.NewReaderSize(r, 256<<10)
 		for {

@@ -1,4 +1,6 @@
-package service
+// Package idsort sorts identifiers in their normal form and drops repeats, in
+// bounded memory.
+package idsort
 
 import (
 	"bufio"
@@ -12,17 +14,14 @@ import (
 	"os"
 	"slices"
 
-	"throng/identifier"
 	"throng/internal/hexkey"
 )
 
-// sorter sorts identifiers of one type in their normal form and drops repeats,
-// in bounded memory: what does not fit goes to a temporary file, which holds
-// normalised identifiers and is unlinked at close. MD5 sums and UUIDs are
-// sorted as their 16 bytes, everything else as it is written. It is for one
-// goroutine.
-type sorter struct {
-	form   form
+// Sorter sorts identifiers of one type: what does not fit into memory goes to a
+// temporary file, which is removed by Close. MD5 sums and UUIDs are sorted as
+// their 16 bytes, everything else as it is written. It is for one goroutine.
+type Sorter struct {
+	form   Form
 	memory int
 	dir    string
 
@@ -36,31 +35,22 @@ type sorter struct {
 	runs []extent // of the file, each sorted
 }
 
-// form is how identifiers of a type are sorted.
-type form uint8
+// Form is how identifiers of a type are sorted.
+type Form uint8
 
+// The forms.
 const (
-	formText form = iota // no line ends within
-	formSum              // 32 digits in lower case
-	formUUID             // the same, in groups
+	Text Form = iota // no line ends within
+	Sum              // 32 digits in lower case
+	UUID             // the same, in groups
 )
-
-func sortedAs(t identifier.Type) form {
-	switch t {
-	case identifier.MD5:
-		return formSum
-	case identifier.MAID:
-		return formUUID
-	default:
-		return formText
-	}
-}
 
 type extent struct{ from, to int64 }
 
+// MinMemory lets any identifier in.
+const MinMemory = 1 << 20
+
 const (
-	// minMemory lets any line in.
-	minMemory = 1 << 20
 	// perText is what a text needs beside its bytes: its end, and its slice
 	// while it is sorted.
 	perText = 4 + 24
@@ -68,24 +58,31 @@ const (
 	perKey = 32
 	// runBuffer is how much of a run is read at once.
 	runBuffer = 64 << 10
+	// writeBuffer is how much of one is written at once.
+	writeBuffer = 128 << 10
 )
 
-func newSorter(f form, memory int, dir string) *sorter {
-	return &sorter{form: f, memory: min(max(memory, minMemory), 1<<31), dir: dir}
+// New makes a sorter that holds about so many bytes in memory, MinMemory at
+// least, and has its temporary file in dir. The caller closes it.
+func New(f Form, memory int, dir string) *Sorter {
+	return &Sorter{form: f, memory: min(max(memory, MinMemory), 1<<31), dir: dir}
 }
 
-// add keeps a copy of a text.
-func (s *sorter) add(text []byte) error {
-	if s.form != formText {
+// Form is how it sorts.
+func (s *Sorter) Form() Form { return s.form }
+
+// Add keeps a copy of a text, which is in its normal form.
+func (s *Sorter) Add(text []byte) error {
+	if s.form != Text {
 		k, ok := hexkey.Of(text)
 		if !ok {
-			return errors.New("sort upload: an identifier is not in its normal form")
+			return errors.New("sort identifiers: an identifier is not in its normal form")
 		}
-		return s.addKey(k)
+		return s.AddKey(k)
 	}
 	if len(s.arena)+len(text)+perText*(len(s.ends)+1) > s.memory && len(s.ends) > 0 {
 		if err := s.spill(); err != nil {
-			return fmt.Errorf("sort upload: %w", err)
+			return fmt.Errorf("sort identifiers: %w", err)
 		}
 	}
 	s.arena = append(s.arena, text...)
@@ -93,13 +90,13 @@ func (s *sorter) add(text []byte) error {
 	return nil
 }
 
-// addKey keeps a key, where keys are sorted.
-func (s *sorter) addKey(k hexkey.Key) error {
+// AddKey keeps a key, where keys are sorted.
+func (s *Sorter) AddKey(k hexkey.Key) error {
 	if len(s.keys) == cap(s.keys) {
 		most := s.memory / perKey
 		if len(s.keys) >= most {
 			if err := s.spill(); err != nil {
-				return fmt.Errorf("sort upload: %w", err)
+				return fmt.Errorf("sort identifiers: %w", err)
 			}
 		} else {
 			s.keys = slices.Grow(s.keys, min(max(len(s.keys), 1<<10), most-len(s.keys)))
@@ -110,7 +107,7 @@ func (s *sorter) addKey(k hexkey.Key) error {
 }
 
 // sorted gives the texts in memory in order, each once.
-func (s *sorter) sorted() [][]byte {
+func (s *Sorter) sorted() [][]byte {
 	texts := make([][]byte, len(s.ends))
 	start := uint32(0)
 	for i, end := range s.ends {
@@ -122,7 +119,7 @@ func (s *sorter) sorted() [][]byte {
 }
 
 // sortedKeys gives the keys in memory in order, each once.
-func (s *sorter) sortedKeys() []hexkey.Key {
+func (s *Sorter) sortedKeys() []hexkey.Key {
 	if len(s.swap) < len(s.keys) {
 		s.swap = make([]hexkey.Key, cap(s.keys))
 	}
@@ -174,9 +171,9 @@ func sortKeys(keys, swap []hexkey.Key, bytes uint) {
 }
 
 // spill empties the memory into a run.
-func (s *sorter) spill() error {
+func (s *Sorter) spill() error {
 	if s.file == nil {
-		f, err := os.CreateTemp(s.dir, "throng-upload-*")
+		f, err := os.CreateTemp(s.dir, "throng-sort-*")
 		if err != nil {
 			return err
 		}
@@ -184,9 +181,10 @@ func (s *sorter) spill() error {
 	}
 	w := bufio.NewWriterSize(s.file, writeBuffer)
 	from := s.size
-	if s.form == formText {
+	if s.form == Text {
 		for _, text := range s.sorted() {
-			if err := writeLine(w, text); err != nil {
+			w.Write(text) //nolint:errcheck // an error stays until Flush
+			if err := w.WriteByte('\n'); err != nil {
 				return err
 			}
 			s.size += int64(len(text)) + 1
@@ -207,40 +205,33 @@ func (s *sorter) spill() error {
 	return w.Flush()
 }
 
-func writeLine(w *bufio.Writer, text []byte) error {
-	if _, err := w.Write(text); err != nil {
-		return err
-	}
-	return w.WriteByte('\n')
-}
-
-// cursors gives what was added as lists in order, each text once in each.
-// Nothing is added any more.
-func (s *sorter) lists() []*sortedList {
-	var list []*sortedList
+// Lists gives what was added as lists in order, each text once in each.
+// Nothing is added any more, and the lists are of no use after Close.
+func (s *Sorter) Lists() []*List {
+	var list []*List
 	for _, r := range s.runs {
 		in := bufio.NewReaderSize(io.NewSectionReader(s.file, r.from, r.to-r.from), runBuffer)
-		list = append(list, &sortedList{form: s.form, in: in})
+		list = append(list, &List{form: s.form, in: in})
 	}
-	if s.form == formText {
-		return append(list, &sortedList{texts: s.sorted()})
+	if s.form == Text {
+		return append(list, &List{texts: s.sorted()})
 	}
 	keys := s.sortedKeys()
 	s.swap = nil
-	return append(list, &sortedList{form: s.form, keys: keys})
+	return append(list, &List{form: s.form, keys: keys})
 }
 
-// close removes the temporary file.
-func (s *sorter) close() {
+// Close removes the temporary file.
+func (s *Sorter) Close() {
 	if s.file != nil {
 		s.file.Close()
 		os.Remove(s.file.Name())
 	}
 }
 
-// sortedList reads a sorted list, of a file or of memory.
-type sortedList struct {
-	form  form
+// List reads a sorted list, of a file or of memory, for Merge.
+type List struct {
+	form  Form
 	in    *bufio.Reader // nil: of memory
 	texts [][]byte
 	keys  []hexkey.Key
@@ -250,8 +241,8 @@ type sortedList struct {
 }
 
 // next moves to the next text; io.EOF at the end.
-func (c *sortedList) next() error {
-	if c.form == formText {
+func (c *List) next() error {
+	if c.form == Text {
 		return c.nextText()
 	}
 	var k hexkey.Key
@@ -271,7 +262,7 @@ func (c *sortedList) next() error {
 		}
 		k, c.keys = c.keys[0], c.keys[1:]
 	}
-	if c.form == formSum {
+	if c.form == Sum {
 		c.text = k.Append(c.buf[:0])
 	} else {
 		c.text = k.AppendUUID(c.buf[:0])
@@ -279,7 +270,7 @@ func (c *sortedList) next() error {
 	return nil
 }
 
-func (c *sortedList) nextText() error {
+func (c *List) nextText() error {
 	if c.in != nil {
 		line, err := c.in.ReadSlice('\n')
 		if err != nil {
@@ -295,16 +286,16 @@ func (c *sortedList) nextText() error {
 	return nil
 }
 
-// mergeLists passes the texts of all lists to yield in order, each once, until it
+// Merge passes the texts of all lists to yield in order, each once, until it
 // returns false. A text is valid during the call.
-func mergeLists(ctx context.Context, list []*sortedList, yield func(text []byte) bool) error {
+func Merge(ctx context.Context, list []*List, yield func(text []byte) bool) error {
 	heap := list[:0]
 	for _, c := range list {
 		switch err := c.next(); {
 		case err == nil:
 			heap = append(heap, c)
 		case !errors.Is(err, io.EOF):
-			return fmt.Errorf("sort upload: %w", err)
+			return fmt.Errorf("sort identifiers: %w", err)
 		}
 	}
 	for i := len(heap)/2 - 1; i >= 0; i-- {
@@ -324,7 +315,7 @@ func mergeLists(ctx context.Context, list []*sortedList, yield func(text []byte)
 		}
 		if err := c.next(); err != nil {
 			if !errors.Is(err, io.EOF) {
-				return fmt.Errorf("sort upload: %w", err)
+				return fmt.Errorf("sort identifiers: %w", err)
 			}
 			heap[0] = heap[len(heap)-1]
 			heap = heap[:len(heap)-1]
@@ -334,8 +325,8 @@ func mergeLists(ctx context.Context, list []*sortedList, yield func(text []byte)
 	return nil
 }
 
-// siftDown puts a sortedList where it belongs in a heap that is in order but for it.
-func siftDown(heap []*sortedList, i int) {
+// siftDown puts a list where it belongs in a heap that is in order but for it.
+func siftDown(heap []*List, i int) {
 	for {
 		least := i
 		for _, child := range [2]int{2*i + 1, 2*i + 2} {
