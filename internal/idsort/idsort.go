@@ -205,6 +205,21 @@ func (s *Sorter) spill() error {
 	return w.Flush()
 }
 
+// Rest frees the memory that it holds, for while nothing is added. What is as
+// little as MinMemory stays there.
+func (s *Sorter) Rest() error {
+	if (cap(s.keys)+cap(s.swap))*16+cap(s.arena)+4*cap(s.ends) <= MinMemory {
+		return nil
+	}
+	if len(s.keys)+len(s.ends) > 0 {
+		if err := s.spill(); err != nil {
+			return fmt.Errorf("sort identifiers: %w", err)
+		}
+	}
+	s.keys, s.swap, s.arena, s.ends = nil, nil, nil, nil
+	return nil
+}
+
 // Lists gives what was added as lists in order, each text once in each.
 // Nothing is added any more, and the lists are of no use after Close.
 func (s *Sorter) Lists() []*List {
@@ -236,7 +251,8 @@ type List struct {
 	texts [][]byte
 	keys  []hexkey.Key
 
-	text []byte // the current one
+	key  hexkey.Key // the current one
+	text []byte
 	buf  [hexkey.UUIDLen]byte
 }
 
@@ -245,28 +261,34 @@ func (c *List) next() error {
 	if c.form == Text {
 		return c.nextText()
 	}
-	var k hexkey.Key
-	if c.in != nil {
-		raw, err := c.in.Peek(16)
-		if err != nil {
-			if len(raw) > 0 {
-				err = io.ErrUnexpectedEOF
-			}
-			return err
-		}
-		k = hexkey.Key{Hi: binary.BigEndian.Uint64(raw), Lo: binary.BigEndian.Uint64(raw[8:])}
-		c.in.Discard(16) //nolint:errcheck // they were peeked
+	if err := c.nextKey(); err != nil {
+		return err
+	}
+	if c.form == Sum {
+		c.text = c.key.Append(c.buf[:0])
 	} else {
+		c.text = c.key.AppendUUID(c.buf[:0])
+	}
+	return nil
+}
+
+func (c *List) nextKey() error {
+	if c.in == nil {
 		if len(c.keys) == 0 {
 			return io.EOF
 		}
-		k, c.keys = c.keys[0], c.keys[1:]
+		c.key, c.keys = c.keys[0], c.keys[1:]
+		return nil
 	}
-	if c.form == Sum {
-		c.text = k.Append(c.buf[:0])
-	} else {
-		c.text = k.AppendUUID(c.buf[:0])
+	raw, err := c.in.Peek(16)
+	if err != nil {
+		if len(raw) > 0 {
+			err = io.ErrUnexpectedEOF
+		}
+		return err
 	}
+	c.key = hexkey.Key{Hi: binary.BigEndian.Uint64(raw), Lo: binary.BigEndian.Uint64(raw[8:])}
+	c.in.Discard(16) //nolint:errcheck // they were peeked
 	return nil
 }
 
@@ -288,10 +310,37 @@ func (c *List) nextText() error {
 
 // Merge passes the texts of all lists to yield in order, each once, until it
 // returns false. A text is valid during the call.
-func Merge(ctx context.Context, list []*List, yield func(text []byte) bool) error {
-	heap := list[:0]
-	for _, c := range list {
-		switch err := c.next(); {
+func Merge(ctx context.Context, lists []*List, yield func(text []byte) bool) error {
+	var last []byte
+	first := true
+	return merge(ctx, lists, (*List).next, func(a, b *List) bool { return bytes.Compare(a.text, b.text) < 0 }, func(c *List) bool {
+		if !first && bytes.Equal(c.text, last) {
+			return true
+		}
+		first, last = false, append(last[:0], c.text...)
+		return yield(last)
+	})
+}
+
+// MergeKeys is Merge for lists of keys, which are passed as they are.
+func MergeKeys(ctx context.Context, lists []*List, yield func(k hexkey.Key) bool) error {
+	var last hexkey.Key
+	first := true
+	return merge(ctx, lists, (*List).nextKey, func(a, b *List) bool { return a.key.Less(b.key) }, func(c *List) bool {
+		if !first && c.key == last {
+			return true
+		}
+		first, last = false, c.key
+		return yield(last)
+	})
+}
+
+// merge passes each list to yield as often as it has a text, in the order of
+// all texts.
+func merge(ctx context.Context, lists []*List, next func(*List) error, less func(a, b *List) bool, yield func(*List) bool) error {
+	heap := lists[:0]
+	for _, c := range lists {
+		switch err := next(c); {
 		case err == nil:
 			heap = append(heap, c)
 		case !errors.Is(err, io.EOF):
@@ -299,38 +348,34 @@ func Merge(ctx context.Context, list []*List, yield func(text []byte) bool) erro
 		}
 	}
 	for i := len(heap)/2 - 1; i >= 0; i-- {
-		siftDown(heap, i)
+		siftDown(heap, i, less)
 	}
-	var last []byte
 	for n := 0; len(heap) > 0; n++ {
 		c := heap[0]
-		if n == 0 || !bytes.Equal(c.text, last) {
-			if !yield(c.text) {
-				return nil
-			}
-			last = append(last[:0], c.text...)
+		if !yield(c) {
+			return nil
 		}
 		if n%(1<<16) == 0 && ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if err := c.next(); err != nil {
+		if err := next(c); err != nil {
 			if !errors.Is(err, io.EOF) {
 				return fmt.Errorf("sort identifiers: %w", err)
 			}
 			heap[0] = heap[len(heap)-1]
 			heap = heap[:len(heap)-1]
 		}
-		siftDown(heap, 0)
+		siftDown(heap, 0, less)
 	}
 	return nil
 }
 
 // siftDown puts a list where it belongs in a heap that is in order but for it.
-func siftDown(heap []*List, i int) {
+func siftDown(heap []*List, i int, less func(a, b *List) bool) {
 	for {
 		least := i
 		for _, child := range [2]int{2*i + 1, 2*i + 2} {
-			if child < len(heap) && bytes.Compare(heap[child].text, heap[least].text) < 0 {
+			if child < len(heap) && less(heap[child], heap[least]) {
 				least = child
 			}
 		}

@@ -2,6 +2,7 @@ package idsort
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/md5"
 	"fmt"
 	"math/rand/v2"
@@ -83,5 +84,39 @@ func TestSortKeys(t *testing.T) {
 				t.Errorf("%d keys that are %s are out of order", n, name)
 			}
 		}
+	}
+}
+
+// Keys of several sorters, some at rest, come out as keys.
+func TestMergeKeys(t *testing.T) {
+	rng := rand.New(rand.NewPCG(4, 5))
+	a, b := New(Sum, MinMemory, t.TempDir()), New(Sum, 64<<20, t.TempDir())
+	defer a.Close()
+	defer b.Close()
+	var want []hexkey.Key
+	for i := range 150_000 {
+		k := hexkey.Key{Hi: rng.Uint64N(1000), Lo: rng.Uint64N(100)}
+		want = append(want, k)
+		if err := []*Sorter{a, b}[i%2].AddKey(k); err != nil {
+			t.Fatal(err)
+		}
+		if i == 100_000 {
+			if err := b.Rest(); err != nil || len(b.runs) != 1 || b.keys != nil {
+				t.Fatalf("at rest: %v, %d runs, want one, and no memory", err, len(b.runs))
+			}
+		}
+	}
+	slices.SortFunc(want, func(a, b hexkey.Key) int { return cmp.Or(cmp.Compare(a.Hi, b.Hi), cmp.Compare(a.Lo, b.Lo)) })
+	want = slices.Compact(want)
+	var got []hexkey.Key
+	if err := MergeKeys(t.Context(), append(a.Lists(), b.Lists()...), func(k hexkey.Key) bool { got = append(got, k); return true }); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%d keys, want %d distinct in order", len(got), len(want))
+	}
+	stopped := 0
+	if err := MergeKeys(t.Context(), a.Lists(), func(hexkey.Key) bool { stopped++; return stopped < 10 }); err != nil || stopped != 10 {
+		t.Errorf("%d keys after a stop at 10, %v", stopped, err)
 	}
 }
