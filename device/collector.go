@@ -202,11 +202,21 @@ func (c *Collector) Each(ctx context.Context, f Family, yield func(k hexkey.Key)
 	return idsort.MergeKeys(ctx, listsOf(c.keys[f]), yield)
 }
 
-// EachMA passes the raw ids of a family that are advertising ids (GAID, IDFA)
-// to yield in the normal form of identifier.MAID, as Each does. A text is valid
-// during the call.
-func (c *Collector) EachMA(ctx context.Context, f Family, yield func(text []byte) bool) error {
-	return idsort.Merge(ctx, listsOf(c.raws[f]), yield)
+// EachMA passes the raw ids of all lists that are advertising ids (GAID and
+// IDFA) to yield in the normal form of identifier.MAID, in order, each once,
+// until it returns false. A text is valid during the call. It is called once.
+func (c *Collector) EachMA(ctx context.Context, yield func(text []byte) bool) error {
+	return idsort.Merge(ctx, append(listsOf(c.raws[IDFA]), listsOf(c.raws[GAID])...), yield)
+}
+
+// HasMA tells whether there are any.
+func (c *Collector) HasMA() bool {
+	for _, l := range c.lists {
+		if !l.hashed && l.report.Type.AlsoMA() && l.signs.taken > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 func listsOf(sorters []*idsort.Sorter) (all []*idsort.List) {

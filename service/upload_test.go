@@ -325,10 +325,6 @@ func TestReadLinesCancelled(t *testing.T) {
 	}
 }
 
-type readFunc func(p []byte) (int, error)
-
-func (f readFunc) Read(p []byte) (int, error) { return f(p) }
-
 func TestUploadSortedInFiles(t *testing.T) {
 	s := start(t, func(c *Config) { c.SortMemory = 1 })
 	var b strings.Builder
