@@ -20,6 +20,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"throng/internal/pgtest"
 	"throng/internal/s3test"
 )
 
@@ -46,6 +47,7 @@ import (
 //	upload TYPE FILE           upload a file; $KEY is its key
 //	replace FILE OLD NEW       replace text in a file
 //	put URL FILE               send a file to an address, as a client without a token does
+//	fetch URL                  read from an address, as a client without a token does
 //	md5 VAR FILE               put the MD5 of a file into a variable
 //	caller NAME [FLAG...]      make a caller and be it from now on
 //
@@ -63,23 +65,28 @@ func TestScripts(t *testing.T) {
 	}
 }
 
-// TestScriptsBucket runs those that are about files beside a bucket.
+// TestScriptsBucket runs those that are about files beside a bucket, some of
+// them with PostgreSQL, too.
 func TestScriptsBucket(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the scripts need the whole population")
 	}
-	blobs := s3test.URL(t)
-	data := newData(t)
-	server := start(t, data, "--blobs", blobs)
-	var files []string
-	for _, name := range []string{"files", "outputs", "presign", "uploads"} {
-		files = append(files, filepath.Join("testdata/api", name+".txtar"))
+	f := func(t *testing.T, names []string, settings ...string) {
+		t.Helper()
+		settings = append(settings, "--blobs", s3test.URL(t))
+		data := newData(t)
+		server := start(t, data, settings...)
+		var files []string
+		for _, name := range names {
+			files = append(files, filepath.Join("testdata/api", name+".txtar"))
+		}
+		testscript.Run(t, scripts(testscript.Params{Files: files}, data, server, settings))
+		if entries, err := os.ReadDir(filepath.Join(data, "blobs")); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("there are files beside the bucket: %v, %v", entries, err)
+		}
 	}
-	testscript.Run(t, scripts(testscript.Params{Files: files}, data, server, []string{"--blobs", blobs}))
-	entries, err := os.ReadDir(filepath.Join(data, "blobs"))
-	if !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("there are files beside the bucket: %v, %v", entries, err)
-	}
+	t.Run("sqlite", func(t *testing.T) { f(t, []string{"files", "outputs", "presign", "uploads"}) })
+	t.Run("postgres", func(t *testing.T) { f(t, []string{"outputs", "presign"}, "--database", pgtest.URL(t)) })
 }
 
 // scripts fills in what scripts need to speak to a server; commands beside it
@@ -95,7 +102,7 @@ func scripts(p testscript.Params, data string, server *process, settings []strin
 		e.Setenv("DATA", data)
 		e.Setenv("TOKEN", strings.TrimSpace(token))
 		e.Setenv("PATH", filepath.Dir(binary)+string(os.PathListSeparator)+e.Getenv("PATH"))
-		e.Values[answerKey{}] = &answer{header: http.Header{}}
+		e.Values[answerKey{}] = &answer{header: http.Header{}, settings: settings}
 		return nil
 	}
 	p.Condition = func(name string) (bool, error) {
@@ -108,17 +115,18 @@ func scripts(p testscript.Params, data string, server *process, settings []strin
 		"api": cmdAPI, "header": cmdHeader, "status": cmdStatus, "like": cmdLike, "json": cmdJSON, "finish": cmdFinish,
 		"people": cmdPeople, "upload": cmdUpload, "replace": cmdReplace, "caller": cmdCaller, "saved": cmdSaved,
 		"got": cmdGot, "keep": cmdKeep, "refused": cmdRefused, "same": cmdSame, "gzip": cmdGzip, "gunzip": cmdGunzip, "sum": cmdSum,
-		"put": cmdPut, "md5": cmdMD5,
+		"put": cmdPut, "fetch": cmdFetch, "md5": cmdMD5,
 	}
 	return p
 }
 
 // answer is what a script knows of its last request.
 type answer struct {
-	header http.Header // sent with each request
-	status int
-	got    http.Header
-	body   []byte
+	header   http.Header // sent with each request
+	settings []string    // of the server
+	status   int
+	got      http.Header
+	body     []byte
 }
 
 type answerKey struct{}
@@ -305,7 +313,7 @@ func cmdReplace(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 func cmdCaller(ts *testscript.TestScript, _ bool, args []string) {
-	token, err := run(append([]string{"caller", "add", "--data", ts.Getenv("DATA")}, args...)...)
+	token, err := run(slices.Concat([]string{"caller", "add", "--data", ts.Getenv("DATA")}, last(ts).settings, args)...)
 	ts.Check(err)
 	ts.Setenv("TOKEN", strings.TrimSpace(token))
 }
