@@ -62,13 +62,18 @@ func (p *pairs) inOrder(from, to uint32, add func(row uint32, terms ...uint32) e
 func (p *pairs) inNoOrder(worker, workers int, add func(row uint32, terms ...uint32) error) error {
 	n := uint64(p.rows) * pairEach
 	from, to := n*uint64(worker)/uint64(workers), n*uint64(worker+1)/uint64(workers)
-	row := from % uint64(p.rows) * p.step % uint64(p.rows)
-	for j := from; j < to; j++ {
-		if err := add(uint32(row), p.term(uint32(row), int(j/uint64(p.rows)))); err != nil {
+	row, k, left := from%uint64(p.rows)*p.step%uint64(p.rows), int(from/uint64(p.rows)), uint64(p.rows)-from%uint64(p.rows)
+	var one [1]uint32 // so that no call allocates
+	for range to - from {
+		one[0] = p.term(uint32(row), k)
+		if err := add(uint32(row), one[:]...); err != nil {
 			return err
 		}
 		if row += p.step; row >= uint64(p.rows) {
 			row -= uint64(p.rows)
+		}
+		if left--; left == 0 {
+			k, left = k+1, uint64(p.rows)
 		}
 	}
 	return nil

@@ -67,7 +67,7 @@ func (f *forwarder) add(term uint32, people int) {
 
 // write writes the forward index of the part at hand. Its blocks are encoded
 // by all workers and written in order.
-func (f *forwarder) write(l *loader, part int, blocks *[storage.PartBlocks]*blockTerms) error {
+func (f *forwarder) write(l *loader, part int, blocks *[storage.PartBlocks]*storage.BlockLists) error {
 	first := part * storage.PartRows
 	rows := min(storage.PartRows, int(l.rows)-first)
 	f.codes = storage.NewForwardCodes(f.counted, rows, f.terms, f.people, f.codes)
@@ -85,7 +85,7 @@ func (f *forwarder) write(l *loader, part int, blocks *[storage.PartBlocks]*bloc
 				defer func() { f.encoders <- e }()
 				n := min(rows-b*storage.BlockRows, storage.BlockRows)
 				bt := blocks[b]
-				f.buffers[b], err = e.Encode(f.codes, n, bt.terms, bt.ends, bt.rows, f.buffers[b])
+				f.buffers[b], err = e.Encode(f.codes, n, bt.Terms, bt.Ends, bt.Rows, f.buffers[b])
 				return err
 			})
 		}

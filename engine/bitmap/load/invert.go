@@ -2,19 +2,11 @@ package load
 
 import (
 	"encoding/binary"
-	"math/bits"
 	"slices"
 
+	"throng/engine/bitmap/kernel"
 	"throng/engine/bitmap/storage"
 )
-
-// blockTerms is the pairs of one block, inverted: terms ascending, and the rows
-// of terms[i] at rows[ends[i-1]:ends[i]], ascending and distinct.
-type blockTerms struct {
-	terms []uint32
-	ends  []uint32
-	rows  []uint16
-}
 
 // numbering tells the final numbers of the terms in pairs.
 type numbering struct {
@@ -33,6 +25,16 @@ func (n *numbering) of(term uint32) uint32 {
 	return n.final[term]
 }
 
+// fewFor tells whether to look at all terms costs less, for so many pairs, than
+// to find those that are there. In the order of their final numbers they lie
+// anywhere in memory.
+func (n *numbering) fewFor(pairs int) bool {
+	if n.order == nil {
+		return n.terms <= 4*pairs
+	}
+	return n.terms <= pairs/2
+}
+
 // inverter turns the pairs of a block around, by counting: how many rows each
 // term has tells where its rows go, and they are put there. Beside the rows
 // themselves that takes a number for each term and nothing for a pair; both
@@ -40,69 +42,128 @@ func (n *numbering) of(term uint32) uint32 {
 // goroutine.
 type inverter struct {
 	n    *numbering
-	next []uint32 // by temporary number: rows so far; then where the next goes. 0 between blocks
+	next []uint32 // of places, by temporary number: rows so far; then where the next goes. 0 between blocks
 	list []uint32 // temporary numbers of the block's terms, in the order of final ones
 	keys []uint64
 	swap []uint64
-	seen [storage.BlockWords]uint64
-	some [storage.BlockWords / 64]uint64 // words of seen that are not 0
+	// raw are the rows of the block as they come: most tables are in the order
+	// of people, so that most lists are in order already, but not all.
+	raw  []uint16
+	tidy kernel.Lists
+
+	buffer pairBuffer
+	places array[uint32]
+	spare  array[uint16]
 }
 
-func newInverter(n *numbering) *inverter {
-	return &inverter{n: n, next: make([]uint32, n.terms)}
+func newInverter(n *numbering) (v *inverter, err error) {
+	v = &inverter{n: n}
+	v.next, err = v.places.get(n.terms)
+	return v, err
+}
+
+func (v *inverter) free() {
+	v.places.free()
+	v.spare.free()
+}
+
+// blockLists is a block, inverted. Its memory is used for one after another.
+type blockLists struct {
+	storage.BlockLists
+	rows array[uint16]
 }
 
 // invert turns pieces of pairs into out, whose memory is used again. more are
 // records of final terms that are not among those of the pieces.
-func (v *inverter) invert(pieces, more [][]byte, out *blockTerms) error {
-	pairs := 0
+func (v *inverter) invert(pieces, more [][]byte, out *blockLists) error {
+	total := 0
 	for _, p := range pieces {
-		if err := countPairs(v.next, p); err != nil {
+		if err := v.buffer.each(p, func(terms []uint32, _ []uint16) bool {
+			total += len(terms)
+			return countPairs(v.next, terms)
+		}); err != nil {
 			return err
 		}
-		pairs += len(p) / unitBytes
 	}
-	v.listTerms(pairs)
-	out.terms, out.ends = out.terms[:0], out.ends[:0]
 	rare := finalPairs{pieces: more}
-	total, err := rare.count()
+	others, err := rare.count()
 	if err != nil {
 		return err
 	}
-	for _, t := range v.list {
-		total += int(v.next[t])
+	if v.raw, err = v.spare.get(total + others + kernel.ListSlack); err != nil {
+		return err
 	}
-	if cap(out.rows) < total {
-		out.rows = nil // first, so that both are not there at once
-		out.rows = make([]uint16, total)
+	if out.Rows, err = out.rows.get(total + others + kernel.ListSlack); err != nil {
+		return err
 	}
-	out.rows = out.rows[:total]
-	at := uint32(0)
-	for _, t := range v.list {
-		f := v.n.of(t)
-		at = rare.place(out, at, f)
-		n := v.next[t]
-		v.next[t] = at
-		at += n
-		out.terms, out.ends = append(out.terms, f), append(out.ends, at)
+	v.raw, out.Rows = v.raw[:total+others], out.Rows[:total+others]
+	all := v.n.fewFor(total)
+	if all && others == 0 {
+		v.walkTerms(total, out)
+	} else {
+		v.listTerms(all)
+		v.mergeTerms(&rare, out)
 	}
-	rare.place(out, at, noTerm)
 	for _, p := range pieces {
-		if err := placePairs(out.rows, v.next, p); err != nil {
+		if err := v.buffer.each(p, func(terms []uint32, rows []uint16) bool {
+			return placePairs(v.raw, v.next, terms, rows)
+		}); err != nil {
 			return err
 		}
 	}
-	for _, t := range v.list {
-		v.next[t] = 0
+	if all {
+		clear(v.next)
+	} else {
+		for _, t := range v.list {
+			v.next[t] = 0
+		}
 	}
-	v.tidy(out)
+	out.Rows = out.Rows[:v.tidy.Tidy(out.Rows, v.raw, out.Ends)]
 	return nil
 }
 
+// walkTerms tells where the rows of each term go, by walking all terms in the
+// order of their final numbers: without a branch, since most may be there.
+func (v *inverter) walkTerms(pairs int, out *blockLists) {
+	n := min(v.n.terms, pairs) + 1
+	terms, ends := slices.Grow(out.Terms[:0], n)[:n], slices.Grow(out.Ends[:0], n)[:n]
+	i, at := 0, uint32(0)
+	if v.n.order == nil {
+		for t, n := range v.next {
+			terms[i], ends[i], v.next[t] = uint32(t), at+n, at
+			at += n
+			i += int((n | -n) >> 31)
+		}
+	} else {
+		for _, t := range v.n.order {
+			n := v.next[t]
+			terms[i], ends[i], v.next[t] = v.n.final[t], at+n, at
+			at += n
+			i += int((n | -n) >> 31)
+		}
+	}
+	out.Terms, out.Ends = terms[:i], ends[:i]
+}
+
+// mergeTerms tells where the rows of the listed terms go, and puts those of
+// final terms between them.
+func (v *inverter) mergeTerms(rare *finalPairs, out *blockLists) {
+	out.Terms, out.Ends = out.Terms[:0], out.Ends[:0]
+	at := uint32(0)
+	for _, t := range v.list {
+		f := v.n.of(t)
+		at = v.placeFinal(rare, out, at, f)
+		n := v.next[t]
+		v.next[t] = at
+		at += n
+		out.Terms, out.Ends = append(out.Terms, f), append(out.Ends, at)
+	}
+	v.placeFinal(rare, out, at, noTerm)
+}
+
 // listTerms lists the terms that were counted in the order of their final
-// numbers: by walking all terms where there are not many more than pairs, else
-// by sorting those that are there.
-func (v *inverter) listTerms(pairs int) {
+// numbers: by walking all of them, else by sorting those that are there.
+func (v *inverter) listTerms(all bool) {
 	v.list = v.list[:0]
 	switch {
 	case v.n.order == nil:
@@ -111,7 +172,7 @@ func (v *inverter) listTerms(pairs int) {
 				v.list = append(v.list, uint32(t))
 			}
 		}
-	case len(v.n.order) <= pairs/4:
+	case all:
 		for _, t := range v.n.order {
 			if v.next[t] > 0 {
 				v.list = append(v.list, t)
@@ -130,87 +191,6 @@ func (v *inverter) listTerms(pairs int) {
 			v.list = append(v.list, uint32(k))
 		}
 	}
-}
-
-// tidy makes the rows of every term ascending and distinct. Since most tables
-// come in the order of people, most lists are so already.
-func (v *inverter) tidy(out *blockTerms) {
-	from, to := uint32(0), 0 // where a list begins, and where it goes
-	for i, end := range out.ends {
-		list := out.rows[from:end]
-		from = end
-		n := len(list)
-		switch ascends, repeats := inspect(list); {
-		case !ascends:
-			n = v.order(list)
-		case repeats:
-			n = len(slices.Compact(list))
-		}
-		if to+n < int(end) || n < len(list) {
-			copy(out.rows[to:], list[:n])
-		}
-		to += n
-		out.ends[i] = uint32(to)
-	}
-	out.rows = out.rows[:to]
-}
-
-// inspect tells whether no row comes before a lesser one, and whether one comes
-// again right away.
-func inspect(list []uint16) (ascends, repeats bool) {
-	for i := 1; i < len(list); i++ {
-		if list[i-1] >= list[i] {
-			if list[i-1] > list[i] {
-				return false, false
-			}
-			repeats = true
-		}
-	}
-	return true, repeats
-}
-
-// order sorts rows and drops those that are there already. It returns how many
-// are left.
-func (v *inverter) order(rows []uint16) int {
-	if len(rows) <= 24 {
-		return insert(rows)
-	}
-	for _, r := range rows {
-		v.seen[r>>6] |= 1 << (r & 63)
-		v.some[r>>12] |= 1 << (r >> 6 & 63)
-	}
-	n := 0
-	for i, some := range v.some {
-		v.some[i] = 0
-		for ; some != 0; some &= some - 1 {
-			at := i<<6 | bits.TrailingZeros64(some)
-			w := v.seen[at]
-			v.seen[at] = 0
-			for ; w != 0; w &= w - 1 {
-				rows[n] = uint16(at<<6 | bits.TrailingZeros64(w))
-				n++
-			}
-		}
-	}
-	return n
-}
-
-// insert sorts a few rows one by one, and drops those that are there already.
-func insert(rows []uint16) int {
-	n := 0
-	for _, r := range rows {
-		i := n
-		for i > 0 && rows[i-1] > r {
-			i--
-		}
-		if i > 0 && rows[i-1] == r {
-			continue
-		}
-		copy(rows[i+1:n+1], rows[i:n])
-		rows[i] = r
-		n++
-	}
-	return n
 }
 
 // finalPairs reads records of final terms, which are in order.
@@ -235,9 +215,9 @@ func (p *finalPairs) count() (int, error) {
 	return n, nil
 }
 
-// place puts the rows of all terms below a limit at rows[at:], and returns
-// where they end.
-func (p *finalPairs) place(out *blockTerms, at, limit uint32) uint32 {
+// placeFinal puts the rows of all final terms below a limit at raw[at:], and
+// returns where they end.
+func (v *inverter) placeFinal(p *finalPairs, out *blockLists, at, limit uint32) uint32 {
 	for len(p.pieces) > 0 {
 		b := p.pieces[0]
 		for ; len(b) >= finalPair; b = b[finalPair:] {
@@ -246,12 +226,12 @@ func (p *finalPairs) place(out *blockTerms, at, limit uint32) uint32 {
 				p.pieces[0] = b
 				return at
 			}
-			out.rows[at] = binary.LittleEndian.Uint16(b[4:])
+			v.raw[at] = binary.LittleEndian.Uint16(b[4:])
 			at++
-			if n := len(out.terms); n > 0 && out.terms[n-1] == t {
-				out.ends[n-1] = at
+			if n := len(out.Terms); n > 0 && out.Terms[n-1] == t {
+				out.Ends[n-1] = at
 			} else {
-				out.terms, out.ends = append(out.terms, t), append(out.ends, at)
+				out.Terms, out.Ends = append(out.Terms, t), append(out.Ends, at)
 			}
 		}
 		p.pieces = p.pieces[1:]

@@ -77,7 +77,7 @@ func InvertPairs(ctx context.Context, dir string, o InvertOptions, feed func(wor
 			if err := feed(i, &PairSink{w: w, rows: o.Rows, terms: o.Terms}); err != nil {
 				return err
 			}
-			w.w.flush()
+			w.flush()
 			return ctx.Err()
 		})
 	}

@@ -25,12 +25,13 @@ type inversion struct {
 	people  []uint32 // of each final term, counted
 	// forward is told of each part, once, by one goroutine at a time: its
 	// terms, how many people have each, and its blocks. nil for nobody.
-	forward func(part int, terms, people []uint32, blocks *[storage.PartBlocks]*blockTerms) error
+	forward func(part int, terms, people []uint32, blocks *[storage.PartBlocks]*storage.BlockLists) error
 	step    func(done, total int64)
 
 	mu    sync.Mutex
 	files []storage.FileSum
-	spare []*blockTerms
+	spare []*blockLists // not in use
+	made  []*blockLists
 
 	forwarding sync.Mutex
 }
@@ -40,7 +41,17 @@ type invertedPart struct {
 	number int
 	weight int64
 	left   atomic.Int32 // blocks to be inverted
-	blocks [storage.PartBlocks]*blockTerms
+	blocks [storage.PartBlocks]*blockLists
+}
+
+// lists are the blocks as they are written.
+func (p *invertedPart) lists() (lists [storage.PartBlocks]*storage.BlockLists) {
+	for i, b := range p.blocks {
+		if b != nil {
+			lists[i] = &b.BlockLists
+		}
+	}
+	return lists
 }
 
 func blocksOf(rows uint32) int { return int((int64(rows) + storage.BlockRows - 1) / storage.BlockRows) }
@@ -82,7 +93,11 @@ func (v *inversion) run(ctx context.Context) error {
 	var done atomic.Int64
 	for range v.workers {
 		g.Go(func() error {
-			inverter := newInverter(v.numbers)
+			inverter, err := newInverter(v.numbers)
+			if err != nil {
+				return err
+			}
+			defer inverter.free()
 			for t := range tasks {
 				if err := v.block(inverter, t.part, t.block); err != nil {
 					return err
@@ -99,7 +114,12 @@ func (v *inversion) run(ctx context.Context) error {
 			return nil
 		})
 	}
-	return g.Wait()
+	err := g.Wait()
+	for _, b := range v.made {
+		b.rows.free()
+	}
+	v.made, v.spare = nil, nil
+	return err
 }
 
 // weight is about how many bytes a block takes when it is inverted.
@@ -132,12 +152,14 @@ func (v *inversion) block(inverter *inverter, p *invertedPart, block int) error 
 	return err
 }
 
-func (v *inversion) take() *blockTerms {
+func (v *inversion) take() *blockLists {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	n := len(v.spare)
 	if n == 0 {
-		return &blockTerms{}
+		b := new(blockLists)
+		v.made = append(v.made, b)
+		return b
 	}
 	b := v.spare[n-1]
 	v.spare = v.spare[:n-1]
@@ -152,17 +174,13 @@ func (v *inversion) writePart(p *invertedPart) error {
 		return err
 	}
 	defer pw.Abort()
-	var m merger
-	m.begin(&p.blocks)
-	var terms, people []uint32
-	for term, n := m.next(); n > 0; term, n = m.next() {
-		atomic.AddUint32(&v.people[term], uint32(n))
-		if v.forward != nil {
-			terms, people = append(terms, term), append(people, uint32(n))
-		}
-		if err := pw.Add(term, &m.lists); err != nil {
-			return err
-		}
+	blocks := p.lists()
+	if err := pw.Merge(&blocks); err != nil {
+		return err
+	}
+	terms, people := pw.Terms()
+	for i, t := range terms {
+		atomic.AddUint32(&v.people[t], people[i])
 	}
 	file, err := pw.Close()
 	if err != nil {
@@ -170,7 +188,7 @@ func (v *inversion) writePart(p *invertedPart) error {
 	}
 	if v.forward != nil {
 		v.forwarding.Lock()
-		err = v.forward(p.number, terms, people, &p.blocks)
+		err = v.forward(p.number, terms, people, &blocks)
 		v.forwarding.Unlock()
 	}
 	v.mu.Lock()
@@ -181,60 +199,8 @@ func (v *inversion) writePart(p *invertedPart) error {
 			v.spare = append(v.spare, b)
 		}
 	}
-	p.blocks = [storage.PartBlocks]*blockTerms{}
+	p.blocks = [storage.PartBlocks]*blockLists{}
 	return err
-}
-
-// merger walks the terms of the blocks of a part.
-type merger struct {
-	blocks *[storage.PartBlocks]*blockTerms
-	heads  [storage.PartBlocks]uint32 // next term of each block; noTerm at its end
-	at     [storage.PartBlocks]int
-	// lists are the rows of the term that next returned, by block.
-	lists [storage.PartBlocks][]uint16
-}
-
-func (m *merger) begin(blocks *[storage.PartBlocks]*blockTerms) {
-	m.blocks = blocks
-	for b := range blocks {
-		m.at[b] = -1
-		m.advance(b)
-	}
-}
-
-func (m *merger) advance(b int) {
-	m.at[b]++
-	if t := m.blocks[b]; t != nil && m.at[b] < len(t.terms) {
-		m.heads[b] = t.terms[m.at[b]]
-	} else {
-		m.heads[b] = noTerm
-	}
-}
-
-// next moves to the next term and tells how many rows have it; 0 at the end.
-func (m *merger) next() (term uint32, rows int) {
-	term = noTerm
-	for _, t := range m.heads {
-		term = min(term, t)
-	}
-	if term == noTerm {
-		return term, 0
-	}
-	for b, t := range m.heads {
-		if t != term {
-			m.lists[b] = nil
-			continue
-		}
-		of, i := m.blocks[b], m.at[b]
-		from := uint32(0)
-		if i > 0 {
-			from = of.ends[i-1]
-		}
-		m.lists[b] = of.rows[from:of.ends[i]]
-		rows += len(m.lists[b])
-		m.advance(b)
-	}
-	return term, rows
 }
 
 // invertAll writes the parts and their forward indexes, and counts the people
@@ -244,7 +210,7 @@ func (l *loader) invertAll(ctx context.Context, order, final, people []uint32) e
 	v := &inversion{
 		dir: l.tmp, rows: l.rows, workers: l.workers, budget: l.opt.Memory / 4, pairs: l.pairs, more: l.over.pairs,
 		numbers: &numbering{final: final, order: order, terms: len(final)}, people: people, step: l.progress.step,
-		forward: func(part int, terms, people []uint32, blocks *[storage.PartBlocks]*blockTerms) error {
+		forward: func(part int, terms, people []uint32, blocks *[storage.PartBlocks]*storage.BlockLists) error {
 			forward.begin()
 			for i, t := range terms {
 				forward.add(t, int(people[i]))
