@@ -23,9 +23,7 @@ type inversion struct {
 	more    *store // of final terms, each partition in order; nil for none
 	numbers *numbering
 	people  []uint32 // of each final term, counted
-	// forward is told of each part, once, by one goroutine at a time: its
-	// terms, how many people have each, and its blocks. nil for nobody.
-	forward func(part int, terms, people []uint32, blocks *[storage.PartBlocks]*storage.BlockLists) error
+	forward *forwarder // nil where no forward index is wanted
 	step    func(done, total int64)
 
 	mu    sync.Mutex
@@ -188,7 +186,7 @@ func (v *inversion) writePart(p *invertedPart) error {
 	}
 	if v.forward != nil {
 		v.forwarding.Lock()
-		err = v.forward(p.number, terms, people, &blocks)
+		err = v.forward.write(p.number, terms, people, &blocks)
 		v.forwarding.Unlock()
 	}
 	v.mu.Lock()
@@ -206,19 +204,13 @@ func (v *inversion) writePart(p *invertedPart) error {
 // invertAll writes the parts and their forward indexes, and counts the people
 // of the final terms.
 func (l *loader) invertAll(ctx context.Context, order, final, people []uint32) error {
-	forward := l.newForwarder(order)
+	forward := newForwarder(l.tmp, l.rows, l.workers, l.counted(order))
 	v := &inversion{
 		dir: l.tmp, rows: l.rows, workers: l.workers, budget: l.opt.Memory / 4, pairs: l.pairs, more: l.over.pairs,
 		numbers: &numbering{final: final, order: order, terms: len(final)}, people: people, step: l.progress.step,
-		forward: func(part int, terms, people []uint32, blocks *[storage.PartBlocks]*storage.BlockLists) error {
-			forward.begin()
-			for i, t := range terms {
-				forward.add(t, int(people[i]))
-			}
-			return forward.write(l, part, blocks)
-		},
+		forward: forward,
 	}
 	err := v.run(ctx)
-	l.files = append(l.files, v.files...)
+	l.files = append(append(l.files, v.files...), forward.files...)
 	return err
 }
