@@ -56,8 +56,9 @@ func (l *loader) counted(order []uint32) storage.Counted {
 }
 
 // write writes the forward index of a part, of whose rows people[i] have
-// terms[i]. Its blocks are encoded by all workers and written in order.
-func (f *forwarder) write(part int, terms, people []uint32, blocks *[storage.PartBlocks]*storage.BlockLists) error {
+// terms[i]. Its blocks are encoded by all workers and written in order; block
+// gives one, and what to call when it is no longer used.
+func (f *forwarder) write(part int, terms, people []uint32, block func(b int) (*storage.BlockLists, func(), error)) error {
 	first := part * storage.PartRows
 	rows := min(storage.PartRows, int(f.rows)-first)
 	f.codes = storage.NewForwardCodes(f.counted, rows, terms, people, f.codes)
@@ -74,7 +75,11 @@ func (f *forwarder) write(part int, terms, people []uint32, blocks *[storage.Par
 				e := <-f.encoders
 				defer func() { f.encoders <- e }()
 				n := min(rows-b*storage.BlockRows, storage.BlockRows)
-				bt := blocks[b]
+				bt, done, err := block(b)
+				if err != nil {
+					return err
+				}
+				defer done()
 				f.buffers[b], err = e.Encode(f.codes, n, bt.Terms, bt.Ends, bt.Rows, f.buffers[b])
 				return err
 			})

@@ -3,6 +3,7 @@ package load
 import (
 	"encoding/binary"
 	"slices"
+	"sort"
 
 	"throng/engine/bitmap/kernel"
 	"throng/engine/bitmap/storage"
@@ -73,9 +74,15 @@ type blockLists struct {
 	rows array[uint16]
 }
 
+// termRange is final numbers from first on and before end.
+type termRange struct{ first, end uint32 }
+
+var allTerms = termRange{end: noTerm}
+
 // invert turns pieces of pairs into out, whose memory is used again. more are
-// records of final terms that are not among those of the pieces.
-func (v *inverter) invert(pieces, more [][]byte, out *blockLists) error {
+// records of final terms that are not among those of the pieces. Terms out of
+// the range are left out.
+func (v *inverter) invert(pieces, more [][]byte, of termRange, out *blockLists) error {
 	total := 0
 	for _, p := range pieces {
 		if err := v.buffer.each(p, func(terms []uint32, _ []uint16) bool {
@@ -85,10 +92,17 @@ func (v *inverter) invert(pieces, more [][]byte, out *blockLists) error {
 			return err
 		}
 	}
-	rare := finalPairs{pieces: more}
+	rare := finalPairs{pieces: slices.Clone(more)} // which it takes apart
 	others, err := rare.count()
 	if err != nil {
 		return err
+	}
+	all := v.n.fewFor(total) // are looked at
+	list := v.list
+	if of != allTerms {
+		rare.pieces, others = rare.within(of)
+		v.listTerms(all)
+		list, total = v.only(of)
 	}
 	if v.raw, err = v.spare.get(total + others + kernel.ListSlack); err != nil {
 		return err
@@ -97,12 +111,14 @@ func (v *inverter) invert(pieces, more [][]byte, out *blockLists) error {
 		return err
 	}
 	v.raw, out.Rows = v.raw[:total+others], out.Rows[:total+others]
-	all := v.n.fewFor(total)
-	if all && others == 0 {
+	switch {
+	case of != allTerms:
+		v.mergeTerms(list, &rare, out)
+	case all && others == 0:
 		v.walkTerms(total, out)
-	} else {
+	default:
 		v.listTerms(all)
-		v.mergeTerms(&rare, out)
+		v.mergeTerms(v.list, &rare, out)
 	}
 	for _, p := range pieces {
 		if err := v.buffer.each(p, func(terms []uint32, rows []uint16) bool {
@@ -145,12 +161,30 @@ func (v *inverter) walkTerms(pairs int, out *blockLists) {
 	out.Terms, out.Ends = terms[:i], ends[:i]
 }
 
-// mergeTerms tells where the rows of the listed terms go, and puts those of
-// final terms between them.
-func (v *inverter) mergeTerms(rare *finalPairs, out *blockLists) {
+// only gives the part of the list that is in a range, and how many rows its
+// terms have. The others get no place.
+func (v *inverter) only(of termRange) (list []uint32, pairs int) {
+	below := func(limit uint32) int {
+		return sort.Search(len(v.list), func(i int) bool { return v.n.of(v.list[i]) >= limit })
+	}
+	from, to := below(of.first), below(of.end)
+	for _, t := range v.list[from:to] {
+		pairs += int(v.next[t])
+	}
+	for _, others := range [][]uint32{v.list[:from], v.list[to:]} {
+		for _, t := range others {
+			v.next[t] = noPlace
+		}
+	}
+	return v.list[from:to], pairs
+}
+
+// mergeTerms tells where the rows of listed terms go, and puts those of final
+// terms between them.
+func (v *inverter) mergeTerms(list []uint32, rare *finalPairs, out *blockLists) {
 	out.Terms, out.Ends = out.Terms[:0], out.Ends[:0]
 	at := uint32(0)
-	for _, t := range v.list {
+	for _, t := range list {
 		f := v.n.of(t)
 		at = v.placeFinal(rare, out, at, f)
 		n := v.next[t]
@@ -213,6 +247,35 @@ func (p *finalPairs) count() (int, error) {
 		}
 	}
 	return n, nil
+}
+
+// peek gives the term of the next record; noTerm at the end.
+func (p *finalPairs) peek() uint32 {
+	for len(p.pieces) > 0 && len(p.pieces[0]) < finalPair {
+		p.pieces = p.pieces[1:]
+	}
+	if len(p.pieces) == 0 {
+		return noTerm
+	}
+	return binary.LittleEndian.Uint32(p.pieces[0])
+}
+
+// skip passes over the next record. It changes the list of pieces.
+func (p *finalPairs) skip() { p.pieces[0] = p.pieces[0][finalPair:] }
+
+// within gives the records of a range of terms, and how many there are.
+func (p *finalPairs) within(of termRange) (pieces [][]byte, n int) {
+	for _, b := range p.pieces {
+		below := func(limit uint32) int {
+			return sort.Search(len(b)/finalPair, func(i int) bool { return binary.LittleEndian.Uint32(b[i*finalPair:]) >= limit })
+		}
+		from, to := below(of.first), below(of.end)
+		if from < to {
+			pieces = append(pieces, b[from*finalPair:to*finalPair])
+			n += to - from
+		}
+	}
+	return pieces, n
 }
 
 // placeFinal puts the rows of all final terms below a limit at raw[at:], and

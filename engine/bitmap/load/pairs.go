@@ -172,6 +172,9 @@ func countPairs(counts, terms []uint32) bool {
 	return true
 }
 
+// noPlace is where the rows of a term go that is left out.
+const noPlace = ^uint32(0)
+
 // placePairs puts rows, which were counted, where the next row of each term
 // goes.
 func placePairs(out []uint16, next, terms []uint32, rows []uint16) bool {
@@ -182,6 +185,9 @@ func placePairs(out []uint16, next, terms []uint32, rows []uint16) bool {
 		}
 		at := next[t]
 		if at >= uint32(len(out)) {
+			if at == noPlace {
+				continue
+			}
 			return false
 		}
 		out[at] = rows[i]

@@ -13,7 +13,8 @@ import (
 
 // inversion turns pairs that were kept by block into parts. Workers invert
 // blocks; who inverts the last one of a part writes it, while others invert the
-// next. So not more parts are in memory than the budget allows, and one.
+// next. So not more parts are in memory than the budget allows. A part that is
+// larger is made by itself, a range of terms at a time (largepart.go).
 type inversion struct {
 	dir     string // in which the parts are
 	rows    uint32
@@ -22,7 +23,7 @@ type inversion struct {
 	pairs   *store
 	more    *store // of final terms, each partition in order; nil for none
 	numbers *numbering
-	people  []uint32 // of each final term, counted
+	people  []uint32   // of each final term, counted
 	forward *forwarder // nil where no forward index is wanted
 	step    func(done, total int64)
 
@@ -30,6 +31,7 @@ type inversion struct {
 	files []storage.FileSum
 	spare []*blockLists // not in use
 	made  []*blockLists
+	most  int64 // bytes that these had
 
 	forwarding sync.Mutex
 }
@@ -65,6 +67,7 @@ func (v *inversion) run(ctx context.Context) error {
 	room := semaphore.NewWeighted(v.budget)
 	blocks := blocksOf(v.rows)
 	total := int64((blocks + storage.PartBlocks - 1) / storage.PartBlocks)
+	var done atomic.Int64
 	g.Go(func() error {
 		defer close(tasks)
 		for first := 0; first < blocks; first += storage.PartBlocks {
@@ -74,9 +77,18 @@ func (v *inversion) run(ctx context.Context) error {
 			for b := first; b < end; b++ {
 				p.weight += v.weight(b)
 			}
+			large := p.weight > v.budget
 			p.weight = min(p.weight, v.budget)
 			if err := room.Acquire(ctx, p.weight); err != nil {
 				return err
+			}
+			if large { // nobody works beside it
+				if err := v.largePart(ctx, p.number); err != nil {
+					return err
+				}
+				room.Release(p.weight)
+				v.step(done.Add(1), total)
+				continue
 			}
 			for b := first; b < end; b++ {
 				select {
@@ -88,7 +100,6 @@ func (v *inversion) run(ctx context.Context) error {
 		}
 		return nil
 	})
-	var done atomic.Int64
 	for range v.workers {
 		g.Go(func() error {
 			inverter, err := newInverter(v.numbers)
@@ -113,10 +124,7 @@ func (v *inversion) run(ctx context.Context) error {
 		})
 	}
 	err := g.Wait()
-	for _, b := range v.made {
-		b.rows.free()
-	}
-	v.made, v.spare = nil, nil
+	v.shrink()
 	return err
 }
 
@@ -130,24 +138,59 @@ func (v *inversion) weight(block int) int64 {
 }
 
 func (v *inversion) block(inverter *inverter, p *invertedPart, block int) error {
-	pieces, err := v.pairs.read(block)
+	out, err := v.inverted(inverter, block, allTerms)
+	p.blocks[block%storage.PartBlocks] = out
+	v.releaseBlock(block)
+	return err
+}
+
+// inverted inverts a range of terms of a block.
+func (v *inversion) inverted(inverter *inverter, block int, of termRange) (*blockLists, error) {
+	pieces, more, err := v.read(block)
 	if err != nil {
-		return err
-	}
-	var more [][]byte
-	if v.more != nil {
-		if more, err = v.more.read(block); err != nil {
-			return err
-		}
+		return nil, err
 	}
 	out := v.take()
-	p.blocks[block%storage.PartBlocks] = out
-	err = inverter.invert(pieces, more, out)
+	return out, inverter.invert(pieces, more, of, out)
+}
+
+// read gives the pairs of a block.
+func (v *inversion) read(block int) (pieces, more [][]byte, err error) {
+	if pieces, err = v.pairs.read(block); err == nil && v.more != nil {
+		more, err = v.more.read(block)
+	}
+	return pieces, more, err
+}
+
+func (v *inversion) releaseBlock(block int) {
 	v.pairs.release(block)
 	if v.more != nil {
 		v.more.release(block)
 	}
-	return err
+}
+
+// give takes blocks back that are no longer used.
+func (v *inversion) give(blocks ...*blockLists) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, b := range blocks {
+		if b != nil {
+			v.spare = append(v.spare, b)
+		}
+	}
+}
+
+// shrink frees the memory of blocks, none of which is in use.
+func (v *inversion) shrink() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	held := int64(0)
+	for _, b := range v.made {
+		held += int64(2*len(b.rows.all) + 4*cap(b.Terms) + 4*cap(b.Ends))
+		b.rows.free()
+		*b = blockLists{}
+	}
+	v.most = max(v.most, held)
 }
 
 func (v *inversion) take() *blockLists {
@@ -166,8 +209,7 @@ func (v *inversion) take() *blockLists {
 
 // writePart merges the blocks of a part term by term.
 func (v *inversion) writePart(p *invertedPart) error {
-	first := p.number * storage.PartRows
-	pw, err := storage.NewPartWriter(v.dir, storage.PartName(p.number), uint32(first), min(storage.PartRows, int(v.rows)-first))
+	pw, err := v.partWriter(p.number)
 	if err != nil {
 		return err
 	}
@@ -176,6 +218,25 @@ func (v *inversion) writePart(p *invertedPart) error {
 	if err := pw.Merge(&blocks); err != nil {
 		return err
 	}
+	if err := v.closePart(pw, p.number, func(b int) (*storage.BlockLists, func(), error) {
+		return blocks[b], func() {}, nil
+	}); err != nil {
+		return err
+	}
+	v.give(p.blocks[:]...)
+	p.blocks = [storage.PartBlocks]*blockLists{}
+	return nil
+}
+
+func (v *inversion) partWriter(part int) (*storage.PartWriter, error) {
+	first := part * storage.PartRows
+	return storage.NewPartWriter(v.dir, storage.PartName(part), uint32(first), min(storage.PartRows, int(v.rows)-first))
+}
+
+// closePart counts the people of a part, whose terms are all written, and makes
+// its forward index. block gives each of its blocks, and what to call when it
+// is no longer used.
+func (v *inversion) closePart(pw *storage.PartWriter, part int, block func(b int) (*storage.BlockLists, func(), error)) error {
 	terms, people := pw.Terms()
 	for i, t := range terms {
 		atomic.AddUint32(&v.people[t], people[i])
@@ -186,18 +247,12 @@ func (v *inversion) writePart(p *invertedPart) error {
 	}
 	if v.forward != nil {
 		v.forwarding.Lock()
-		err = v.forward.write(p.number, terms, people, &blocks)
+		err = v.forward.write(part, terms, people, block)
 		v.forwarding.Unlock()
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.files = append(v.files, file)
-	for _, b := range p.blocks {
-		if b != nil {
-			v.spare = append(v.spare, b)
-		}
-	}
-	p.blocks = [storage.PartBlocks]*blockLists{}
 	return err
 }
 

@@ -77,7 +77,7 @@ func TestPairs(t *testing.T) {
 				t.Fatal(err)
 			}
 			bt := new(blockLists)
-			if err := v.invert(pieces, nil, bt); err != nil {
+			if err := v.invert(pieces, nil, allTerms, bt); err != nil {
 				t.Fatal(err)
 			}
 			if !slices.IsSorted(bt.Terms) {
@@ -284,12 +284,12 @@ func TestPairsDamaged(t *testing.T) {
 	}
 	defer v.free()
 	for _, piece := range [][]byte{{0}, {0, 1}, {1, 0, 0}, {0, 0, 0x80, 100, 0, 0}, {0, 0, 0x81, 1, 0, 0}} {
-		if err := v.invert([][]byte{piece}, nil, new(blockLists)); err == nil {
+		if err := v.invert([][]byte{piece}, nil, allTerms, new(blockLists)); err == nil {
 			t.Errorf("invert(%x) = nil, want an error", piece)
 		}
 	}
 	for _, piece := range [][]byte{{0}, {2, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0}, {255, 255, 255, 255, 0, 0}} {
-		if err := v.invert(nil, [][]byte{piece}, new(blockLists)); err == nil {
+		if err := v.invert(nil, [][]byte{piece}, allTerms, new(blockLists)); err == nil {
 			t.Errorf("invert(rare %x) = nil, want an error", piece)
 		}
 	}

@@ -61,6 +61,15 @@ func CountedOf(field query.Field, terms uint32) Counted {
 // Limit is the number of terms that are counted.
 func (c Counted) Limit() uint32 { return c.Starts[len(c.Starts)-1] }
 
+// End is from which term on a forward index needs none: what is neither counted
+// nor says who has a score.
+func (c Counted) End() uint32 {
+	if c.Scored != NoTerm {
+		return c.Scored + 1
+	}
+	return c.Limit()
+}
+
 // ForwardCodes gives the terms of one part their codes.
 type ForwardCodes struct {
 	counted Counted

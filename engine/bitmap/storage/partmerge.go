@@ -57,17 +57,24 @@ func (m *merger) begin(blocks *[PartBlocks]*BlockLists) error {
 	return nil
 }
 
+// least is the least term that is in no window yet, NoTerm at the end.
+func (m *merger) least() uint32 {
+	t := NoTerm
+	for b := range m.blocks {
+		if terms := m.blocks[b].Terms; m.seen[b] < len(terms) {
+			t = min(t, terms[m.seen[b]])
+		}
+	}
+	return t
+}
+
 // window finds out which blocks have the next terms, from first on; false at
 // the end.
 func (m *merger) window() (first uint32, ok bool) {
-	first = NoTerm
 	for b := range m.blocks {
-		if terms := m.blocks[b].Terms; m.seen[b] < len(terms) {
-			first = min(first, terms[m.seen[b]])
-			ok = true
-		}
+		ok = ok || m.seen[b] < len(m.blocks[b].Terms)
 	}
-	first &^= mergeWindow - 1
+	first = m.least() &^ (mergeWindow - 1)
 	for b := range m.blocks {
 		bit := uint16(1) << b
 		i := m.seen[b]
@@ -79,8 +86,8 @@ func (m *merger) window() (first uint32, ok bool) {
 	return first, ok
 }
 
-// Merge writes all rows of a part, of which nil stands for a block without
-// any. It is called once, instead of Add.
+// Merge writes rows of all blocks of a part, of which nil stands for one without
+// any. Where it is called again, all terms are higher than those before.
 func (pw *PartWriter) Merge(blocks *[PartBlocks]*BlockLists) error {
 	if pw.merge == nil {
 		pw.merge = new(merger)
@@ -88,6 +95,9 @@ func (pw *PartWriter) Merge(blocks *[PartBlocks]*BlockLists) error {
 	m := pw.merge
 	if err := m.begin(blocks); err != nil {
 		return err
+	}
+	if n := len(pw.terms); n > 0 && m.least() <= pw.terms[n-1] {
+		return errTermOrder
 	}
 	for {
 		first, ok := m.window()
