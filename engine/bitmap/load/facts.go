@@ -83,7 +83,7 @@ func (l *loader) readRows(ctx context.Context) error {
 		}
 	}
 	for _, w := range all {
-		w.pairs.w.flush()
+		w.pairs.flush()
 		if w.ids != nil {
 			w.ids.flush()
 		}

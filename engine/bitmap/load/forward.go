@@ -12,25 +12,26 @@ import (
 // forwarder writes the forward indexes of parts. It keeps its memory from part
 // to part.
 type forwarder struct {
+	dir      string // of the generation
+	rows     uint32
+	workers  int
 	counted  storage.Counted
+	files    []storage.FileSum
 	codes    *storage.ForwardCodes
 	encoders chan *storage.ForwardEncoder
 	buffers  [storage.PartBlocks]*storage.Encoded
-	terms    []uint32 // of the part at hand, ascending
-	people   []uint32 // who have each of them
 }
 
-// newForwarder is for the final numbers of terms: order lists those of the
-// dictionary.
-func (l *loader) newForwarder(order []uint32) *forwarder {
-	f := &forwarder{counted: l.counted(order), encoders: make(chan *storage.ForwardEncoder, l.workers)}
-	for range l.workers {
+func newForwarder(dir string, rows uint32, workers int, counted storage.Counted) *forwarder {
+	f := &forwarder{dir: dir, rows: rows, workers: workers, counted: counted, encoders: make(chan *storage.ForwardEncoder, workers)}
+	for range workers {
 		f.encoders <- new(storage.ForwardEncoder)
 	}
 	return f
 }
 
-// counted tells which final numbers the counted fields have.
+// counted tells which final numbers the counted fields have: order lists those
+// of the dictionary.
 func (l *loader) counted(order []uint32) storage.Counted {
 	// before is how many terms the fields before this one have.
 	before := func(field uint8) uint32 {
@@ -54,38 +55,32 @@ func (l *loader) counted(order []uint32) storage.Counted {
 	return c
 }
 
-// begin forgets the terms of the part before.
-func (f *forwarder) begin() { f.terms, f.people = f.terms[:0], f.people[:0] }
-
-// add notes that rows of the part at hand have a term. Terms ascend.
-func (f *forwarder) add(term uint32, people int) {
-	if term < f.counted.Limit() {
-		f.terms = append(f.terms, term)
-		f.people = append(f.people, uint32(people))
-	}
-}
-
-// write writes the forward index of the part at hand. Its blocks are encoded
-// by all workers and written in order.
-func (f *forwarder) write(l *loader, part int, blocks *[storage.PartBlocks]*blockTerms) error {
+// write writes the forward index of a part, of whose rows people[i] have
+// terms[i]. Its blocks are encoded by all workers and written in order; block
+// gives one, and what to call when it is no longer used.
+func (f *forwarder) write(part int, terms, people []uint32, block func(b int) (*storage.BlockLists, func(), error)) error {
 	first := part * storage.PartRows
-	rows := min(storage.PartRows, int(l.rows)-first)
-	f.codes = storage.NewForwardCodes(f.counted, rows, f.terms, f.people, f.codes)
-	w, err := storage.NewForwardWriter(l.tmp, storage.ForwardName(part), uint32(first), rows, f.codes)
+	rows := min(storage.PartRows, int(f.rows)-first)
+	f.codes = storage.NewForwardCodes(f.counted, rows, terms, people, f.codes)
+	w, err := storage.NewForwardWriter(f.dir, storage.ForwardName(part), uint32(first), rows, f.codes)
 	if err != nil {
 		return err
 	}
 	defer w.Abort()
-	for from := 0; from*storage.BlockRows < rows; from += l.workers {
-		to := min(from+l.workers, (rows+storage.BlockRows-1)/storage.BlockRows)
+	for from := 0; from*storage.BlockRows < rows; from += f.workers {
+		to := min(from+f.workers, (rows+storage.BlockRows-1)/storage.BlockRows)
 		var g errgroup.Group
 		for b := from; b < to; b++ {
 			g.Go(func() (err error) {
 				e := <-f.encoders
 				defer func() { f.encoders <- e }()
 				n := min(rows-b*storage.BlockRows, storage.BlockRows)
-				bt := blocks[b]
-				f.buffers[b], err = e.Encode(f.codes, n, bt.terms, bt.ends, bt.rows, f.buffers[b])
+				bt, done, err := block(b)
+				if err != nil {
+					return err
+				}
+				defer done()
+				f.buffers[b], err = e.Encode(f.codes, n, bt.Terms, bt.Ends, bt.Rows, f.buffers[b])
 				return err
 			})
 		}
@@ -96,7 +91,7 @@ func (f *forwarder) write(l *loader, part int, blocks *[storage.PartBlocks]*bloc
 			if err := w.Add(f.buffers[b]); err != nil {
 				return err
 			}
-			if next := b + l.workers; next < storage.PartBlocks { // its memory is used again
+			if next := b + f.workers; next < storage.PartBlocks { // its memory is used again
 				f.buffers[next], f.buffers[b] = f.buffers[b], nil
 			}
 		}
@@ -105,11 +100,13 @@ func (f *forwarder) write(l *loader, part int, blocks *[storage.PartBlocks]*bloc
 	var spare [storage.PartBlocks]*storage.Encoded
 	n := 0
 	for _, e := range f.buffers {
-		if e != nil && n < l.workers {
+		if e != nil && n < f.workers {
 			spare[n] = e
 			n++
 		}
 	}
 	f.buffers = spare
-	return l.file(w.Close())
+	file, err := w.Close()
+	f.files = append(f.files, file)
+	return err
 }

@@ -2,19 +2,12 @@ package load
 
 import (
 	"encoding/binary"
-	"math/bits"
 	"slices"
+	"sort"
 
+	"throng/engine/bitmap/kernel"
 	"throng/engine/bitmap/storage"
 )
-
-// blockTerms is the pairs of one block, inverted: terms ascending, and the rows
-// of terms[i] at rows[ends[i-1]:ends[i]], ascending and distinct.
-type blockTerms struct {
-	terms []uint32
-	ends  []uint32
-	rows  []uint16
-}
 
 // numbering tells the final numbers of the terms in pairs.
 type numbering struct {
@@ -33,6 +26,16 @@ func (n *numbering) of(term uint32) uint32 {
 	return n.final[term]
 }
 
+// fewFor tells whether to look at all terms costs less, for so many pairs, than
+// to find those that are there. In the order of their final numbers they lie
+// anywhere in memory.
+func (n *numbering) fewFor(pairs int) bool {
+	if n.order == nil {
+		return n.terms <= 4*pairs
+	}
+	return n.terms <= pairs/2
+}
+
 // inverter turns the pairs of a block around, by counting: how many rows each
 // term has tells where its rows go, and they are put there. Beside the rows
 // themselves that takes a number for each term and nothing for a pair; both
@@ -40,69 +43,161 @@ func (n *numbering) of(term uint32) uint32 {
 // goroutine.
 type inverter struct {
 	n    *numbering
-	next []uint32 // by temporary number: rows so far; then where the next goes. 0 between blocks
+	next []uint32 // of places, by temporary number: rows so far; then where the next goes. 0 between blocks
 	list []uint32 // temporary numbers of the block's terms, in the order of final ones
 	keys []uint64
 	swap []uint64
-	seen [storage.BlockWords]uint64
-	some [storage.BlockWords / 64]uint64 // words of seen that are not 0
+	// raw are the rows of the block as they come: most tables are in the order
+	// of people, so that most lists are in order already, but not all.
+	raw  []uint16
+	tidy kernel.Lists
+
+	buffer pairBuffer
+	places array[uint32]
+	spare  array[uint16]
 }
 
-func newInverter(n *numbering) *inverter {
-	return &inverter{n: n, next: make([]uint32, n.terms)}
+func newInverter(n *numbering) (v *inverter, err error) {
+	v = &inverter{n: n}
+	v.next, err = v.places.get(n.terms)
+	return v, err
 }
+
+func (v *inverter) free() {
+	v.places.free()
+	v.spare.free()
+}
+
+// blockLists is a block, inverted. Its memory is used for one after another.
+type blockLists struct {
+	storage.BlockLists
+	rows array[uint16]
+}
+
+// termRange is final numbers from first on and before end.
+type termRange struct{ first, end uint32 }
+
+var allTerms = termRange{end: noTerm}
 
 // invert turns pieces of pairs into out, whose memory is used again. more are
-// records of final terms that are not among those of the pieces.
-func (v *inverter) invert(pieces, more [][]byte, out *blockTerms) error {
-	pairs := 0
+// records of final terms that are not among those of the pieces. Terms out of
+// the range are left out.
+func (v *inverter) invert(pieces, more [][]byte, of termRange, out *blockLists) error {
+	total := 0
 	for _, p := range pieces {
-		if err := countPairs(v.next, p); err != nil {
+		if err := v.buffer.each(p, func(terms []uint32, _ []uint16) bool {
+			total += len(terms)
+			return countPairs(v.next, terms)
+		}); err != nil {
 			return err
 		}
-		pairs += len(p) / unitBytes
 	}
-	v.listTerms(pairs)
-	out.terms, out.ends = out.terms[:0], out.ends[:0]
-	rare := finalPairs{pieces: more}
-	total, err := rare.count()
+	rare := finalPairs{pieces: slices.Clone(more)} // which it takes apart
+	others, err := rare.count()
 	if err != nil {
 		return err
 	}
-	for _, t := range v.list {
-		total += int(v.next[t])
+	all := v.n.fewFor(total) // are looked at
+	list := v.list
+	if of != allTerms {
+		rare.pieces, others = rare.within(of)
+		v.listTerms(all)
+		list, total = v.only(of)
 	}
-	if cap(out.rows) < total {
-		out.rows = nil // first, so that both are not there at once
-		out.rows = make([]uint16, total)
+	if v.raw, err = v.spare.get(total + others + kernel.ListSlack); err != nil {
+		return err
 	}
-	out.rows = out.rows[:total]
-	at := uint32(0)
-	for _, t := range v.list {
-		f := v.n.of(t)
-		at = rare.place(out, at, f)
-		n := v.next[t]
-		v.next[t] = at
-		at += n
-		out.terms, out.ends = append(out.terms, f), append(out.ends, at)
+	if out.Rows, err = out.rows.get(total + others + kernel.ListSlack); err != nil {
+		return err
 	}
-	rare.place(out, at, noTerm)
+	v.raw, out.Rows = v.raw[:total+others], out.Rows[:total+others]
+	switch {
+	case of != allTerms:
+		v.mergeTerms(list, &rare, out)
+	case all && others == 0:
+		v.walkTerms(total, out)
+	default:
+		v.listTerms(all)
+		v.mergeTerms(v.list, &rare, out)
+	}
 	for _, p := range pieces {
-		if err := placePairs(out.rows, v.next, p); err != nil {
+		if err := v.buffer.each(p, func(terms []uint32, rows []uint16) bool {
+			return placePairs(v.raw, v.next, terms, rows)
+		}); err != nil {
 			return err
 		}
 	}
-	for _, t := range v.list {
-		v.next[t] = 0
+	if all {
+		clear(v.next)
+	} else {
+		for _, t := range v.list {
+			v.next[t] = 0
+		}
 	}
-	v.tidy(out)
+	out.Rows = out.Rows[:v.tidy.Tidy(out.Rows, v.raw, out.Ends)]
 	return nil
 }
 
+// walkTerms tells where the rows of each term go, by walking all terms in the
+// order of their final numbers: without a branch, since most may be there.
+func (v *inverter) walkTerms(pairs int, out *blockLists) {
+	n := min(v.n.terms, pairs) + 1
+	terms, ends := slices.Grow(out.Terms[:0], n)[:n], slices.Grow(out.Ends[:0], n)[:n]
+	i, at := 0, uint32(0)
+	if v.n.order == nil {
+		for t, n := range v.next {
+			terms[i], ends[i], v.next[t] = uint32(t), at+n, at
+			at += n
+			i += int((n | -n) >> 31)
+		}
+	} else {
+		for _, t := range v.n.order {
+			n := v.next[t]
+			terms[i], ends[i], v.next[t] = v.n.final[t], at+n, at
+			at += n
+			i += int((n | -n) >> 31)
+		}
+	}
+	out.Terms, out.Ends = terms[:i], ends[:i]
+}
+
+// only gives the part of the list that is in a range, and how many rows its
+// terms have. The others get no place.
+func (v *inverter) only(of termRange) (list []uint32, pairs int) {
+	below := func(limit uint32) int {
+		return sort.Search(len(v.list), func(i int) bool { return v.n.of(v.list[i]) >= limit })
+	}
+	from, to := below(of.first), below(of.end)
+	for _, t := range v.list[from:to] {
+		pairs += int(v.next[t])
+	}
+	for _, others := range [][]uint32{v.list[:from], v.list[to:]} {
+		for _, t := range others {
+			v.next[t] = noPlace
+		}
+	}
+	return v.list[from:to], pairs
+}
+
+// mergeTerms tells where the rows of listed terms go, and puts those of final
+// terms between them.
+func (v *inverter) mergeTerms(list []uint32, rare *finalPairs, out *blockLists) {
+	out.Terms, out.Ends = out.Terms[:0], out.Ends[:0]
+	at := uint32(0)
+	for _, t := range list {
+		f := v.n.of(t)
+		at = v.placeFinal(rare, out, at, f)
+		n := v.next[t]
+		v.next[t] = at
+		at += n
+		out.Terms, out.Ends = append(out.Terms, f), append(out.Ends, at)
+	}
+	v.placeFinal(rare, out, at, noTerm)
+}
+
 // listTerms lists the terms that were counted in the order of their final
-// numbers: by walking all terms where there are not many more than pairs, else
-// by sorting those that are there.
-func (v *inverter) listTerms(pairs int) {
+// numbers: by walking all of them, else by sorting those that are there.
+func (v *inverter) listTerms(all bool) {
 	v.list = v.list[:0]
 	switch {
 	case v.n.order == nil:
@@ -111,7 +206,7 @@ func (v *inverter) listTerms(pairs int) {
 				v.list = append(v.list, uint32(t))
 			}
 		}
-	case len(v.n.order) <= pairs/4:
+	case all:
 		for _, t := range v.n.order {
 			if v.next[t] > 0 {
 				v.list = append(v.list, t)
@@ -130,87 +225,6 @@ func (v *inverter) listTerms(pairs int) {
 			v.list = append(v.list, uint32(k))
 		}
 	}
-}
-
-// tidy makes the rows of every term ascending and distinct. Since most tables
-// come in the order of people, most lists are so already.
-func (v *inverter) tidy(out *blockTerms) {
-	from, to := uint32(0), 0 // where a list begins, and where it goes
-	for i, end := range out.ends {
-		list := out.rows[from:end]
-		from = end
-		n := len(list)
-		switch ascends, repeats := inspect(list); {
-		case !ascends:
-			n = v.order(list)
-		case repeats:
-			n = len(slices.Compact(list))
-		}
-		if to+n < int(end) || n < len(list) {
-			copy(out.rows[to:], list[:n])
-		}
-		to += n
-		out.ends[i] = uint32(to)
-	}
-	out.rows = out.rows[:to]
-}
-
-// inspect tells whether no row comes before a lesser one, and whether one comes
-// again right away.
-func inspect(list []uint16) (ascends, repeats bool) {
-	for i := 1; i < len(list); i++ {
-		if list[i-1] >= list[i] {
-			if list[i-1] > list[i] {
-				return false, false
-			}
-			repeats = true
-		}
-	}
-	return true, repeats
-}
-
-// order sorts rows and drops those that are there already. It returns how many
-// are left.
-func (v *inverter) order(rows []uint16) int {
-	if len(rows) <= 24 {
-		return insert(rows)
-	}
-	for _, r := range rows {
-		v.seen[r>>6] |= 1 << (r & 63)
-		v.some[r>>12] |= 1 << (r >> 6 & 63)
-	}
-	n := 0
-	for i, some := range v.some {
-		v.some[i] = 0
-		for ; some != 0; some &= some - 1 {
-			at := i<<6 | bits.TrailingZeros64(some)
-			w := v.seen[at]
-			v.seen[at] = 0
-			for ; w != 0; w &= w - 1 {
-				rows[n] = uint16(at<<6 | bits.TrailingZeros64(w))
-				n++
-			}
-		}
-	}
-	return n
-}
-
-// insert sorts a few rows one by one, and drops those that are there already.
-func insert(rows []uint16) int {
-	n := 0
-	for _, r := range rows {
-		i := n
-		for i > 0 && rows[i-1] > r {
-			i--
-		}
-		if i > 0 && rows[i-1] == r {
-			continue
-		}
-		copy(rows[i+1:n+1], rows[i:n])
-		rows[i] = r
-		n++
-	}
-	return n
 }
 
 // finalPairs reads records of final terms, which are in order.
@@ -235,9 +249,38 @@ func (p *finalPairs) count() (int, error) {
 	return n, nil
 }
 
-// place puts the rows of all terms below a limit at rows[at:], and returns
-// where they end.
-func (p *finalPairs) place(out *blockTerms, at, limit uint32) uint32 {
+// peek gives the term of the next record; noTerm at the end.
+func (p *finalPairs) peek() uint32 {
+	for len(p.pieces) > 0 && len(p.pieces[0]) < finalPair {
+		p.pieces = p.pieces[1:]
+	}
+	if len(p.pieces) == 0 {
+		return noTerm
+	}
+	return binary.LittleEndian.Uint32(p.pieces[0])
+}
+
+// skip passes over the next record. It changes the list of pieces.
+func (p *finalPairs) skip() { p.pieces[0] = p.pieces[0][finalPair:] }
+
+// within gives the records of a range of terms, and how many there are.
+func (p *finalPairs) within(of termRange) (pieces [][]byte, n int) {
+	for _, b := range p.pieces {
+		below := func(limit uint32) int {
+			return sort.Search(len(b)/finalPair, func(i int) bool { return binary.LittleEndian.Uint32(b[i*finalPair:]) >= limit })
+		}
+		from, to := below(of.first), below(of.end)
+		if from < to {
+			pieces = append(pieces, b[from*finalPair:to*finalPair])
+			n += to - from
+		}
+	}
+	return pieces, n
+}
+
+// placeFinal puts the rows of all final terms below a limit at raw[at:], and
+// returns where they end.
+func (v *inverter) placeFinal(p *finalPairs, out *blockLists, at, limit uint32) uint32 {
 	for len(p.pieces) > 0 {
 		b := p.pieces[0]
 		for ; len(b) >= finalPair; b = b[finalPair:] {
@@ -246,12 +289,12 @@ func (p *finalPairs) place(out *blockTerms, at, limit uint32) uint32 {
 				p.pieces[0] = b
 				return at
 			}
-			out.rows[at] = binary.LittleEndian.Uint16(b[4:])
+			v.raw[at] = binary.LittleEndian.Uint16(b[4:])
 			at++
-			if n := len(out.terms); n > 0 && out.terms[n-1] == t {
-				out.ends[n-1] = at
+			if n := len(out.Terms); n > 0 && out.Terms[n-1] == t {
+				out.Ends[n-1] = at
 			} else {
-				out.terms, out.ends = append(out.terms, t), append(out.ends, at)
+				out.Terms, out.Ends = append(out.Terms, t), append(out.Ends, at)
 			}
 		}
 		p.pieces = p.pieces[1:]

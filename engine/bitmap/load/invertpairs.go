@@ -9,6 +9,9 @@ import (
 	"runtime"
 
 	"golang.org/x/sync/errgroup"
+
+	"throng/engine/bitmap/storage"
+	"throng/query"
 )
 
 // InvertOptions are the settings of InvertPairs.
@@ -20,6 +23,8 @@ type InvertOptions struct {
 	Memory int64
 	// Workers is how many goroutines work at once. Defaults to GOMAXPROCS.
 	Workers int
+	// Forward asks for the index by person, too, as a load writes it.
+	Forward bool
 }
 
 // PairSink takes pairs of row and term. It is for one goroutine.
@@ -77,7 +82,7 @@ func InvertPairs(ctx context.Context, dir string, o InvertOptions, feed func(wor
 			if err := feed(i, &PairSink{w: w, rows: o.Rows, terms: o.Terms}); err != nil {
 				return err
 			}
-			w.w.flush()
+			w.flush()
 			return ctx.Err()
 		})
 	}
@@ -88,6 +93,9 @@ func InvertPairs(ctx context.Context, dir string, o InvertOptions, feed func(wor
 	v := &inversion{
 		dir: dir, rows: o.Rows, workers: o.Workers, budget: o.Memory / 4, pairs: s,
 		numbers: &numbering{terms: int(o.Terms)}, people: people, step: func(int64, int64) {},
+	}
+	if o.Forward {
+		v.forward = newForwarder(dir, o.Rows, o.Workers, storage.CountedOf(query.Affinity, o.Terms))
 	}
 	return people, v.run(ctx)
 }

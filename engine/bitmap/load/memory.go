@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/bits"
 	"sync"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -12,6 +13,9 @@ const (
 	slabBytes = 1 << 20
 	minChunk  = 1 << 9
 	maxChunk  = 1 << 15
+	hugePage  = 1 << 21 // of most machines
+	// regionBytes is how much memory is mapped at once where much is allowed.
+	regionBytes = 1 << 25
 )
 
 // memory hands out chunks of memory outside the heap, so that what a load
@@ -26,11 +30,12 @@ type memory struct {
 	// least; nil for nothing.
 	others func() int64
 
-	mu     sync.Mutex
-	slabs  [][]byte
-	free   [17][][]byte // by the logarithm of the size
-	used   int64        // bytes handed out
-	stores []*store
+	mu      sync.Mutex
+	regions [][]byte     // mapped
+	fresh   []byte       // of the last region, not cut up yet
+	free    [17][][]byte // by the logarithm of the size
+	used    int64        // bytes handed out
+	stores  []*store
 }
 
 func newMemory(limit int64) *memory { return &memory{limit: limit} }
@@ -52,11 +57,10 @@ func (m *memory) take(size int) ([]byte, error) {
 	defer m.mu.Unlock()
 	class := bits.TrailingZeros(uint(size))
 	if len(m.free[class]) == 0 {
-		slab, err := unix.Mmap(-1, 0, slabBytes, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+		slab, err := m.slab()
 		if err != nil {
-			return nil, fmt.Errorf("allocate memory: %w", err)
+			return nil, err
 		}
-		m.slabs = append(m.slabs, slab)
 		for at := 0; at < slabBytes; at += size {
 			m.free[class] = append(m.free[class], slab[at:at:at+size])
 		}
@@ -66,6 +70,87 @@ func (m *memory) take(size int) ([]byte, error) {
 	m.free[class] = m.free[class][:last]
 	m.used += int64(size)
 	return chunk, nil
+}
+
+// slab gives memory that is cut up into chunks of one size. m.mu is held.
+func (m *memory) slab() ([]byte, error) {
+	if len(m.fresh) == 0 {
+		n, huge := slabBytes, m.limit >= 4*regionBytes
+		if huge {
+			n = regionBytes
+		}
+		region, fresh, err := mapMemory(n, huge)
+		if err != nil {
+			return nil, err
+		}
+		m.regions, m.fresh = append(m.regions, region), fresh
+	}
+	slab := m.fresh[:slabBytes:slabBytes]
+	m.fresh = m.fresh[slabBytes:]
+	return slab, nil
+}
+
+// mapMemory maps memory outside the heap. Huge says that all of it will be
+// used, so that large pages are asked for: there are fewer faults when it is
+// first touched, and fewer entries are needed to find it. mapping is for
+// unmapping it.
+func mapMemory(n int, huge bool) (mapping, b []byte, err error) {
+	room := n
+	if huge {
+		room += hugePage
+	}
+	mapping, err = unix.Mmap(-1, 0, room, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	if err != nil {
+		return nil, nil, fmt.Errorf("allocate memory: %w", err)
+	}
+	b = mapping
+	if huge {
+		b = b[-uintptr(unsafe.Pointer(unsafe.SliceData(b)))%hugePage:]
+		adviseHuge(b[:n])
+	}
+	return mapping, b[:n:n], nil
+}
+
+func unmap(mapping []byte) {
+	if mapping != nil {
+		unix.Munmap(mapping) //nolint:errcheck // nothing can be done about it
+	}
+}
+
+// array is memory for numbers. It is outside the heap where it is large, and
+// must then be freed.
+type array[T uint16 | uint32] struct {
+	all     []T
+	mapping []byte
+}
+
+// arrayBytes is from which size on an array is outside the heap.
+const arrayBytes = hugePage / 4
+
+// get gives memory for n numbers. What was given before must not be used any
+// more; what it holds is kept where nothing larger is needed.
+func (a *array[T]) get(n int) ([]T, error) {
+	if n <= len(a.all) {
+		return a.all[:n], nil
+	}
+	a.free()
+	size := n * int(unsafe.Sizeof(T(0)))
+	if size < arrayBytes {
+		a.all = make([]T, n)
+		return a.all, nil
+	}
+	mapping, b, err := mapMemory((size+slabBytes-1)&^(slabBytes-1), true)
+	if err != nil {
+		return nil, err
+	}
+	a.mapping = mapping
+	a.all = unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(b))), len(b)/int(unsafe.Sizeof(T(0))))
+	return a.all[:n], nil
+}
+
+func (a *array[T]) free() {
+	unmap(a.mapping)
+	*a = array[T]{}
 }
 
 func (m *memory) room() int64 {
@@ -104,9 +189,9 @@ func (m *memory) give(chunks [][]byte) {
 
 // close unmaps everything.
 func (m *memory) close() {
-	for _, s := range m.slabs {
-		unix.Munmap(s) //nolint:errcheck // nothing can be done about it
+	for _, r := range m.regions {
+		unmap(r)
 	}
-	m.slabs = nil
+	m.regions, m.fresh = nil, nil
 	clear(m.free[:])
 }

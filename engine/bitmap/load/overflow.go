@@ -62,7 +62,7 @@ func (o *overflow) number(l *loader, order, final []uint32) (err error) {
 		return nil
 	}
 	o.pairs = l.mem.newStore(l.scratch("rare-pairs"), l.blocks(), 1, l.opt.Memory/16)
-	pairs := newPairWriter(o.pairs)
+	pairs := finalWriter{o.pairs.writer()}
 	if o.terms, err = newTermFile(l.scratch("rare-values")); err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func (o *overflow) number(l *loader, order, final []uint32) (err error) {
 				return err
 			}
 		}
-		return pairs.addFinal(binary.BigEndian.Uint32(row), number)
+		return pairs.add(binary.BigEndian.Uint32(row), number)
 	}); err != nil {
 		return err
 	}

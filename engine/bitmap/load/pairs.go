@@ -4,21 +4,20 @@ import (
 	"encoding/binary"
 	"errors"
 
+	"throng/engine/bitmap/kernel"
 	"throng/engine/bitmap/storage"
 )
 
-// Pairs of row and term are kept block by block as units of three bytes:
+// Pairs of row and term are kept block by block as units of three bytes, which
+// [kernel.SplitPairs] takes apart:
 //
 //	head  1 in the highest bit, 7 high bits of terms, row within the block u16
 //	term  0 in the highest bit, 23 low bits of its temporary number
 //
-// A head holds until the next one, and the first unit of a chunk is one. So
-// terms of one row take three bytes each, and where the next unit is does not
-// depend on what this one says: reading one waits for nothing.
+// The first unit of a chunk is a head.
 const (
 	unitBytes = 3
 	unitHead  = 1 << 23
-	unitRoom  = 1 // a unit is written as four bytes, of which the last is overwritten
 	rowBits   = 16
 	lowBits   = 23
 	termLimit = 1 << (lowBits + 7)
@@ -26,124 +25,186 @@ const (
 
 // pairWriter is one goroutine's way to the pairs.
 type pairWriter struct {
-	w    *writer
-	last []uint32 // head of each open chunk
+	s    *store
+	open []openPairs // by block
+}
+
+// openPairs is a chunk that is being filled.
+type openPairs struct {
+	buf  []byte // all of it
+	n    int    // bytes filled
+	last uint32 // head that holds; 0, which is none, in an empty chunk
 }
 
 func newPairWriter(s *store) *pairWriter {
-	return &pairWriter{w: s.writer(), last: make([]uint32, len(s.parts))}
+	return &pairWriter{s: s, open: make([]openPairs, len(s.parts))}
+}
+
+// refill hands a chunk over and opens an empty one.
+func (p *pairWriter) refill(block int) (err error) {
+	c := &p.open[block]
+	if c.n > 0 {
+		p.s.add(block, c.buf[:c.n])
+	} else if len(c.buf) > 0 {
+		p.s.mem.give([][]byte{c.buf})
+	}
+	*c = openPairs{}
+	c.buf, err = p.s.mem.take(p.s.chunk)
+	c.buf = c.buf[:cap(c.buf)]
+	return err
+}
+
+// flush hands all chunks over.
+func (p *pairWriter) flush() {
+	for b := range p.open {
+		c := &p.open[b]
+		if c.n > 0 {
+			p.s.add(b, c.buf[:c.n])
+		} else if len(c.buf) > 0 {
+			p.s.mem.give([][]byte{c.buf})
+		}
+		*c = openPairs{}
+	}
 }
 
 // add notes that a row has a term.
 func (p *pairWriter) add(row, term uint32) error {
-	block := int(row / storage.BlockRows)
-	c, fresh, err := p.w.room(block, 2*unitBytes+unitRoom)
-	if err != nil {
-		return err
+	c := &p.open[row/storage.BlockRows]
+	if len(c.buf)-c.n < 8 { // two units are written as eight bytes
+		if err := p.refill(int(row / storage.BlockRows)); err != nil {
+			return err
+		}
 	}
-	n := len(c)
-	b := c[n : n+2*unitBytes+unitRoom]
 	head := unitHead | term>>lowBits<<rowBits | row%storage.BlockRows
-	if fresh || p.last[block] != head {
-		p.last[block] = head
-		binary.LittleEndian.PutUint32(b, head)
-		b = b[unitBytes:]
-		n += unitBytes
+	low := term % (1 << lowBits)
+	if head != c.last {
+		c.last = head
+		binary.LittleEndian.PutUint64(c.buf[c.n:], uint64(low)<<(8*unitBytes)|uint64(head))
+		c.n += 2 * unitBytes
+		return nil
 	}
-	binary.LittleEndian.PutUint32(b, term%(1<<lowBits))
-	p.w.put(block, c[:n+unitBytes])
+	binary.LittleEndian.PutUint32(c.buf[c.n:], low)
+	c.n += unitBytes
 	return nil
 }
 
 // addAll notes that a row has all of some terms.
 func (p *pairWriter) addAll(row uint32, terms []uint32) error {
 	const some = 64 // fit the smallest chunk together
-	block, r := int(row/storage.BlockRows), unitHead|row%storage.BlockRows
+	c, r := &p.open[row/storage.BlockRows], unitHead|row%storage.BlockRows
 	for len(terms) > 0 {
-		c, fresh, err := p.w.room(block, 2*unitBytes*some+unitRoom)
-		if err != nil {
-			return err
-		}
-		n, last := len(c), p.last[block]
-		if fresh {
-			last = 0 // of no unit
-		}
-		c = c[:cap(c)]
 		k := min(some, len(terms))
-		for _, t := range terms[:k] {
-			if head := r | t>>lowBits<<rowBits; head != last {
-				last = head
-				binary.LittleEndian.PutUint32(c[n:], head)
-				n += unitBytes
+		if len(c.buf)-c.n < 2*unitBytes*k+8 { // what is written last are eight bytes
+			if err := p.refill(int(row / storage.BlockRows)); err != nil {
+				return err
 			}
-			binary.LittleEndian.PutUint32(c[n:], t%(1<<lowBits))
-			n += unitBytes
 		}
-		p.last[block] = last
-		p.w.put(block, c[:n])
+		c.put(r, terms[:k])
 		terms = terms[k:]
 	}
 	return nil
 }
 
-var errSpill = errors.New("read spilt rows: they are damaged")
-
-// unit reads the first one of a piece.
-func unit(piece []byte) uint32 {
-	return uint32(piece[0]) | uint32(piece[1])<<8 | uint32(piece[2])<<16
+// put writes the units of a row's terms.
+func (c *openPairs) put(r uint32, terms []uint32) {
+	out, n, last := c.buf[c.n:], 0, c.last
+	for len(terms) > 0 {
+		high := terms[0] >> lowBits
+		if head := r | high<<rowBits; head != last {
+			last = head
+			binary.LittleEndian.PutUint32(out[n:], head)
+			n += unitBytes
+		}
+		i := 0
+		for ; i+1 < len(terms) && terms[i]>>lowBits == high && terms[i+1]>>lowBits == high; i += 2 {
+			two := uint64(terms[i]%(1<<lowBits)) | uint64(terms[i+1]%(1<<lowBits))<<(8*unitBytes)
+			binary.LittleEndian.PutUint64(out[n:], two)
+			n += 2 * unitBytes
+		}
+		if i < len(terms) && terms[i]>>lowBits == high {
+			binary.LittleEndian.PutUint32(out[n:], terms[i]%(1<<lowBits))
+			n += unitBytes
+			i++
+		}
+		terms = terms[i:]
+	}
+	c.n += n
+	c.last = last
 }
 
-// countPairs adds up how many pairs of a piece each term has.
-func countPairs(counts []uint32, piece []byte) error {
-	if len(piece)%unitBytes != 0 || len(piece) > 0 && unit(piece)&unitHead == 0 {
+var errSpill = errors.New("read spilt rows: they are damaged")
+
+// pairBuffer is pairs, taken apart: as many as stay in the caches beside what
+// is counted.
+type pairBuffer struct {
+	terms [pairsAtOnce + kernel.PairSlack]uint32
+	rows  [pairsAtOnce + kernel.PairSlack]uint16
+}
+
+const pairsAtOnce = 1 << 13
+
+// each takes the pairs of a piece apart and passes them on, some at a time.
+func (b *pairBuffer) each(piece []byte, use func(terms []uint32, rows []uint16) bool) error {
+	if len(piece)%unitBytes != 0 || len(piece) > 0 && piece[unitBytes-1]&(unitHead>>16) == 0 {
 		return errSpill
 	}
-	high := uint32(0)
-	for ; len(piece) >= unitBytes; piece = piece[unitBytes:] {
-		u := unit(piece)
-		if u&unitHead != 0 {
-			high = u &^ unitHead >> rowBits << lowBits
-			continue
-		}
-		t := high | u
-		if t >= uint32(len(counts)) {
+	n, head := 0, uint32(0)
+	for len(piece) > 0 {
+		some := piece[:min(len(piece), pairsAtOnce*unitBytes)]
+		piece = piece[len(some):]
+		n, head = kernel.SplitPairs(b.terms[:], b.rows[:], some, head)
+		if !use(b.terms[:n], b.rows[:n]) {
 			return errSpill
+		}
+	}
+	return nil
+}
+
+// countPairs adds up how many pairs each term has. It returns false where a
+// term is none.
+func countPairs(counts, terms []uint32) bool {
+	for _, t := range terms {
+		if t >= uint32(len(counts)) {
+			return false
 		}
 		counts[t]++
 	}
-	return nil
+	return true
 }
 
-// placePairs puts the rows of a piece, which was counted, where the next row
-// of each term goes.
-func placePairs(rows []uint16, next []uint32, piece []byte) error {
-	high, row := uint32(0), uint16(0)
-	for ; len(piece) >= unitBytes; piece = piece[unitBytes:] {
-		u := unit(piece)
-		if u&unitHead != 0 {
-			high, row = u&^unitHead>>rowBits<<lowBits, uint16(u)
-			continue
-		}
-		t := high | u
+// noPlace is where the rows of a term go that is left out.
+const noPlace = ^uint32(0)
+
+// placePairs puts rows, which were counted, where the next row of each term
+// goes.
+func placePairs(out []uint16, next, terms []uint32, rows []uint16) bool {
+	rows = rows[:len(terms)]
+	for i, t := range terms {
 		if t >= uint32(len(next)) {
-			return errSpill
+			return false
 		}
 		at := next[t]
-		if at >= uint32(len(rows)) {
-			return errSpill
+		if at >= uint32(len(out)) {
+			if at == noPlace {
+				continue
+			}
+			return false
 		}
-		rows[at] = row
+		out[at] = rows[i]
 		next[t] = at + 1
 	}
-	return nil
+	return true
 }
 
 // Pairs of final terms come in order of term, then row, and are records of
 // term u32 and row within the block u16.
 const finalPair = 6
 
-// addFinal notes that a row has a term, by its final number.
-func (p *pairWriter) addFinal(row, term uint32) error {
+// finalWriter is one goroutine's way to pairs of final terms.
+type finalWriter struct{ w *writer }
+
+// add notes that a row has a term, by its final number.
+func (p finalWriter) add(row, term uint32) error {
 	block := int(row / storage.BlockRows)
 	c, _, err := p.w.room(block, finalPair)
 	if err != nil {

@@ -13,7 +13,8 @@ import (
 
 // inversion turns pairs that were kept by block into parts. Workers invert
 // blocks; who inverts the last one of a part writes it, while others invert the
-// next. So not more parts are in memory than the budget allows, and one.
+// next. So not more parts are in memory than the budget allows. A part that is
+// larger is made by itself, a range of terms at a time (largepart.go).
 type inversion struct {
 	dir     string // in which the parts are
 	rows    uint32
@@ -22,15 +23,15 @@ type inversion struct {
 	pairs   *store
 	more    *store // of final terms, each partition in order; nil for none
 	numbers *numbering
-	people  []uint32 // of each final term, counted
-	// forward is told of each part, once, by one goroutine at a time: its
-	// terms, how many people have each, and its blocks. nil for nobody.
-	forward func(part int, terms, people []uint32, blocks *[storage.PartBlocks]*blockTerms) error
+	people  []uint32   // of each final term, counted
+	forward *forwarder // nil where no forward index is wanted
 	step    func(done, total int64)
 
 	mu    sync.Mutex
 	files []storage.FileSum
-	spare []*blockTerms
+	spare []*blockLists // not in use
+	made  []*blockLists
+	most  int64 // bytes that these had
 
 	forwarding sync.Mutex
 }
@@ -40,7 +41,17 @@ type invertedPart struct {
 	number int
 	weight int64
 	left   atomic.Int32 // blocks to be inverted
-	blocks [storage.PartBlocks]*blockTerms
+	blocks [storage.PartBlocks]*blockLists
+}
+
+// lists are the blocks as they are written.
+func (p *invertedPart) lists() (lists [storage.PartBlocks]*storage.BlockLists) {
+	for i, b := range p.blocks {
+		if b != nil {
+			lists[i] = &b.BlockLists
+		}
+	}
+	return lists
 }
 
 func blocksOf(rows uint32) int { return int((int64(rows) + storage.BlockRows - 1) / storage.BlockRows) }
@@ -56,6 +67,7 @@ func (v *inversion) run(ctx context.Context) error {
 	room := semaphore.NewWeighted(v.budget)
 	blocks := blocksOf(v.rows)
 	total := int64((blocks + storage.PartBlocks - 1) / storage.PartBlocks)
+	var done atomic.Int64
 	g.Go(func() error {
 		defer close(tasks)
 		for first := 0; first < blocks; first += storage.PartBlocks {
@@ -65,9 +77,18 @@ func (v *inversion) run(ctx context.Context) error {
 			for b := first; b < end; b++ {
 				p.weight += v.weight(b)
 			}
+			large := p.weight > v.budget
 			p.weight = min(p.weight, v.budget)
 			if err := room.Acquire(ctx, p.weight); err != nil {
 				return err
+			}
+			if large { // nobody works beside it
+				if err := v.largePart(ctx, p.number); err != nil {
+					return err
+				}
+				room.Release(p.weight)
+				v.step(done.Add(1), total)
+				continue
 			}
 			for b := first; b < end; b++ {
 				select {
@@ -79,10 +100,13 @@ func (v *inversion) run(ctx context.Context) error {
 		}
 		return nil
 	})
-	var done atomic.Int64
 	for range v.workers {
 		g.Go(func() error {
-			inverter := newInverter(v.numbers)
+			inverter, err := newInverter(v.numbers)
+			if err != nil {
+				return err
+			}
+			defer inverter.free()
 			for t := range tasks {
 				if err := v.block(inverter, t.part, t.block); err != nil {
 					return err
@@ -99,7 +123,9 @@ func (v *inversion) run(ctx context.Context) error {
 			return nil
 		})
 	}
-	return g.Wait()
+	err := g.Wait()
+	v.shrink()
+	return err
 }
 
 // weight is about how many bytes a block takes when it is inverted.
@@ -112,32 +138,69 @@ func (v *inversion) weight(block int) int64 {
 }
 
 func (v *inversion) block(inverter *inverter, p *invertedPart, block int) error {
-	pieces, err := v.pairs.read(block)
+	out, err := v.inverted(inverter, block, allTerms)
+	p.blocks[block%storage.PartBlocks] = out
+	v.releaseBlock(block)
+	return err
+}
+
+// inverted inverts a range of terms of a block.
+func (v *inversion) inverted(inverter *inverter, block int, of termRange) (*blockLists, error) {
+	pieces, more, err := v.read(block)
 	if err != nil {
-		return err
-	}
-	var more [][]byte
-	if v.more != nil {
-		if more, err = v.more.read(block); err != nil {
-			return err
-		}
+		return nil, err
 	}
 	out := v.take()
-	p.blocks[block%storage.PartBlocks] = out
-	err = inverter.invert(pieces, more, out)
+	return out, inverter.invert(pieces, more, of, out)
+}
+
+// read gives the pairs of a block.
+func (v *inversion) read(block int) (pieces, more [][]byte, err error) {
+	if pieces, err = v.pairs.read(block); err == nil && v.more != nil {
+		more, err = v.more.read(block)
+	}
+	return pieces, more, err
+}
+
+func (v *inversion) releaseBlock(block int) {
 	v.pairs.release(block)
 	if v.more != nil {
 		v.more.release(block)
 	}
-	return err
 }
 
-func (v *inversion) take() *blockTerms {
+// give takes blocks back that are no longer used.
+func (v *inversion) give(blocks ...*blockLists) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, b := range blocks {
+		if b != nil {
+			v.spare = append(v.spare, b)
+		}
+	}
+}
+
+// shrink frees the memory of blocks, none of which is in use.
+func (v *inversion) shrink() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	held := int64(0)
+	for _, b := range v.made {
+		held += int64(2*len(b.rows.all) + 4*cap(b.Terms) + 4*cap(b.Ends))
+		b.rows.free()
+		*b = blockLists{}
+	}
+	v.most = max(v.most, held)
+}
+
+func (v *inversion) take() *blockLists {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	n := len(v.spare)
 	if n == 0 {
-		return &blockTerms{}
+		b := new(blockLists)
+		v.made = append(v.made, b)
+		return b
 	}
 	b := v.spare[n-1]
 	v.spare = v.spare[:n-1]
@@ -146,23 +209,37 @@ func (v *inversion) take() *blockTerms {
 
 // writePart merges the blocks of a part term by term.
 func (v *inversion) writePart(p *invertedPart) error {
-	first := p.number * storage.PartRows
-	pw, err := storage.NewPartWriter(v.dir, storage.PartName(p.number), uint32(first), min(storage.PartRows, int(v.rows)-first))
+	pw, err := v.partWriter(p.number)
 	if err != nil {
 		return err
 	}
 	defer pw.Abort()
-	var m merger
-	m.begin(&p.blocks)
-	var terms, people []uint32
-	for term, n := m.next(); n > 0; term, n = m.next() {
-		atomic.AddUint32(&v.people[term], uint32(n))
-		if v.forward != nil {
-			terms, people = append(terms, term), append(people, uint32(n))
-		}
-		if err := pw.Add(term, &m.lists); err != nil {
-			return err
-		}
+	blocks := p.lists()
+	if err := pw.Merge(&blocks); err != nil {
+		return err
+	}
+	if err := v.closePart(pw, p.number, func(b int) (*storage.BlockLists, func(), error) {
+		return blocks[b], func() {}, nil
+	}); err != nil {
+		return err
+	}
+	v.give(p.blocks[:]...)
+	p.blocks = [storage.PartBlocks]*blockLists{}
+	return nil
+}
+
+func (v *inversion) partWriter(part int) (*storage.PartWriter, error) {
+	first := part * storage.PartRows
+	return storage.NewPartWriter(v.dir, storage.PartName(part), uint32(first), min(storage.PartRows, int(v.rows)-first))
+}
+
+// closePart counts the people of a part, whose terms are all written, and makes
+// its forward index. block gives each of its blocks, and what to call when it
+// is no longer used.
+func (v *inversion) closePart(pw *storage.PartWriter, part int, block func(b int) (*storage.BlockLists, func(), error)) error {
+	terms, people := pw.Terms()
+	for i, t := range terms {
+		atomic.AddUint32(&v.people[t], people[i])
 	}
 	file, err := pw.Close()
 	if err != nil {
@@ -170,89 +247,25 @@ func (v *inversion) writePart(p *invertedPart) error {
 	}
 	if v.forward != nil {
 		v.forwarding.Lock()
-		err = v.forward(p.number, terms, people, &p.blocks)
+		err = v.forward.write(part, terms, people, block)
 		v.forwarding.Unlock()
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.files = append(v.files, file)
-	for _, b := range p.blocks {
-		if b != nil {
-			v.spare = append(v.spare, b)
-		}
-	}
-	p.blocks = [storage.PartBlocks]*blockTerms{}
 	return err
-}
-
-// merger walks the terms of the blocks of a part.
-type merger struct {
-	blocks *[storage.PartBlocks]*blockTerms
-	heads  [storage.PartBlocks]uint32 // next term of each block; noTerm at its end
-	at     [storage.PartBlocks]int
-	// lists are the rows of the term that next returned, by block.
-	lists [storage.PartBlocks][]uint16
-}
-
-func (m *merger) begin(blocks *[storage.PartBlocks]*blockTerms) {
-	m.blocks = blocks
-	for b := range blocks {
-		m.at[b] = -1
-		m.advance(b)
-	}
-}
-
-func (m *merger) advance(b int) {
-	m.at[b]++
-	if t := m.blocks[b]; t != nil && m.at[b] < len(t.terms) {
-		m.heads[b] = t.terms[m.at[b]]
-	} else {
-		m.heads[b] = noTerm
-	}
-}
-
-// next moves to the next term and tells how many rows have it; 0 at the end.
-func (m *merger) next() (term uint32, rows int) {
-	term = noTerm
-	for _, t := range m.heads {
-		term = min(term, t)
-	}
-	if term == noTerm {
-		return term, 0
-	}
-	for b, t := range m.heads {
-		if t != term {
-			m.lists[b] = nil
-			continue
-		}
-		of, i := m.blocks[b], m.at[b]
-		from := uint32(0)
-		if i > 0 {
-			from = of.ends[i-1]
-		}
-		m.lists[b] = of.rows[from:of.ends[i]]
-		rows += len(m.lists[b])
-		m.advance(b)
-	}
-	return term, rows
 }
 
 // invertAll writes the parts and their forward indexes, and counts the people
 // of the final terms.
 func (l *loader) invertAll(ctx context.Context, order, final, people []uint32) error {
-	forward := l.newForwarder(order)
+	forward := newForwarder(l.tmp, l.rows, l.workers, l.counted(order))
 	v := &inversion{
 		dir: l.tmp, rows: l.rows, workers: l.workers, budget: l.opt.Memory / 4, pairs: l.pairs, more: l.over.pairs,
 		numbers: &numbering{final: final, order: order, terms: len(final)}, people: people, step: l.progress.step,
-		forward: func(part int, terms, people []uint32, blocks *[storage.PartBlocks]*blockTerms) error {
-			forward.begin()
-			for i, t := range terms {
-				forward.add(t, int(people[i]))
-			}
-			return forward.write(l, part, blocks)
-		},
+		forward: forward,
 	}
 	err := v.run(ctx)
-	l.files = append(l.files, v.files...)
+	l.files = append(append(l.files, v.files...), forward.files...)
 	return err
 }

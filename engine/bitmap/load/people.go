@@ -415,7 +415,7 @@ func (p *people) walk(ctx context.Context) error {
 		}
 		p.log.drop(b.blob)
 	}
-	pairs.w.flush()
+	pairs.flush()
 	if _, err := young.Close(); err != nil {
 		return err
 	}

@@ -55,7 +55,7 @@ func TestPairs(t *testing.T) {
 					of[term][uint16(row)] = true
 					mu.Unlock()
 				}
-				w.w.flush()
+				w.flush()
 			})
 		}
 		wg.Wait()
@@ -66,24 +66,28 @@ func TestPairs(t *testing.T) {
 		for i := range final {
 			final[i] = uint32(len(final) - 1 - i)
 		}
-		v := newInverter(&numbering{final: final, order: final, terms: len(final)}) // a permutation that is its own inverse
+		v, err := newInverter(&numbering{final: final, order: final, terms: len(final)}) // a permutation that is its own inverse
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer v.free()
 		for b := range blocks {
 			pieces, err := s.read(b)
 			if err != nil {
 				t.Fatal(err)
 			}
-			bt := &blockTerms{}
-			if err := v.invert(pieces, nil, bt); err != nil {
+			bt := new(blockLists)
+			if err := v.invert(pieces, nil, allTerms, bt); err != nil {
 				t.Fatal(err)
 			}
-			if !slices.IsSorted(bt.terms) {
+			if !slices.IsSorted(bt.Terms) {
 				t.Errorf("limit %d: terms of block %d are out of order", limit, b)
 			}
 			got := map[uint32][]uint16{}
 			from := uint32(0)
-			for i, term := range bt.terms {
-				got[uint32(len(final))-1-term] = bt.rows[from:bt.ends[i]]
-				from = bt.ends[i]
+			for i, term := range bt.Terms {
+				got[uint32(len(final))-1-term] = bt.Rows[from:bt.Ends[i]]
+				from = bt.Ends[i]
 			}
 			for term, rows := range want[b] {
 				if list := slices.Sorted(maps.Keys(rows)); !slices.Equal(got[term], list) {
@@ -274,14 +278,18 @@ func TestSortTerms(t *testing.T) {
 }
 
 func TestPairsDamaged(t *testing.T) {
-	v := newInverter(&numbering{terms: 100})
+	v, err := newInverter(&numbering{terms: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.free()
 	for _, piece := range [][]byte{{0}, {0, 1}, {1, 0, 0}, {0, 0, 0x80, 100, 0, 0}, {0, 0, 0x81, 1, 0, 0}} {
-		if err := v.invert([][]byte{piece}, nil, &blockTerms{}); err == nil {
+		if err := v.invert([][]byte{piece}, nil, allTerms, new(blockLists)); err == nil {
 			t.Errorf("invert(%x) = nil, want an error", piece)
 		}
 	}
 	for _, piece := range [][]byte{{0}, {2, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0}, {255, 255, 255, 255, 0, 0}} {
-		if err := v.invert(nil, [][]byte{piece}, &blockTerms{}); err == nil {
+		if err := v.invert(nil, [][]byte{piece}, allTerms, new(blockLists)); err == nil {
 			t.Errorf("invert(rare %x) = nil, want an error", piece)
 		}
 	}

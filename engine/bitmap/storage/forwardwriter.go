@@ -45,8 +45,30 @@ func hasOne(f query.Field) bool { return slices.Contains(SingleFields(), f) }
 // that a forward index notes which rows have any. The caller owns the slice.
 func KnownFields() []query.Field { return slices.DeleteFunc(CountedFields(), hasOne) }
 
+// CountedOf is for terms that are all of one field.
+func CountedOf(field query.Field, terms uint32) Counted {
+	c := Counted{Starts: []uint32{0}, Scored: NoTerm}
+	end := uint32(0)
+	for _, f := range CountedFields() {
+		if f == field {
+			end = terms
+		}
+		c.Starts = append(c.Starts, end)
+	}
+	return c
+}
+
 // Limit is the number of terms that are counted.
 func (c Counted) Limit() uint32 { return c.Starts[len(c.Starts)-1] }
+
+// End is from which term on a forward index needs none: what is neither counted
+// nor says who has a score.
+func (c Counted) End() uint32 {
+	if c.Scored != NoTerm {
+		return c.Scored + 1
+	}
+	return c.Limit()
+}
 
 // ForwardCodes gives the terms of one part their codes.
 type ForwardCodes struct {

@@ -14,11 +14,17 @@ type PartWriter struct {
 	first   uint32
 	rows    int
 	terms   []uint32
+	people  []uint32 // of each of the terms
 	entries []uint32
-	head    []byte
-	bitmap  [BlockWords]uint64
-	runs    []Run
+	merge   *merger
 }
+
+// maxPostings is what the postings of a term take at most: all blocks bitmaps.
+const maxPostings = 6 + 4*PartBlocks + 8 + PartBlocks*BlockWords*8
+
+// postingsRoom is the memory that postings are made in: short arrays are
+// copied as shortArray rows, whatever their length.
+const postingsRoom = (maxPostings + 2*shortArray + 7) &^ 7
 
 // NewPartWriter creates the file of a part under dir. first is the number of
 // its first row, a multiple of PartRows; rows how many it has.
@@ -33,12 +39,21 @@ func NewPartWriter(dir, name string, first uint32, rows int) (*PartWriter, error
 // PartName is the name of the file of a part within a generation's folder.
 func PartName(part int) string { return fmt.Sprintf("parts/%05d.part", part) }
 
+// Terms lists the terms written so far, and how many rows each of them has.
+// The slices belong to the writer.
+func (pw *PartWriter) Terms() (terms, people []uint32) { return pw.terms, pw.people }
+
+var (
+	errTermOrder = errors.New("write part: terms are out of order")
+	errPartSize  = errors.New("write part: postings of one part exceed 4 GiB")
+)
+
 // Add writes the rows of a term: for each block the numbers within the block,
 // ascending and distinct. Terms come in ascending order; one without rows is
 // left out.
 func (pw *PartWriter) Add(term uint32, lists *[PartBlocks][]uint16) error {
 	if n := len(pw.terms); n > 0 && pw.terms[n-1] >= term {
-		return errors.New("write part: terms are out of order")
+		return errTermOrder
 	}
 	var mask uint16
 	total, last := 0, 0
@@ -52,25 +67,46 @@ func (pw *PartWriter) Add(term uint32, lists *[PartBlocks][]uint16) error {
 	if total == 0 {
 		return nil
 	}
-	pw.terms = append(pw.terms, term)
+	entry := entrySingle | uint32(last)<<16
 	if total == 1 {
-		pw.entries = append(pw.entries, entrySingle|uint32(last)<<16|uint32(lists[last][0]))
-		return nil
+		entry |= uint32(lists[last][0])
+	} else {
+		var err error
+		if entry, err = pw.postings(); err != nil {
+			return err
+		}
+		entry |= pw.lists(mask, lists)
 	}
+	pw.note(term, total, entry)
+	return pw.w.err
+}
+
+func (pw *PartWriter) note(term uint32, people int, entry uint32) {
+	pw.terms = append(pw.terms, term)
+	pw.people = append(pw.people, uint32(people))
+	pw.entries = append(pw.entries, entry)
+}
+
+// postings begins the next postings and gives their entry.
+func (pw *PartWriter) postings() (entry uint32, err error) {
 	pw.w.align(entryUnit)
 	if pw.w.n > maxPartOffset {
-		return errors.New("write part: postings of one part exceed 4 GiB")
+		return 0, errPartSize
 	}
-	entry := uint32(pw.w.n / entryUnit)
+	return uint32(pw.w.n / entryUnit), nil
+}
+
+// lists writes postings, by whatever containers are right for them, and tells
+// what their entry has to say of that.
+func (pw *PartWriter) lists(mask uint16, lists *[PartBlocks][]uint16) (flags uint32) {
 	bitmaps, runs, counts := choose(lists)
+	out := pw.w.reserve(postingsRoom)
 	if bitmaps|runs == 0 {
-		pw.arrays(mask, lists)
-	} else {
-		entry |= entryMixed
-		pw.mixed(mask, bitmaps, runs, counts, lists)
+		pw.w.commit(putArrays(out, mask, lists))
+		return 0
 	}
-	pw.entries = append(pw.entries, entry)
-	return pw.w.err
+	pw.w.commit(putMixed(out, pw.w.n, mask, bitmaps, runs, &counts, lists))
+	return entryMixed
 }
 
 // choose decides how each block is stored: as an array or, above ArrayMax
@@ -84,7 +120,7 @@ func choose(lists *[PartBlocks][]uint16) (bitmaps, runs uint16, counts [PartBloc
 			bitmaps |= 1 << b
 		}
 		// Lists of few runs are quickly told from others.
-		if len(l) > 2 && int(l[len(l)-1]-l[0]) < len(l)*8 || len(l) > ArrayMax {
+		if len(l) > 2 && mayBeRuns(l[0], l[len(l)-1], uint32(len(l))) || len(l) > ArrayMax {
 			if counts[b] = countRuns(l); counts[b] <= most {
 				runs |= 1 << b
 				bitmaps &^= 1 << b
@@ -94,69 +130,103 @@ func choose(lists *[PartBlocks][]uint16) (bitmaps, runs uint16, counts [PartBloc
 	return bitmaps, runs, counts
 }
 
+// mayBeRuns tells whether so many rows from first to last are so near each
+// other that runs are looked for.
+func mayBeRuns(first, last uint16, n uint32) bool { return uint32(last-first) < 8*n }
+
 func countRuns(l []uint16) int {
 	n := 0
-	for i := range l {
-		if i == 0 || l[i] != l[i-1]+1 {
-			n++
-		}
+	last := l[0]
+	for _, r := range l[1:] { // without a branch: in order or not is as good as random
+		n += int((uint32(r-last-1) | -uint32(r-last-1)) >> 31)
+		last = r
+	}
+	return n + 1
+}
+
+func putArrays(out []byte, mask uint16, lists *[PartBlocks][]uint16) int {
+	n := 2
+	binary.LittleEndian.PutUint16(out, mask)
+	n += putCards(out[n:], mask, lists)
+	for m := mask; m != 0; m &= m - 1 {
+		n += copy(out[n:], bytesOf(lists[bits.TrailingZeros16(m)]))
 	}
 	return n
 }
 
-func (pw *PartWriter) arrays(mask uint16, lists *[PartBlocks][]uint16) {
-	pw.head = binary.LittleEndian.AppendUint16(pw.head[:0], mask)
-	pw.cards(mask, lists)
-	pw.w.write(pw.head)
-	for _, l := range lists {
-		pw.w.write(bytesOf(l))
-	}
-}
-
-func (pw *PartWriter) cards(mask uint16, lists *[PartBlocks][]uint16) {
+func putCards(out []byte, mask uint16, lists *[PartBlocks][]uint16) int {
+	n := 0
 	for m := mask; m != 0; m &= m - 1 {
-		l := lists[bits.TrailingZeros16(m)]
-		pw.head = binary.LittleEndian.AppendUint16(pw.head, uint16(len(l)-1))
+		binary.LittleEndian.PutUint16(out[n:], uint16(len(lists[bits.TrailingZeros16(m)])-1))
+		n += 2
 	}
+	return n
 }
 
-func (pw *PartWriter) mixed(mask, bitmaps, runs uint16, counts [PartBlocks]int, lists *[PartBlocks][]uint16) {
+// putMixed makes postings that begin at an offset of the file.
+func putMixed(out []byte, offset uint64, mask, bitmaps, runs uint16, counts *[PartBlocks]int, lists *[PartBlocks][]uint16) int {
 	le := binary.LittleEndian
-	pw.head = le.AppendUint16(pw.head[:0], mask)
-	pw.head = le.AppendUint16(pw.head, bitmaps)
-	pw.head = le.AppendUint16(pw.head, runs)
-	pw.cards(mask, lists)
+	le.PutUint16(out, mask)
+	le.PutUint16(out[2:], bitmaps)
+	le.PutUint16(out[4:], runs)
+	n := 6
+	n += putCards(out[n:], mask, lists)
 	for m := runs; m != 0; m &= m - 1 {
-		pw.head = le.AppendUint16(pw.head, uint16(counts[bits.TrailingZeros16(m)]-1))
+		le.PutUint16(out[n:], uint16(counts[bits.TrailingZeros16(m)]-1))
+		n += 2
 	}
-	pw.w.write(pw.head)
 	if bitmaps != 0 {
-		pw.w.align(8)
+		end := int(pad8(offset+uint64(n)) - offset)
+		clear(out[n:end])
+		n = end
 	}
 	for m := bitmaps; m != 0; m &= m - 1 {
-		clear(pw.bitmap[:])
-		for _, r := range lists[bits.TrailingZeros16(m)] {
-			pw.bitmap[r>>6] |= 1 << (r & 63)
-		}
-		pw.w.write(bytesOf(pw.bitmap[:]))
+		bitmap := view[uint64](out[n : n+8*BlockWords])
+		clear(bitmap)
+		setBits((*[BlockWords]uint64)(bitmap), lists[bits.TrailingZeros16(m)])
+		n += 8 * BlockWords
 	}
 	for m := mask &^ (bitmaps | runs); m != 0; m &= m - 1 {
-		pw.w.write(bytesOf(lists[bits.TrailingZeros16(m)]))
+		n += copy(out[n:], bytesOf(lists[bits.TrailingZeros16(m)]))
 	}
 	for m := runs; m != 0; m &= m - 1 {
-		pw.runs = appendRuns(pw.runs[:0], lists[bits.TrailingZeros16(m)])
-		pw.w.write(bytesOf(pw.runs))
+		b := bits.TrailingZeros16(m)
+		n += putRuns(view[Run](out[n:n+4*counts[b]]), lists[b])
+	}
+	return n
+}
+
+// setBits sets the bits of rows, which ascend. Neighbours mostly fall into one
+// word, where each would wait for the one before; so four stretches of the
+// rows are taken by turns.
+func setBits(bitmap *[BlockWords]uint64, rows []uint16) {
+	k := len(rows) / 4
+	a, b, c, d := rows[:k], rows[k:2*k], rows[2*k:3*k], rows[3*k:4*k]
+	for i, r := range a {
+		bitmap[r>>6] |= 1 << (r & 63)
+		r = b[i]
+		bitmap[r>>6] |= 1 << (r & 63)
+		r = c[i]
+		bitmap[r>>6] |= 1 << (r & 63)
+		r = d[i]
+		bitmap[r>>6] |= 1 << (r & 63)
+	}
+	for _, r := range rows[4*k:] {
+		bitmap[r>>6] |= 1 << (r & 63)
 	}
 }
 
-func appendRuns(dst []Run, l []uint16) []Run {
+// putRuns makes runs, as many as dst holds, and tells how many bytes they take.
+func putRuns(dst []Run, l []uint16) int {
+	n := -1
 	for i := range l {
 		if i == 0 || l[i] != l[i-1]+1 {
-			dst = append(dst, Run{Start: l[i]})
+			n++
+			dst[n].Start = l[i]
 		}
-		dst[len(dst)-1].Last = l[i]
+		dst[n].Last = l[i]
 	}
-	return dst
+	return 4 * (n + 1)
 }
 
 // Close ends the part and makes it durable.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"os"
+	"sync"
 )
 
 // FileSum is what the manifest says of a file.
@@ -24,10 +25,10 @@ type fileWriter struct {
 	path string
 	kind uint32
 	file *os.File
-	buf  []byte // unwritten; chunkSize multiples are flushed
+	buf  []byte // unwritten; begins with a chunk
 	n    uint64 // payload so far
 	sums []uint32
-	crc  uint32 // of everything flushed
+	crc  uint32 // of everything written to the file
 	size int64
 	err  error
 }
@@ -45,16 +46,32 @@ func newFileWriter(path string, kind uint32) (*fileWriter, error) {
 
 // write appends to the payload.
 func (w *fileWriter) write(b []byte) {
-	w.n += uint64(len(b))
 	for len(b) > 0 {
-		k := min(cap(w.buf)-len(w.buf), len(b))
+		if len(w.buf) >= writeBuffer {
+			w.drain()
+		}
+		k := min(writeBuffer-len(w.buf), len(b))
 		w.buf = append(w.buf, b[:k]...)
+		w.n += uint64(k)
 		b = b[k:]
-		if len(w.buf) == cap(w.buf) {
-			w.sumChunks()
-			w.flush()
+	}
+}
+
+// reserve gives memory for n more bytes, in which a piece of the payload is
+// made in its place. What commit is then told of it is appended.
+func (w *fileWriter) reserve(n int) []byte {
+	if cap(w.buf)-len(w.buf) < n {
+		w.drain()
+		if cap(w.buf)-len(w.buf) < n {
+			w.buf = append(make([]byte, 0, writeBuffer+n), w.buf...)
 		}
 	}
+	return w.buf[len(w.buf) : len(w.buf)+n]
+}
+
+func (w *fileWriter) commit(n int) {
+	w.buf = w.buf[:len(w.buf)+n]
+	w.n += uint64(n)
 }
 
 // align pads the payload to a multiple of n, a power of two up to 8.
@@ -63,29 +80,60 @@ func (w *fileWriter) align(n uint64) {
 	w.write(zero[:-w.n&(n-1)])
 }
 
-func (w *fileWriter) sumChunks() {
-	for b := w.buf; len(b) > 0; {
-		k := min(chunkSize, len(b))
-		w.sums = append(w.sums, crc32.Checksum(b[:k], castagnoli))
-		b = b[k:]
+// drain writes the whole chunks of the buffer. Their checksums make up the
+// file's, so that every byte is summed once.
+func (w *fileWriter) drain() {
+	whole := len(w.buf) &^ (chunkSize - 1)
+	for b := w.buf[:whole]; len(b) > 0; b = b[chunkSize:] {
+		sum := crc32.Checksum(b[:chunkSize], castagnoli)
+		w.sums = append(w.sums, sum)
+		w.crc = beforeChunk(w.crc) ^ sum
+	}
+	w.flush(w.buf[:whole])
+	w.buf = w.buf[:copy(w.buf, w.buf[whole:])]
+}
+
+func (w *fileWriter) flush(b []byte) {
+	w.size += int64(len(b))
+	if w.err == nil && len(b) > 0 {
+		_, w.err = w.file.Write(b)
 	}
 }
 
-func (w *fileWriter) flush() {
-	w.crc = crc32.Update(w.crc, castagnoli, w.buf)
-	w.size += int64(len(w.buf))
-	if w.err == nil {
-		_, w.err = w.file.Write(w.buf)
+// chunkShifts is what a checksum becomes when a chunk of zeros follows, for
+// each byte of it: that is linear.
+var chunkShifts = sync.OnceValue(func() *[4][256]uint32 {
+	var zeros [chunkSize]byte
+	var t [4][256]uint32
+	for i := range 32 {
+		t[i/8][1<<(i%8)] = ^crc32.Update(^(uint32(1) << i), castagnoli, zeros[:])
 	}
-	w.buf = w.buf[:0]
+	for k := range t {
+		for v := range t[k] {
+			if low := v & -v; v != low {
+				t[k][v] = t[k][low] ^ t[k][v^low]
+			}
+		}
+	}
+	return &t
+})
+
+// beforeChunk is a checksum's share in that of the same bytes with a chunk
+// after them.
+func beforeChunk(sum uint32) uint32 {
+	t := chunkShifts()
+	return t[0][sum&0xff] ^ t[1][sum>>8&0xff] ^ t[2][sum>>16&0xff] ^ t[3][sum>>24]
 }
 
 // finish ends the file with its directory, makes it durable and closes it.
 func (w *fileWriter) finish(name string, meta []byte) (FileSum, error) {
-	w.sumChunks()
-	w.buf = padded(w.buf)
-	w.flush()
+	w.drain()
+	if len(w.buf) > 0 {
+		w.sums = append(w.sums, crc32.Checksum(w.buf, castagnoli))
+	}
 	le := binary.LittleEndian
+	w.buf = padded(w.buf)
+	last := len(w.buf)
 	tail := padded(append(w.buf, meta...))
 	for _, s := range w.sums {
 		tail = le.AppendUint32(tail, s)
@@ -97,10 +145,10 @@ func (w *fileWriter) finish(name string, meta []byte) (FileSum, error) {
 	tail = le.AppendUint64(tail, w.n)
 	tail = le.AppendUint64(tail, uint64(len(meta)))
 	tail = le.AppendUint64(tail, 4*uint64(len(w.sums)))
-	head := crc32.Checksum(tail, castagnoli)
+	head := crc32.Checksum(tail[last:], castagnoli)
 	tail = le.AppendUint64(tail, uint64(head))
-	w.buf = tail
-	w.flush()
+	w.crc = crc32.Update(w.crc, castagnoli, tail)
+	w.flush(tail)
 	w.buf = nil
 	err := w.err
 	if err == nil {

@@ -1,0 +1,190 @@
+package load
+
+import (
+	"context"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
+
+	"throng/engine/bitmap/storage"
+)
+
+// largePart makes a part whose pairs are more than may be inverted at once: a
+// range of terms at a time, whose rows are no more than the budget. Each range
+// reads all pairs of the part again, which takes a small part of the time that
+// putting them in their places does. The forward index, which is made row by
+// row, then takes the counted terms of a block at a time, or of some where they
+// fit the budget together.
+func (v *inversion) largePart(ctx context.Context, part int) error {
+	first := part * storage.PartBlocks
+	end := min(blocksOf(v.rows), first+storage.PartBlocks)
+	free := make(chan *inverter, v.workers)
+	defer func() {
+		for range len(free) {
+			(<-free).free()
+		}
+	}()
+	for range v.workers {
+		i, err := newInverter(v.numbers)
+		if err != nil {
+			return err
+		}
+		free <- i
+	}
+	// each does something for all blocks of the part.
+	each := func(do func(i *inverter, block int) error) error {
+		g, ctx := errgroup.WithContext(ctx)
+		g.SetLimit(v.workers)
+		for b := first; b < end; b++ {
+			g.Go(func() error {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				i := <-free
+				defer func() { free <- i }()
+				return do(i, b)
+			})
+		}
+		return g.Wait()
+	}
+	ranges, err := v.ranges(first, end)
+	if err != nil {
+		return err
+	}
+	pw, err := v.partWriter(part)
+	if err != nil {
+		return err
+	}
+	defer pw.Abort()
+	for _, of := range ranges {
+		var p invertedPart
+		if err := each(func(i *inverter, block int) (err error) {
+			p.blocks[block-first], err = v.inverted(i, block, of)
+			return err
+		}); err != nil {
+			return err
+		}
+		blocks := p.lists()
+		if err := pw.Merge(&blocks); err != nil {
+			return err
+		}
+		v.give(p.blocks[:]...)
+	}
+	counted := termRange{}
+	if v.forward != nil {
+		counted.end = v.forward.counted.End()
+	}
+	v.shrink() // blocks of all terms are larger
+	room := semaphore.NewWeighted(v.budget)
+	if err := v.closePart(pw, part, func(b int) (*storage.BlockLists, func(), error) {
+		weight := min(v.weight(first+b), v.budget)
+		if err := room.Acquire(ctx, weight); err != nil {
+			return nil, nil, err
+		}
+		i := <-free
+		defer func() { free <- i }()
+		out, err := v.inverted(i, first+b, counted)
+		if err != nil {
+			room.Release(weight)
+			return nil, nil, err
+		}
+		return &out.BlockLists, func() {
+			v.give(out)
+			room.Release(weight)
+		}, nil
+	}); err != nil {
+		return err
+	}
+	v.shrink()
+	for b := first; b < end; b++ {
+		v.releaseBlock(b)
+	}
+	return nil
+}
+
+// Bytes that a range takes for each of its rows, as they come and in order, and
+// for each term and block: its number, and where its rows end.
+const (
+	rangeRow  = 2 + 2
+	rangeTerm = 4 + 4
+)
+
+// ranges cuts the terms of blocks into ranges, each of which fits the budget, or
+// is one term.
+func (v *inversion) ranges(first, end int) (ranges []termRange, err error) {
+	var places array[uint32]
+	defer places.free()
+	counts, err := places.get(v.numbers.terms)
+	if err != nil {
+		return nil, err
+	}
+	buffer := new(pairBuffer)
+	var more finalCounts
+	for b := first; b < end; b++ {
+		pieces, records, err := v.read(b)
+		if err != nil {
+			return nil, err
+		}
+		more = append(more, finalPairs{slices.Clone(records)})
+		for _, p := range pieces {
+			if err := buffer.each(p, func(terms []uint32, _ []uint16) bool { return countPairs(counts, terms) }); err != nil {
+				return nil, err
+			}
+		}
+	}
+	at, held := termRange{}, int64(0)
+	take := func(term uint32, rows int64) {
+		n := rows*rangeRow + min(rows, storage.PartBlocks)*rangeTerm
+		if held > 0 && held+n > v.budget {
+			at.end = term
+			ranges = append(ranges, at)
+			at.first, held = term, 0
+		}
+		held += n
+	}
+	term, rows := more.next()
+	known := func(t uint32) {
+		f := v.numbers.of(t)
+		for ; term < f; term, rows = more.next() {
+			take(term, rows)
+		}
+		if counts[t] > 0 {
+			take(f, int64(counts[t]))
+		}
+	}
+	if v.numbers.order == nil {
+		for t := range counts {
+			known(uint32(t))
+		}
+	} else {
+		for _, t := range v.numbers.order {
+			known(t)
+		}
+	}
+	for ; term != noTerm; term, rows = more.next() {
+		take(term, rows)
+	}
+	at.end = noTerm
+	return append(ranges, at), nil
+}
+
+// finalCounts counts the rows of final terms of some blocks together.
+type finalCounts []finalPairs
+
+// next gives the next term, and how many rows have it; noTerm at the end.
+func (c finalCounts) next() (term uint32, rows int64) {
+	term = noTerm
+	for i := range c {
+		term = min(term, c[i].peek())
+	}
+	if term == noTerm {
+		return term, 0
+	}
+	for i := range c {
+		for ; c[i].peek() == term; c[i].skip() {
+			rows++
+		}
+	}
+	return term, rows
+}
