@@ -211,7 +211,7 @@ func (w *matchWorker) own(block int, found []uint64) ([]uint64, error) {
 	return kept, nil
 }
 
-// crowded looks up the probes whose buckets are so full that each row there is
+// crowded looks up the probes whose lines are so full that each row there is
 // better asked once for all of them: somebody has looked for keys of one hash,
 // or very many people own one key.
 func (w *matchWorker) crowded(ctx context.Context) error {

@@ -41,7 +41,7 @@ const (
 	footerSize = 48
 	chunkSize  = 1 << 16
 	chunkShift = 16
-	format     = 2
+	format     = 3
 	magic      = "THRONGIX"
 )
 
@@ -239,7 +239,7 @@ func (f *file) check(off, n uint64) error {
 
 // view reads b as numbers, without copying. b must be aligned, which holds for
 // every offset that is a multiple of their size; a remainder is left out.
-func view[T uint16 | uint32 | uint64 | Run](b []byte) []T {
+func view[T uint16 | uint32 | uint64 | Run | line](b []byte) []T {
 	var t T
 	n := len(b) / int(unsafe.Sizeof(t))
 	if n == 0 {
@@ -249,7 +249,7 @@ func view[T uint16 | uint32 | uint64 | Run](b []byte) []T {
 }
 
 // bytesOf is the inverse of view.
-func bytesOf[T uint16 | uint32 | uint64 | Run](s []T) []byte {
+func bytesOf[T uint16 | uint32 | uint64 | Run | line](s []T) []byte {
 	var t T
 	if len(s) == 0 {
 		return nil

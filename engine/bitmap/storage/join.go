@@ -19,7 +19,7 @@ type Joined struct {
 	// Found has the rows that may own the key of a probe: the row in the
 	// upper half, the position of the probe in the lower one.
 	Found []uint64
-	// Crowded are the positions of probes whose bucket has so many entries
+	// Crowded are the positions of probes whose line has so many entries
 	// that it is better to gather all that look into it first. They are not
 	// in Found.
 	Crowded []uint32
@@ -29,83 +29,93 @@ const (
 	// joinGroup is how many probes are looked up side by side, so that the
 	// memory works on many at once.
 	joinGroup = 64
-	// crowd is how many entries of a bucket are read one after the other.
-	// Where keys are unlike each other no bucket has nearly as many.
+	// crowd is how many entries of a line's rest are read one after the other.
+	// Where keys are unlike each other no line has nearly as many.
 	crowd = 128
 	// JoinRoom is how much room Join needs in Found.
-	JoinRoom = joinGroup * crowd
+	JoinRoom = joinGroup * (lineSlots + crowd)
 )
 
 // Join does what Candidates does for many probes, from position first on. It
 // stops at the end of probes and where Found has less than JoinRoom left, and
 // gives the position of the first one that was not looked up. Probes in about
-// the order of their hashes are much faster than others.
+// the order of their hashes are faster than others.
 // An error wraps [ErrCorrupt].
 func (l *Lookup) Join(probes []Probe, first int, j *Joined) (next int, err error) {
-	if len(l.entries) == 0 {
+	if len(l.lines) == 0 {
 		return len(probes), nil
 	}
-	var spans [joinGroup]span
-	touched := l.touched()
-	shift, last := 64-l.bits, len(l.entries)-1
+	var places [joinGroup]place
 	for first < len(probes) && cap(j.Found)-len(j.Found) >= JoinRoom {
 		group := probes[first:min(first+joinGroup, len(probes))]
-		// One loop for what misses the cache, and nothing beside it: the misses
-		// of a loop are under way together.
-		for i := range group {
-			at := l.buckets[group[i].Hash>>shift:]
-			spans[i] = span{at[0], at[1]}
-		}
-		for i := range group {
-			if err := l.verify(&spans[i], group[i].Hash>>shift, &touched); err != nil {
-				return first, err
-			}
-		}
+		// One loop for what misses the cache, and next to nothing beside it: the
+		// misses of a loop are under way together.
 		sink := uint64(0)
-		for _, s := range spans[:len(group)] {
-			sink += l.entries[min(int(s.from), last)] ^ l.entries[min(int(s.from)+atOnce-1, last)]
+		for i := range group {
+			at, tag := l.place(group[i].Hash)
+			places[i] = place{uint32(at), tag}
+			sink += l.lines[at].tags[1]
 		}
 		discard(sink)
 		for i := range group {
-			j.scan(l.entries, spans[i], l.tag(group[i].Hash), uint32(first+i))
+			p := places[i]
+			if c := p.line >> (chunkShift - lineShift); l.seen[c>>6].Load()&(1<<(c&63)) == 0 {
+				if err := l.check(uint64(p.line)<<lineShift, 1<<lineShift); err != nil {
+					return first, err
+				}
+			}
+			if err := j.scan(l, &l.lines[p.line], p.tag, uint32(first+i)); err != nil {
+				return first, err
+			}
 		}
 		first += len(group)
 	}
 	return first, nil
 }
 
-// atOnce is how many entries are compared whatever the size of the bucket,
-// which only some exceed: it costs less than to guess wrong when to stop.
-const atOnce = 8
+// place is where a probe is looked for.
+type place struct{ line, tag uint32 }
 
-// scan notes the entries with a tag; some may be of the next bucket.
-func (j *Joined) scan(entries []uint64, s span, tag, probe uint32) {
+// scan notes the entries of a line with a tag.
+func (j *Joined) scan(l *Lookup, ln *line, tag, probe uint32) error {
+	number := ln.number()
+	if number > lineFull {
+		return l.badLine()
+	}
+	same := ln.same(tag, number)
 	n := len(j.Found)
 	found := j.Found[:cap(j.Found)]
-	if int(s.from)+atOnce <= len(entries) {
-		for _, e := range (*[atOnce]uint64)(entries[s.from:]) {
-			found[n] = e<<32 | uint64(probe)
-			if uint32(e>>32) == tag {
+	// At most one, mostly: whether there is one cannot be guessed, so what is
+	// noted then counts only if there is.
+	found[n] = uint64(ln.rows[slot(same)%lineSlots])<<32 | uint64(probe)
+	n += int((same | -same) >> 63)
+	if same&(same-1) != 0 { // two have it by chance, or own one key
+		n = len(j.Found)
+		for s := range ln.slots() {
+			if ln.tag(s) == uint8(tag>>24) {
+				found[n] = uint64(ln.rows[s])<<32 | uint64(probe)
 				n++
 			}
 		}
-		if s.to-s.from <= atOnce {
-			j.Found = found[:n]
-			return
+	}
+	if number == lineFull {
+		rest, err := l.restOf(ln)
+		if err != nil {
+			return err
 		}
-		n = len(j.Found)
-	}
-	if s.to-s.from > crowd {
-		j.Crowded = append(j.Crowded, probe)
-		return
-	}
-	for _, e := range entries[s.from:s.to] {
-		if uint32(e>>32) == tag {
-			found[n] = e<<32 | uint64(probe)
-			n++
+		if len(rest) > crowd {
+			j.Crowded = append(j.Crowded, probe)
+			return nil
+		}
+		for _, e := range rest {
+			if uint32(e>>32) == tag {
+				found[n] = e<<32 | uint64(probe)
+				n++
+			}
 		}
 	}
 	j.Found = found[:n]
+	return nil
 }
 
 // discard takes what was read ahead of its use, so that the compiler does not
@@ -113,6 +123,9 @@ func (j *Joined) scan(entries []uint64, s span, tag, probe uint32) {
 //
 //go:noinline
 func discard(uint64) {}
+
+// span is some values of a block.
+type span struct{ from, to uint32 }
 
 // NoSuchRow is the error that an entry names a row which does not exist.
 func (l *Lookup) NoSuchRow() error { return l.corrupt("names a row that does not exist") }
