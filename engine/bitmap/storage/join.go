@@ -3,16 +3,17 @@ package storage
 import (
 	"encoding/binary"
 
+	"throng/engine/bitmap/kernel"
 	"throng/internal/hexkey"
 )
 
 // Probe is a key that is looked for: its hash and, of a key of 16 bytes, its
 // last eight, which together say which it is; of other keys whatever tells the
 // caller.
-type Probe struct{ Hash, Rest uint64 }
+type Probe = kernel.Sought
 
 // ProbeKey is the probe of a key of 16 bytes.
-func ProbeKey(k hexkey.Key) Probe { return Probe{HashKey(k), k.Lo} }
+func ProbeKey(k hexkey.Key) Probe { return Probe{Hash: HashKey(k), Rest: k.Lo} }
 
 // Joined is what Join found. It is reused from call to call.
 type Joined struct {
@@ -33,7 +34,7 @@ const (
 	// Where keys are unlike each other no line has nearly as many.
 	crowd = 128
 	// JoinRoom is how much room Join needs in Found.
-	JoinRoom = joinGroup * (lineSlots + crowd)
+	JoinRoom = joinGroup * (kernel.LineSlots + crowd)
 )
 
 // Join does what Candidates does for many probes, from position first on. It
@@ -45,76 +46,58 @@ func (l *Lookup) Join(probes []Probe, first int, j *Joined) (next int, err error
 	if len(l.lines) == 0 {
 		return len(probes), nil
 	}
-	var places [joinGroup]place
-	for first < len(probes) && cap(j.Found)-len(j.Found) >= JoinRoom {
-		group := probes[first:min(first+joinGroup, len(probes))]
-		// One loop for what misses the cache, and next to nothing beside it: the
-		// misses of a loop are under way together.
-		sink := uint64(0)
-		for i := range group {
-			at, tag := l.place(group[i].Hash)
-			places[i] = place{uint32(at), tag}
-			sink += l.lines[at].tags[1]
-		}
-		discard(sink)
-		for i := range group {
-			p := places[i]
-			if c := p.line >> (chunkShift - lineShift); l.seen[c>>6].Load()&(1<<(c&63)) == 0 {
-				if err := l.check(uint64(p.line)<<lineShift, 1<<lineShift); err != nil {
-					return first, err
-				}
-			}
-			if err := j.scan(l, &l.lines[p.line], p.tag, uint32(first+i)); err != nil {
+	var places [2][joinGroup]kernel.Place
+	var odd [joinGroup]uint32
+	group := func(from int) []Probe { return probes[from:min(from+joinGroup, len(probes))] }
+	kernel.Places(places[0][:], group(first), l.lines)
+	for turn := 0; first < len(probes) && cap(j.Found)-len(j.Found) >= JoinRoom; turn++ {
+		now := group(first)
+		here, next := places[turn%2][:len(now)], &places[(turn+1)%2]
+		// The lines of a group are under way while those of the one before are
+		// looked through.
+		kernel.Places(next[:], group(first+len(now)), l.lines)
+		for _, p := range here {
+			if err := l.checkLine(p.Line); err != nil {
 				return first, err
 			}
 		}
-		first += len(group)
+		have := len(j.Found)
+		n, odds := kernel.Look(j.Found[have:cap(j.Found)], odd[:], l.lines, here, uint32(first))
+		j.Found = j.Found[:have+n]
+		for _, i := range odd[:odds] {
+			if err := j.scan(l, here[i], uint32(first)+i); err != nil {
+				return first, err
+			}
+		}
+		first += len(now)
 	}
 	return first, nil
 }
 
-// place is where a probe is looked for.
-type place struct{ line, tag uint32 }
-
-// scan notes the entries of a line with a tag.
-func (j *Joined) scan(l *Lookup, ln *line, tag, probe uint32) error {
-	number := ln.number()
-	if number > lineFull {
+// scan notes the entries of a line with a tag, however many.
+func (j *Joined) scan(l *Lookup, at kernel.Place, probe uint32) error {
+	ln := &l.lines[at.Line]
+	if ln.Number() > kernel.LineFull {
 		return l.badLine()
 	}
-	same := ln.same(tag, number)
-	n := len(j.Found)
-	found := j.Found[:cap(j.Found)]
-	// At most one, mostly: whether there is one cannot be guessed, so what is
-	// noted then counts only if there is.
-	found[n] = uint64(ln.rows[slot(same)%lineSlots])<<32 | uint64(probe)
-	n += int((same | -same) >> 63)
-	if same&(same-1) != 0 { // two have it by chance, or own one key
-		n = len(j.Found)
-		for s := range ln.slots() {
-			if ln.tag(s) == uint8(tag>>24) {
-				found[n] = uint64(ln.rows[s])<<32 | uint64(probe)
-				n++
-			}
+	rest, err := l.restOf(ln)
+	if err != nil {
+		return err
+	}
+	if len(rest) > crowd {
+		j.Crowded = append(j.Crowded, probe)
+		return nil
+	}
+	for s := range ln.Slots() {
+		if ln.Tag(s) == uint8(at.Tag>>24) {
+			j.Found = append(j.Found, uint64(ln.Rows[s])<<32|uint64(probe))
 		}
 	}
-	if number == lineFull {
-		rest, err := l.restOf(ln)
-		if err != nil {
-			return err
-		}
-		if len(rest) > crowd {
-			j.Crowded = append(j.Crowded, probe)
-			return nil
-		}
-		for _, e := range rest {
-			if uint32(e>>32) == tag {
-				found[n] = e<<32 | uint64(probe)
-				n++
-			}
+	for _, e := range rest {
+		if uint32(e>>32) == at.Tag {
+			j.Found = append(j.Found, e<<32|uint64(probe))
 		}
 	}
-	j.Found = found[:n]
 	return nil
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 
+	"throng/engine/bitmap/kernel"
 	"throng/internal/hexkey"
 )
 
@@ -35,32 +36,8 @@ import (
 const (
 	lookupMeta    = 16
 	lookupPerLine = 6
-	lineSlots     = 12
 	lineShift     = 6 // of bytes a line
-	lineFull      = lineSlots + 1
-	fullSlots     = lineSlots - 2 // of a line that is too full
 )
-
-// line is where the entries of one range of hashes are.
-type line struct {
-	rows [lineSlots]uint32
-	// tags are eight to a word, the first in the lowest bits; the upper half of
-	// the last word is how many there are.
-	tags [2]uint64
-}
-
-func (ln *line) number() uint32 { return uint32(ln.tags[1] >> 32) }
-
-// slots is how many entries are in the line itself.
-func (ln *line) slots() uint32 {
-	if n := ln.number(); n != lineFull {
-		return n
-	}
-	return fullSlots
-}
-
-// tag is the tag of a slot.
-func (ln *line) tag(slot uint32) uint8 { return uint8(ln.tags[slot/8] >> (8 * (slot % 8))) }
 
 // Hash is the hash of a key in the form that [Codec.Key] gives.
 func Hash(key []byte) uint64 {
@@ -73,23 +50,13 @@ func Hash(key []byte) uint64 {
 // HashKey is the Hash of the 16 bytes of a key. Keys whose last eight bytes
 // are the same have different hashes, so that these and the hash say which key
 // it is.
-func HashKey(k hexkey.Key) uint64 { return mix(k.Hi ^ mix(k.Lo)) }
-
-// mix is a permutation of the words in which every bit of what goes in changes
-// about half of those that come out.
-func mix(x uint64) uint64 {
-	x ^= x >> 32
-	x *= 0xd6e8feb86659fd93
-	x ^= x >> 32
-	x *= 0xd6e8feb86659fd93
-	return x ^ x>>32
-}
+func HashKey(k hexkey.Key) uint64 { return kernel.HashKey(k) }
 
 // Lookup is a mapped lookup. It is safe for concurrent use until Close.
 type Lookup struct {
 	*file
 	keys  uint64
-	lines []line
+	lines []kernel.Line
 	rest  []uint64
 }
 
@@ -118,19 +85,13 @@ func (l *Lookup) open() error {
 		lines > size>>lineShift || size%8 != 0 || (size-lines<<lineShift)/8 > l.keys {
 		return l.corrupt("directory does not fit the file")
 	}
-	l.lines = view[line](l.payload[:lines<<lineShift])
+	l.lines = view[kernel.Line](l.payload[:lines<<lineShift])
 	l.rest = view[uint64](l.payload[lines<<lineShift:])
 	return nil
 }
 
 // Keys is the number of pairs of key and row.
 func (l *Lookup) Keys() uint64 { return l.keys }
-
-// place is the line of a hash, and its tag there.
-func (l *Lookup) place(hash uint64) (at uint64, tag uint32) {
-	at, behind := bits.Mul64(hash, uint64(len(l.lines)))
-	return at, uint32(behind >> 32)
-}
 
 // Candidates passes the rows that may own a key with this hash to yield until
 // it returns false. The caller compares the key itself; the rows that own one
@@ -140,22 +101,19 @@ func (l *Lookup) Candidates(hash uint64, yield func(row uint32) bool) error {
 	if len(l.lines) == 0 {
 		return nil
 	}
-	at, tag := l.place(hash)
-	if err := l.check(at<<lineShift, 1<<lineShift); err != nil {
+	at := kernel.PlaceOf(hash, len(l.lines))
+	tag := at.Tag
+	if err := l.checkLine(at.Line); err != nil {
 		return err
 	}
-	ln := &l.lines[at]
-	n := ln.number()
-	if n > lineFull {
+	ln := &l.lines[at.Line]
+	if ln.Number() > kernel.LineFull {
 		return l.badLine()
 	}
-	for s := range ln.slots() {
-		if ln.tag(s) == uint8(tag>>24) && !yield(ln.rows[s]) {
+	for s := range ln.Slots() {
+		if ln.Tag(s) == uint8(tag>>24) && !yield(ln.Rows[s]) {
 			return nil
 		}
-	}
-	if n < lineFull {
-		return nil
 	}
 	rest, err := l.restOf(ln)
 	if err != nil {
@@ -171,39 +129,20 @@ func (l *Lookup) Candidates(hash uint64, yield func(row uint32) bool) error {
 	return nil
 }
 
-// tagSlots are the bits that [line.same] may give, by how many entries there
-// are: slot s is bit s div 8 of the byte s mod 8.
-var tagSlots = func() (masks [lineFull + 1]uint64) {
-	for n := range masks {
-		ln := line{tags: [2]uint64{1: uint64(n) << 32}}
-		for s := range ln.slots() {
-			masks[n] |= 1 << (s/8 + s%8*8)
-		}
+// checkLine verifies the chunk that has a line.
+func (l *Lookup) checkLine(line uint32) error {
+	if c := line >> (chunkShift - lineShift); l.seen[c>>6].Load()&(1<<(c&63)) != 0 {
+		return nil
 	}
-	return masks
-}()
-
-// slot is the slot of the lowest bit of what [line.same] gives; any where there
-// is none.
-func slot(same uint64) int {
-	bit := bits.TrailingZeros64(same) & 63
-	return bit&1*8 + bit>>3
-}
-
-// same tells which of the entries of a line, whose number is n, up to lineFull,
-// have a tag, in bits that slot reads. All are compared at once, eight to a word.
-func (ln *line) same(tag uint32, n uint32) uint64 {
-	const each, low = 0x0101010101010101, 0x7f7f7f7f7f7f7f7f
-	sought := uint64(tag>>24) * each
-	a, b := ln.tags[0]^sought, ln.tags[1]^sought
-	// The highest bit of each byte becomes 0 where all of them are.
-	a, b = a|(a&low+low), b|(b&low+low)
-	return tagSlots[n] &^ (a>>7&each | b>>6&(each<<1))
+	return l.check(uint64(line)<<lineShift, 1<<lineShift)
 }
 
 // restOf verifies and gives the entries of a line that are not in it.
-func (l *Lookup) restOf(ln *line) ([]uint64, error) {
-	first, n := uint64(ln.rows[fullSlots]), uint64(ln.rows[fullSlots+1])
+func (l *Lookup) restOf(ln *kernel.Line) ([]uint64, error) {
+	if ln.Number() != kernel.LineFull {
+		return nil, nil
+	}
+	first, n := uint64(ln.Rows[kernel.FullSlots]), uint64(ln.Rows[kernel.FullSlots+1])
 	if first+n > uint64(len(l.rest)) {
 		return nil, l.badLine()
 	}
@@ -222,28 +161,25 @@ func (l *Lookup) Verify() error {
 	keys, rests := uint64(0), uint64(0)
 	for i := range l.lines {
 		ln := &l.lines[i]
-		n := ln.number()
-		if n > lineFull {
+		if ln.Number() > kernel.LineFull {
 			return l.badLine()
 		}
-		if n == lineFull {
-			rest, err := l.restOf(ln)
-			if err != nil {
-				return err
-			}
-			if uint64(ln.rows[fullSlots]) != rests || len(rest) <= lineSlots-fullSlots ||
-				!slices.IsSortedFunc(rest, func(a, b uint64) int { return cmp.Compare(a>>32, b>>32) }) ||
-				uint8(rest[0]>>56) < ln.tag(fullSlots-1) {
-				return l.badLine()
-			}
-			rests += uint64(len(rest))
+		rest, err := l.restOf(ln)
+		if err != nil {
+			return err
 		}
-		for s := range ln.slots() {
-			if s > 0 && ln.tag(s) < ln.tag(s-1) {
+		slots := ln.Slots()
+		for s := uint32(1); s < slots; s++ {
+			if ln.Tag(s) < ln.Tag(s-1) {
 				return l.badLine()
 			}
 		}
-		keys += uint64(ln.slots())
+		if ln.Number() == kernel.LineFull && (uint64(ln.Rows[kernel.FullSlots]) != rests ||
+			len(rest) <= kernel.LineSlots-kernel.FullSlots || uint8(rest[0]>>56) < ln.Tag(slots-1) ||
+			!slices.IsSortedFunc(rest, func(a, b uint64) int { return cmp.Compare(a>>32, b>>32) })) {
+			return l.badLine()
+		}
+		keys, rests = keys+uint64(slots), rests+uint64(len(rest))
 	}
 	if rests != uint64(len(l.rest)) || keys+rests != l.keys {
 		return l.corrupt("has another number of entries than it says")
@@ -257,9 +193,9 @@ type LookupWriter struct {
 	name    string
 	lines   uint64
 	at      uint64 // the line being filled; those before it are written
-	line    line
-	in      uint32                        // how many entries it has
-	kept    [lineSlots - fullSlots]uint64 // as in rest, those that move there when it is too full
+	line    kernel.Line
+	in      uint32                                      // how many entries it has
+	kept    [kernel.LineSlots - kernel.FullSlots]uint64 // as in rest, those that move there when it is too full
 	rest    *tail
 	resting uint64 // entries of rest
 	n, want uint64
@@ -293,19 +229,19 @@ func (lw *LookupWriter) Add(hash uint64, row uint32) error {
 	lw.last, lw.row = hash, row
 	lw.n++
 	ln, e := &lw.line, behind>>32<<32|uint64(row)
-	if lw.in < lineSlots {
-		ln.rows[lw.in] = row
-		ln.tags[lw.in/8] |= behind >> 56 << (8 * (lw.in % 8))
-		if lw.in >= fullSlots {
-			lw.kept[lw.in-fullSlots] = e
+	if lw.in < kernel.LineSlots {
+		ln.Rows[lw.in] = row
+		ln.Tags[lw.in/8] |= behind >> 56 << (8 * (lw.in % 8))
+		if lw.in >= kernel.FullSlots {
+			lw.kept[lw.in-kernel.FullSlots] = e
 		}
 		lw.in++
 		return lw.w.err
 	}
-	if lw.in == lineSlots {
-		lw.in = lineFull
-		ln.rows[fullSlots], ln.rows[fullSlots+1] = uint32(lw.resting), 0
-		ln.tags[fullSlots/8] &= 1<<(8*(fullSlots%8)) - 1
+	if lw.in == kernel.LineSlots {
+		lw.in = kernel.LineFull
+		ln.Rows[kernel.FullSlots], ln.Rows[kernel.FullSlots+1] = uint32(lw.resting), 0
+		ln.Tags[kernel.FullSlots/8] &= 1<<(8*(kernel.FullSlots%8)) - 1
 		for _, e := range lw.kept {
 			lw.add(e)
 		}
@@ -317,17 +253,17 @@ func (lw *LookupWriter) Add(hash uint64, row uint32) error {
 // add adds an entry to the rest of the line.
 func (lw *LookupWriter) add(e uint64) {
 	lw.rest.add64(e)
-	lw.line.rows[fullSlots+1]++
+	lw.line.Rows[kernel.FullSlots+1]++
 	lw.resting++
 }
 
 // begin writes all lines before the line n.
 func (lw *LookupWriter) begin(n uint64) {
 	for ; lw.at < n; lw.at++ {
-		lw.line.tags[1] |= uint64(lw.in) << 32
-		l := [1]line{lw.line}
+		lw.line.Tags[1] |= uint64(lw.in) << 32
+		l := [1]kernel.Line{lw.line}
 		lw.w.write(bytesOf(l[:]))
-		lw.line, lw.in = line{}, 0
+		lw.line, lw.in = kernel.Line{}, 0
 	}
 }
 
