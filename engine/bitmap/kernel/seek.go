@@ -3,6 +3,7 @@ package kernel
 import (
 	"encoding/binary"
 	"math/bits"
+	"unsafe"
 
 	"throng/internal/hexkey"
 )
@@ -75,6 +76,8 @@ type seekers struct {
 	hexSought func(dst []Sought, text []byte)
 	places    func(dst []Place, sought []Sought, lines []Line)
 	look      func(found []uint64, odd []uint32, lines []Line, places []Place, first uint32) (nFound, nOdd int)
+	// Of a list of n things of 16 bytes.
+	fetch func(list *byte, n int, at []uint32)
 }
 
 // useSeekers is the implementation in use: the last of those that the processor
@@ -110,8 +113,15 @@ func Look(found []uint64, odd []uint32, lines []Line, places []Place, first uint
 	return useSeekers.look(found[:len(places)], odd[:len(places)], lines, places, first)
 }
 
+// Fetch has the memory fetch list[i] for all i of at, which are used soon.
+func Fetch[T Sought | [ValueBytes]byte](list []T, at []uint32) {
+	if len(list) > 0 && len(at) > 0 {
+		useSeekers.fetch((*byte)(unsafe.Pointer(unsafe.SliceData(list))), len(list), at)
+	}
+}
+
 // portableSeekers is for every machine.
-var portableSeekers = seekers{name: "portable", hexSought: hexSought, places: placesOf, look: look}
+var portableSeekers = seekers{name: "portable", hexSought: hexSought, places: placesOf, look: look, fetch: fetch}
 
 func hexSought(dst []Sought, text []byte) {
 	for i := range dst {
@@ -129,6 +139,15 @@ func placesOf(dst []Place, sought []Sought, lines []Line) {
 		sink += lines[p.Line].Tags[1]
 	}
 	discard(sink)
+}
+
+// fetch reads the things, as placesOf does the lines.
+func fetch(list *byte, n int, at []uint32) {
+	sink := byte(0)
+	for _, i := range at {
+		sink += *(*byte)(unsafe.Add(unsafe.Pointer(list), ValueBytes*min(int(i), n-1)))
+	}
+	discard(uint64(sink))
 }
 
 // discard takes what was read ahead of its use, so that the compiler does not

@@ -167,3 +167,19 @@ loop:
 	MOVQ         R8, nFound+48(FP)
 	MOVQ         R9, nOdd+56(FP)
 	RET
+
+// func fetchEach(list *byte, at *uint32, n int)
+// Requires: MMX+
+TEXT ·fetchEach(SB), NOSPLIT, $0-24
+	MOVQ list+0(FP), AX
+	MOVQ at+8(FP), CX
+	MOVQ n+16(FP), DX
+
+loop:
+	MOVL       (CX), BX
+	SHLQ       $0x04, BX
+	PREFETCHT1 (AX)(BX*1)
+	ADDQ       $0x04, CX
+	DECQ       DX
+	JNZ        loop
+	RET

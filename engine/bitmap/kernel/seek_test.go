@@ -110,6 +110,7 @@ func TestSeek(t *testing.T) {
 		for _, s := range seekersHere() {
 			got := make([]Place, len(sought))
 			s.places(got, sought, lines)
+			s.fetch((*byte)(unsafe.Pointer(&sought[0])), len(sought), []uint32{0, uint32(len(sought)) - 1})
 			if !slices.Equal(got, want) {
 				t.Fatalf("%s: places in %d lines = %v, want %v", s.name, count, got, want)
 			}

@@ -28,6 +28,7 @@ var avx2Seekers = seekers{
 	look: func(found []uint64, odd []uint32, lines []Line, places []Place, first uint32) (nFound, nOdd int) {
 		return lookAVX2(&found[0], &odd[0], &lines[0].Rows[0], &places[0].Line, len(places), uint64(first))
 	},
+	fetch: func(list *byte, _ int, at []uint32) { fetchEach(list, &at[0], len(at)) },
 }
 
 var avx512Seekers = func() seekers {

@@ -16,3 +16,8 @@ func placesBMI2(dst *uint32, sought *uint64, n int, lines *uint32, count uint64)
 //
 //go:noescape
 func lookAVX2(found *uint64, odd *uint32, lines *uint32, places *uint32, n int, first uint64) (nFound int, nOdd int)
+
+// fetchEach asks for n things of 16 bytes, at least one.
+//
+//go:noescape
+func fetchEach(list *byte, at *uint32, n int)

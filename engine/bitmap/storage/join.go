@@ -2,6 +2,7 @@ package storage
 
 import (
 	"encoding/binary"
+	"unsafe"
 
 	"throng/engine/bitmap/kernel"
 	"throng/internal/hexkey"
@@ -30,6 +31,9 @@ const (
 	// joinGroup is how many probes are looked up side by side, so that the
 	// memory works on many at once.
 	joinGroup = 64
+	// ownGroup is the same for rows, which are asked for and then compared: the
+	// processor cannot ask for the next group meanwhile, so it is larger.
+	ownGroup = 128
 	// crowd is how many entries of a line's rest are read one after the other.
 	// Where keys are unlike each other no line has nearly as many.
 	crowd = 128
@@ -101,15 +105,6 @@ func (j *Joined) scan(l *Lookup, at kernel.Place, probe uint32) error {
 	return nil
 }
 
-// discard takes what was read ahead of its use, so that the compiler does not
-// leave out the reading.
-//
-//go:noinline
-func discard(uint64) {}
-
-// span is some values of a block.
-type span struct{ from, to uint32 }
-
 // NoSuchRow is the error that an entry names a row which does not exist.
 func (l *Lookup) NoSuchRow() error { return l.corrupt("names a row that does not exist") }
 
@@ -120,23 +115,20 @@ func (cb *ColumnBlock) Own(found []uint64, probes []Probe) []uint64 {
 	if cb.flags&flagFixed == 0 || cb.width != 16 || len(cb.data) == 0 {
 		return found[:0]
 	}
-	var spans [joinGroup]span
+	values := unsafe.Slice((*[16]byte)(unsafe.Pointer(unsafe.SliceData(cb.data))), len(cb.data)/16)
+	var asked, first, many [ownGroup]uint32
 	kept := found[:0]
 	for len(found) > 0 {
-		group := found[:min(joinGroup, len(found))]
+		group := found[:min(ownGroup, len(found))]
 		for i, f := range group {
 			from, to := cb.Range(int(f >> 32 % BlockRows))
-			spans[i] = span{uint32(from), uint32(to)}
+			asked[i], first[i], many[i] = uint32(f), uint32(from), uint32(to-from)
 		}
-		sink := uint64(0)
+		kernel.Fetch(probes, asked[:len(group)])
+		kernel.Fetch(values, first[:len(group)])
 		for i, f := range group {
-			sink += probes[uint32(f)].Rest + uint64(cb.data[min(int(spans[i].from)*16, len(cb.data)-1)])
-		}
-		discard(sink)
-		for i, f := range group {
-			p, s := probes[uint32(f)], spans[i]
-			for values := cb.data[s.from*16 : s.to*16]; len(values) > 0; values = values[16:] {
-				if ProbeKey(KeyOf(values)) == p {
+			for _, v := range values[first[i]:][:many[i]] {
+				if kernel.SoughtOf(v[:]) == probes[uint32(f)] {
 					kept = append(kept, f)
 					break
 				}

@@ -13,6 +13,7 @@ func main() {
 	hexSought()
 	placesOf()
 	lookThrough()
+	fetch()
 	Generate()
 }
 
@@ -166,6 +167,23 @@ func lookThrough() {
 	JNE(LabelRef("loop"))
 	Store(foundAt, ReturnIndex(0))
 	Store(oddAt, ReturnIndex(1))
+	RET()
+}
+
+// fetch asks for memory, as placesOf does.
+func fetch() {
+	TEXT("fetchEach", NOSPLIT, "func(list *byte, at *uint32, n int)")
+	Pragma("noescape")
+	Doc("fetchEach asks for n things of 16 bytes, at least one.")
+	list, at, n := Load(Param("list"), GP64()), Load(Param("at"), GP64()), Load(Param("n"), GP64())
+	Label("loop")
+	i := GP64()
+	MOVL(Mem{Base: at}, i.As32())
+	SHLQ(U8(4), i)
+	PREFETCHT1(Mem{Base: list, Index: i, Scale: 1})
+	ADDQ(U8(4), at)
+	DECQ(n)
+	JNZ(LabelRef("loop"))
 	RET()
 }
 
