@@ -229,6 +229,9 @@ func (c *checker) identifiers(ctx context.Context) error {
 		if t != identifier.EmailRaw && found.lookup.Keys() != column.column.Values() {
 			return c.corrupt(storage.LookupName(t), "has other keys than the column")
 		}
+		if err := found.lookup.Verify(); err != nil {
+			return err
+		}
 		for b := range column.column.Blocks() {
 			if err := ctx.Err(); err != nil {
 				return err

@@ -2,6 +2,7 @@ package bitmap
 
 import (
 	"context"
+	"encoding/binary"
 	"iter"
 	"sync"
 	"sync/atomic"
@@ -11,6 +12,7 @@ import (
 	"throng/engine/bitmap/kernel"
 	"throng/engine/bitmap/storage"
 	"throng/identifier"
+	"throng/internal/hexkey"
 	"throng/query"
 )
 
@@ -69,12 +71,26 @@ func (m *matcher) match(ctx context.Context, g *generation, seq iter.Seq[[]byte]
 type valueBatch struct {
 	values []byte
 	ends   []uint32
+	others int // than of hexkey.SumLen bytes
 }
 
-func (b *valueBatch) reset() { b.values, b.ends = b.values[:0], b.ends[:0] }
+func (b *valueBatch) reset() { b.values, b.ends, b.others = b.values[:0], b.ends[:0], 0 }
 
 func (b *valueBatch) add(value []byte) {
-	b.values = append(b.values, value...)
+	if n := len(b.values); len(value) == hexkey.SumLen && n+hexkey.SumLen <= cap(b.values) {
+		b.values = b.values[:n+hexkey.SumLen] // most are so long, and words need no call
+		to := (*[hexkey.SumLen]byte)(b.values[n:])
+		ne := binary.NativeEndian
+		ne.PutUint64(to[0:], ne.Uint64(value[0:]))
+		ne.PutUint64(to[8:], ne.Uint64(value[8:]))
+		ne.PutUint64(to[16:], ne.Uint64(value[16:]))
+		ne.PutUint64(to[24:], ne.Uint64(value[24:]))
+	} else {
+		b.values = append(b.values, value...)
+		if len(value) != hexkey.SumLen {
+			b.others++
+		}
+	}
 	b.ends = append(b.ends, uint32(len(b.values)))
 }
 

@@ -6,6 +6,7 @@ import (
 	"math/bits"
 	"slices"
 
+	"throng/engine/bitmap/kernel"
 	"throng/engine/bitmap/storage"
 	"throng/identifier"
 	"throng/internal/hexkey"
@@ -17,6 +18,7 @@ import (
 type matchWorker struct {
 	m *matcher
 
+	made           []storage.Probe // of a batch
 	probes, sorted []storage.Probe
 	text           []byte // keys that are not of 16 bytes; a probe's Rest tells where
 	joined         storage.Joined
@@ -56,6 +58,14 @@ func (w *matchWorker) add(ctx context.Context, b *valueBatch) error {
 	}
 	if need := len(w.probes) + len(b.ends); need > cap(w.probes) {
 		w.probes = slices.Grow(w.probes, min(max(need, 2*cap(w.probes)), w.m.limit)-len(w.probes))
+	}
+	if w.m.binary && b.others == 0 && w.m.typ != identifier.EmailRaw {
+		w.made = resize(w.made, len(b.ends))
+		kernel.HexSought(w.made, b.values)
+		for _, p := range w.made {
+			w.put(p)
+		}
+		return nil
 	}
 	from := uint32(0)
 	for _, end := range b.ends {
@@ -211,7 +221,7 @@ func (w *matchWorker) own(block int, found []uint64) ([]uint64, error) {
 	return kept, nil
 }
 
-// crowded looks up the probes whose buckets are so full that each row there is
+// crowded looks up the probes whose lines are so full that each row there is
 // better asked once for all of them: somebody has looked for keys of one hash,
 // or very many people own one key.
 func (w *matchWorker) crowded(ctx context.Context) error {

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"throng/engine"
+	"throng/engine/bitmap/kernel"
 )
 
 // ErrCorrupt is what every finding of a damaged file wraps. The error names
@@ -41,7 +43,7 @@ const (
 	footerSize = 48
 	chunkSize  = 1 << 16
 	chunkShift = 16
-	format     = 2
+	format     = 3
 	magic      = "THRONGIX"
 )
 
@@ -162,7 +164,9 @@ func (f *file) readFooter(kind uint32) error {
 	}
 	f.head = sum
 	f.payload = f.data[:payload:payload]
-	f.meta = f.data[pad8(payload):][:meta:meta]
+	// A copy: it was verified as a whole, and may not change any more when the
+	// file does.
+	f.meta = bytes.Clone(f.data[pad8(payload):][:meta])
 	f.sums = view[uint32](f.data[pad8(payload)+pad8(meta):][:sums])
 	f.seen = make([]atomic.Uint64, (len(f.sums)+63)/64)
 	return nil
@@ -239,7 +243,7 @@ func (f *file) check(off, n uint64) error {
 
 // view reads b as numbers, without copying. b must be aligned, which holds for
 // every offset that is a multiple of their size; a remainder is left out.
-func view[T uint16 | uint32 | uint64 | Run](b []byte) []T {
+func view[T uint16 | uint32 | uint64 | Run | kernel.Line](b []byte) []T {
 	var t T
 	n := len(b) / int(unsafe.Sizeof(t))
 	if n == 0 {
@@ -249,7 +253,7 @@ func view[T uint16 | uint32 | uint64 | Run](b []byte) []T {
 }
 
 // bytesOf is the inverse of view.
-func bytesOf[T uint16 | uint32 | uint64 | Run](s []T) []byte {
+func bytesOf[T uint16 | uint32 | uint64 | Run | kernel.Line](s []T) []byte {
 	var t T
 	if len(s) == 0 {
 		return nil

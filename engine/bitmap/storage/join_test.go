@@ -12,7 +12,7 @@ import (
 )
 
 // joinAll gives the rows that Join finds for each hash that has any; those of
-// crowded buckets are taken from Candidates.
+// crowded lines are taken from Candidates.
 func joinAll(t testing.TB, l *Lookup, hashes []uint64) map[uint64][]uint32 {
 	t.Helper()
 	var probes []Probe
@@ -47,8 +47,8 @@ func joinAll(t testing.TB, l *Lookup, hashes []uint64) map[uint64][]uint32 {
 	return got
 }
 
-// Buckets of any size: most entries of a lookup are in one, where many have
-// the same tag, and many the same hash.
+// Lines of any size: most entries of a lookup are in one, where many have the
+// same tag, and many the same hash.
 func TestJoinCrowded(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 7))
 	var hashes []uint64
@@ -83,19 +83,35 @@ func TestJoinCrowded(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	want := map[uint64][]uint32{}
 	sought := append(slices.Compact(slices.Clone(hashes)), 0, 0x1234<<48, 0x1235<<48, 1<<64-1)
-	for _, h := range sought { // every entry of the bucket with the tag, whatever the rest of its hash
-		for i, other := range hashes {
-			if h>>(32-l.bits) == other>>(32-l.bits) {
-				want[h] = append(want[h], uint32(i))
-			}
+	rng.Shuffle(len(sought), func(i, j int) { sought[i], sought[j] = sought[j], sought[i] })
+	want := candidates(t, l, sought)
+	for i, h := range hashes {
+		if !slices.Contains(want[h], uint32(i)) {
+			t.Errorf("Candidates(%x) = %v, want %d among them", h, want[h], i)
 		}
 	}
-	rng.Shuffle(len(sought), func(i, j int) { sought[i], sought[j] = sought[j], sought[i] })
 	if diff := cmp.Diff(want, joinAll(t, l, sought)); diff != "" {
 		t.Errorf("Join (-want +got):\n%s", diff)
 	}
+	if err := l.Verify(); err != nil {
+		t.Errorf("Verify = %v", err)
+	}
+}
+
+// candidates gives the rows that Candidates finds for each hash that has any.
+func candidates(t testing.TB, l *Lookup, hashes []uint64) map[uint64][]uint32 {
+	t.Helper()
+	got := map[uint64][]uint32{}
+	for _, h := range hashes {
+		if err := l.Candidates(h, func(row uint32) bool {
+			got[h] = append(got[h], row)
+			return true
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return got
 }
 
 // What is known of one key's hash does not say which the others are.

@@ -10,20 +10,33 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 
+	"throng/engine/bitmap/kernel"
 	"throng/internal/hexkey"
 )
 
 // A lookup finds the rows that may own a key, by the key's hash. Its payload is
 //
-//	entries  u64 each, in order of the hash: [next 32 bits of the hash | row]
-//	buckets  u32 each, 2^bits + 1 of them: the first entry of the bucket
+//	lines  64 bytes each
+//	rest   u64 each: [tag | row], of lines that are too full
 //
-// where a bucket is the keys whose hashes begin with the same bits, two to four
-// of them on average. meta: entries u64, bits u32, zero u32.
+// The hash, read as a fraction from 0 up to 1, times the number of lines is the
+// line; the first bits of what is behind the point are the tag, so that entries
+// in order of the hash are in order of line and tag. A line is
+//
+//	rows   u32 each, 12 of them
+//	tags   a byte each, 12 of them: the first bits of the tag
+//	number u32: how many of them there are; where there are more, 13, which
+//	       stands for the first 10, and the last two rows for where in rest the
+//	       others begin and how many they are, with tags of 32 bits
+//
+// in order of the hash, then row. So whoever looks for a key waits for the
+// memory once. There are six entries to a line, and one line in 110 has more than
+// 12. A tag of a byte is that of another key in one of 43 cases, which costs less
+// than room for longer ones. meta: entries u64, lines u64.
 const (
 	lookupMeta    = 16
-	lookupPerSlot = 4
-	maxLookupBits = 32
+	lookupPerLine = 6
+	lineShift     = 6 // of bytes a line
 )
 
 // Hash is the hash of a key in the form that [Codec.Key] gives.
@@ -37,24 +50,14 @@ func Hash(key []byte) uint64 {
 // HashKey is the Hash of the 16 bytes of a key. Keys whose last eight bytes
 // are the same have different hashes, so that these and the hash say which key
 // it is.
-func HashKey(k hexkey.Key) uint64 { return mix(k.Hi ^ mix(k.Lo)) }
-
-// mix is a permutation of the words in which every bit of what goes in changes
-// about half of those that come out.
-func mix(x uint64) uint64 {
-	x ^= x >> 32
-	x *= 0xd6e8feb86659fd93
-	x ^= x >> 32
-	x *= 0xd6e8feb86659fd93
-	return x ^ x>>32
-}
+func HashKey(k hexkey.Key) uint64 { return kernel.HashKey(k) }
 
 // Lookup is a mapped lookup. It is safe for concurrent use until Close.
 type Lookup struct {
 	*file
-	bits    uint
-	entries []uint64
-	buckets []uint32
+	keys  uint64
+	lines []kernel.Line
+	rest  []uint64
 }
 
 // OpenLookup maps a lookup.
@@ -76,88 +79,110 @@ func (l *Lookup) open() error {
 		return l.corrupt("directory has a wrong length")
 	}
 	le := binary.LittleEndian
-	n, b := le.Uint64(l.meta), uint(le.Uint32(l.meta[8:]))
-	if b > maxLookupBits || n > math.MaxUint32 ||
-		uint64(len(l.payload)) != 8*n+4*(1<<b+1) {
+	l.keys = le.Uint64(l.meta)
+	size, lines := uint64(len(l.payload)), le.Uint64(l.meta[8:])
+	if l.keys > math.MaxUint32 || (lines == 0) != (l.keys == 0) ||
+		lines > size>>lineShift || size%8 != 0 || (size-lines<<lineShift)/8 > l.keys {
 		return l.corrupt("directory does not fit the file")
 	}
-	l.bits = b
-	l.entries = view[uint64](l.payload[:8*n])
-	l.buckets = view[uint32](l.payload[8*n:])
+	l.lines = view[kernel.Line](l.payload[:lines<<lineShift])
+	l.rest = view[uint64](l.payload[lines<<lineShift:])
 	return nil
 }
 
 // Keys is the number of pairs of key and row.
-func (l *Lookup) Keys() uint64 { return uint64(len(l.entries)) }
+func (l *Lookup) Keys() uint64 { return l.keys }
 
 // Candidates passes the rows that may own a key with this hash to yield until
 // it returns false. The caller compares the key itself; the rows that own one
 // and the same key come in ascending order.
 // An error wraps [ErrCorrupt].
 func (l *Lookup) Candidates(hash uint64, yield func(row uint32) bool) error {
-	touched := l.touched()
-	s, err := l.span(hash, &touched)
+	if len(l.lines) == 0 {
+		return nil
+	}
+	at := kernel.PlaceOf(hash, len(l.lines))
+	tag := at.Tag
+	if err := l.checkLine(at.Line); err != nil {
+		return err
+	}
+	ln := &l.lines[at.Line]
+	if ln.Number() > kernel.LineFull {
+		return l.badLine()
+	}
+	for s := range ln.Slots() {
+		if ln.Tag(s) == uint8(tag>>24) && !yield(ln.Rows[s]) {
+			return nil
+		}
+	}
+	rest, err := l.restOf(ln)
 	if err != nil {
 		return err
 	}
-	entries, tag := l.entries[s.from:s.to], l.tag(hash)
-	if len(entries) > crowd { // they are in order, but where somebody flipped bits
-		i, _ := slices.BinarySearchFunc(entries, tag, func(e uint64, tag uint32) int { return cmp.Compare(uint32(e>>32), tag) })
-		entries = entries[i:]
-		n, _ := slices.BinarySearchFunc(entries, tag, func(e uint64, tag uint32) int {
-			if uint32(e>>32) > tag {
-				return 1
-			}
-			return -1
-		})
-		entries = entries[:n]
-	}
-	for _, e := range entries {
-		if uint32(e>>32) == tag && !yield(uint32(e)) {
+	// They are in order, but where somebody flipped bits.
+	i, _ := slices.BinarySearchFunc(rest, tag, func(e uint64, tag uint32) int { return cmp.Compare(uint32(e>>32), tag) })
+	for _, e := range rest[i:] {
+		if uint32(e>>32) != tag || !yield(uint32(e)) {
 			return nil
 		}
 	}
 	return nil
 }
 
-// span is the entries of a bucket.
-type span struct{ from, to uint32 }
-
-// tag is what the tags of entries with this hash are.
-func (l *Lookup) tag(hash uint64) uint32 { return uint32(hash << l.bits >> 32) }
-
-// touched remembers which chunks were found to be verified last, so that those
-// who look at buckets in order ask once a chunk.
-type touched struct{ buckets, entries uint64 }
-
-func (l *Lookup) touched() touched { return touched{math.MaxUint64, math.MaxUint64} }
-
-// span verifies and gives the entries of a hash's bucket.
-func (l *Lookup) span(hash uint64, t *touched) (s span, err error) {
-	i := hash >> (64 - l.bits) // a shift by 64 gives 0
-	s = span{l.buckets[i], l.buckets[i+1]}
-	return s, l.verify(&s, i, t)
+// checkLine verifies the chunk that has a line.
+func (l *Lookup) checkLine(line uint32) error {
+	if c := line >> (chunkShift - lineShift); l.seen[c>>6].Load()&(1<<(c&63)) != 0 {
+		return nil
+	}
+	return l.check(uint64(line)<<lineShift, 1<<lineShift)
 }
 
-// verify verifies the entries of bucket i, and the numbers that tell which
-// they are.
-func (l *Lookup) verify(s *span, i uint64, t *touched) error {
-	at := uint64(len(l.entries))*8 + 4*i
-	if c := at >> chunkShift; c != t.buckets || (at+7)>>chunkShift != c {
-		if err := l.check(at, 8); err != nil {
+// restOf verifies and gives the entries of a line that are not in it.
+func (l *Lookup) restOf(ln *kernel.Line) ([]uint64, error) {
+	if ln.Number() != kernel.LineFull {
+		return nil, nil
+	}
+	first, n := uint64(ln.Rows[kernel.FullSlots]), uint64(ln.Rows[kernel.FullSlots+1])
+	if first+n > uint64(len(l.rest)) {
+		return nil, l.badLine()
+	}
+	rest := l.rest[first:][:n]
+	return rest, l.check(uint64(len(l.lines))<<lineShift+8*first, 8*n)
+}
+
+func (l *Lookup) badLine() error { return l.corrupt("a line contradicts itself") }
+
+// Verify reads all entries: that they are in order, and as many as there are
+// keys. An error wraps [ErrCorrupt].
+func (l *Lookup) Verify() error {
+	if err := l.check(0, uint64(len(l.payload))); err != nil {
+		return err
+	}
+	keys, rests := uint64(0), uint64(0)
+	for i := range l.lines {
+		ln := &l.lines[i]
+		if ln.Number() > kernel.LineFull {
+			return l.badLine()
+		}
+		rest, err := l.restOf(ln)
+		if err != nil {
 			return err
 		}
-		t.buckets = c
-	}
-	if s.from > s.to || uint64(s.to) > uint64(len(l.entries)) {
-		return l.corrupt("buckets are out of order")
-	}
-	at, end := 8*uint64(s.from), 8*uint64(s.to)
-	if c := at >> chunkShift; s.from < s.to && (c != t.entries || (end-1)>>chunkShift != c) {
-		if err := l.check(at, end-at); err != nil {
-			return err
+		slots := ln.Slots()
+		for s := uint32(1); s < slots; s++ {
+			if ln.Tag(s) < ln.Tag(s-1) {
+				return l.badLine()
+			}
 		}
-		t.entries = c
+		if ln.Number() == kernel.LineFull && (uint64(ln.Rows[kernel.FullSlots]) != rests ||
+			len(rest) <= kernel.LineSlots-kernel.FullSlots || uint8(rest[0]>>56) < ln.Tag(slots-1) ||
+			!slices.IsSortedFunc(rest, func(a, b uint64) int { return cmp.Compare(a>>32, b>>32) })) {
+			return l.badLine()
+		}
+		keys, rests = keys+uint64(slots), rests+uint64(len(rest))
+	}
+	if rests != uint64(len(l.rest)) || keys+rests != l.keys {
+		return l.corrupt("has another number of entries than it says")
 	}
 	return nil
 }
@@ -166,15 +191,19 @@ func (l *Lookup) verify(s *span, i uint64, t *touched) error {
 type LookupWriter struct {
 	w       *fileWriter
 	name    string
-	bits    uint
-	buckets *tail
-	begun   uint64 // buckets whose first entry is known
+	lines   uint64
+	at      uint64 // the line being filled; those before it are written
+	line    kernel.Line
+	in      uint32                                      // how many entries it has
+	kept    [kernel.LineSlots - kernel.FullSlots]uint64 // as in rest, those that move there when it is too full
+	rest    *tail
+	resting uint64 // entries of rest
 	n, want uint64
 	last    uint64 // hash
 	row     uint32
 }
 
-// NewLookupWriter creates the file of a lookup of at most n pairs under dir.
+// NewLookupWriter creates the file of a lookup of n pairs under dir.
 func NewLookupWriter(dir, name string, n uint64) (*LookupWriter, error) {
 	if n > math.MaxUint32 {
 		return nil, errors.New("write lookup: more than 2^32 keys of one type")
@@ -183,13 +212,8 @@ func NewLookupWriter(dir, name string, n uint64) (*LookupWriter, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &LookupWriter{w: w, name: name, bits: LookupBits(n), buckets: newTail(w, "buckets"), want: n}, nil
-}
-
-// LookupBits is how many leading bits of a hash choose the bucket, in a lookup
-// of n pairs.
-func LookupBits(n uint64) uint {
-	return uint(min(bits.Len64(n/lookupPerSlot), maxLookupBits))
+	lines := (n + lookupPerLine - 1) / lookupPerLine
+	return &LookupWriter{w: w, name: name, lines: lines, rest: newTail(w, "rest"), want: n}, nil
 }
 
 // Add writes a pair. Pairs come in ascending order of hash, then row.
@@ -200,34 +224,59 @@ func (lw *LookupWriter) Add(hash uint64, row uint32) error {
 	if lw.n == lw.want {
 		return errors.New("write lookup: more keys than announced")
 	}
-	lw.begin(hash>>(64-lw.bits) + 1)
+	at, behind := bits.Mul64(hash, lw.lines)
+	lw.begin(at)
 	lw.last, lw.row = hash, row
 	lw.n++
-	e := [1]uint64{uint64(uint32(hash<<lw.bits>>32))<<32 | uint64(row)}
-	lw.w.write(bytesOf(e[:]))
+	ln, e := &lw.line, behind>>32<<32|uint64(row)
+	if lw.in < kernel.LineSlots {
+		ln.Rows[lw.in] = row
+		ln.Tags[lw.in/8] |= behind >> 56 << (8 * (lw.in % 8))
+		if lw.in >= kernel.FullSlots {
+			lw.kept[lw.in-kernel.FullSlots] = e
+		}
+		lw.in++
+		return lw.w.err
+	}
+	if lw.in == kernel.LineSlots {
+		lw.in = kernel.LineFull
+		ln.Rows[kernel.FullSlots], ln.Rows[kernel.FullSlots+1] = uint32(lw.resting), 0
+		ln.Tags[kernel.FullSlots/8] &= 1<<(8*(kernel.FullSlots%8)) - 1
+		for _, e := range lw.kept {
+			lw.add(e)
+		}
+	}
+	lw.add(e)
 	return lw.w.err
 }
 
-// begin says that the next entry is the first of all buckets below n that have
-// none yet.
+// add adds an entry to the rest of the line.
+func (lw *LookupWriter) add(e uint64) {
+	lw.rest.add64(e)
+	lw.line.Rows[kernel.FullSlots+1]++
+	lw.resting++
+}
+
+// begin writes all lines before the line n.
 func (lw *LookupWriter) begin(n uint64) {
-	for ; lw.begun < n; lw.begun++ {
-		lw.buckets.add32(uint32(lw.n))
+	for ; lw.at < n; lw.at++ {
+		lw.line.Tags[1] |= uint64(lw.in) << 32
+		l := [1]kernel.Line{lw.line}
+		lw.w.write(bytesOf(l[:]))
+		lw.line, lw.in = kernel.Line{}, 0
 	}
 }
 
 // Close ends the lookup and makes it durable.
 func (lw *LookupWriter) Close() (FileSum, error) {
-	lw.begin(1<<lw.bits + 1)
-	lw.buckets.end()
-	le := binary.LittleEndian
-	meta := le.AppendUint64(nil, lw.n)
-	meta = le.AppendUint32(meta, uint32(lw.bits))
-	return lw.w.finish(lw.name, le.AppendUint32(meta, 0))
+	lw.begin(lw.lines)
+	lw.rest.end()
+	meta := binary.LittleEndian.AppendUint64(nil, lw.n)
+	return lw.w.finish(lw.name, binary.LittleEndian.AppendUint64(meta, lw.lines))
 }
 
 // Abort closes the file without ending it. After Close it does nothing.
 func (lw *LookupWriter) Abort() {
-	lw.buckets.close()
+	lw.rest.close()
 	lw.w.abort()
 }

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"maps"
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
@@ -8,6 +9,24 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 )
+
+// A lookup of random hashes takes no more than eleven bytes a key, and no line
+// of many is missing.
+func TestLookupSize(t *testing.T) {
+	const n = 100_000
+	path, _ := writeLookup(t, t.TempDir(), n)
+	l, err := OpenLookup(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if size := float64(l.Size()) / n; size > 11 {
+		t.Errorf("lookup has %.2f bytes a key, want at most 11", size)
+	}
+	if share := float64(len(l.rest)) / n; share < .005 || share > .03 {
+		t.Errorf("%.3f of the entries are in no line, want about 0.01", share)
+	}
+}
 
 func writeLookup(t testing.TB, dir string, n int) (string, map[uint64][]uint32) {
 	t.Helper()
@@ -63,19 +82,23 @@ func TestLookup(t *testing.T) {
 		if l.Keys() != uint64(n) {
 			t.Errorf("lookup holds %d keys, want %d", l.Keys(), n)
 		}
-		var hashes []uint64
-		for h, rows := range want {
-			hashes = append(hashes, h)
-			var got []uint32
-			if err := l.Candidates(h, func(row uint32) bool { got = append(got, row); return true }); err != nil {
-				t.Fatal(err)
-			}
-			if !slices.Equal(got, rows) {
-				t.Errorf("n %d: Candidates(%x) = %v, want %v", n, h, got, rows)
+		if err := l.Verify(); err != nil {
+			t.Errorf("n %d: Verify = %v", n, err)
+		}
+		hashes := append(slices.Collect(maps.Keys(want)), 0, 1, 1<<64-1)
+		got := candidates(t, l, hashes)
+		others := 0
+		for _, h := range hashes {
+			// What else is found has the same tag by chance.
+			of := slices.DeleteFunc(slices.Clone(got[h]), func(row uint32) bool { return !slices.Contains(want[h], row) })
+			if others += len(got[h]) - len(of); !slices.Equal(of, want[h]) {
+				t.Errorf("n %d: Candidates(%x) = %v, want %v", n, h, got[h], want[h])
 			}
 		}
-		hashes = append(hashes, 0, 1, 1<<64-1)
-		if diff := cmp.Diff(want, joinAll(t, l, hashes)); diff != "" {
+		if others > n/20+2 {
+			t.Errorf("n %d: Candidates finds %d rows of other keys", n, others)
+		}
+		if diff := cmp.Diff(got, joinAll(t, l, hashes)); diff != "" {
 			t.Errorf("n %d: Join (-want +got):\n%s", n, diff)
 		}
 		if err := l.Close(); err != nil {
