@@ -48,6 +48,21 @@ type Store interface {
 	List(ctx context.Context, prefix string) iter.Seq2[Info, error]
 }
 
+// Presigner is what some stores can do beside [Store]: let a client that they do
+// not know write one blob, without its bytes passing through this process.
+type Presigner interface {
+	// PresignPut gives the URL of a PUT request whose body becomes the blob of
+	// the key, whole or not at all, whoever sends it and as often as it is sent
+	// until ttl has passed. Nothing is known of what comes: not its size, not its
+	// sum. Such a blob may be replaced while it is read: its reader then fails
+	// rather than give the bytes of two. Copy it to another key before trusting
+	// what was seen of it. The key must not be one that Create is called with.
+	PresignPut(ctx context.Context, key string, ttl time.Duration) (url string, err error)
+
+	// Bucket is the name by which clients know the store.
+	Bucket() string
+}
+
 // Writer writes one blob, from one goroutine. It must be ended by Commit or
 // Abort; `defer w.Abort()` is the habit.
 type Writer interface {

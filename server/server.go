@@ -113,7 +113,7 @@ func (s *Server) wire(key *seal.Key) error {
 	render := silhouette.Renderer{URL: s.publicURL}
 	s.service, err = service.New(service.Config{
 		DB: s.db, Engine: s.engine, Blobs: s.blobs, Jobs: s.jobs, Sender: s.sender, Secrets: key,
-		Render: render.Audience, Now: s.cfg.Now, MinimumSize: s.cfg.MinimumSize,
+		Render: render.Audience, URL: s.publicURL, Now: s.cfg.Now, MinimumSize: s.cfg.MinimumSize,
 		AllowPrivateCallbacks: s.cfg.AllowPrivateCallbacks, KeepGenerations: s.cfg.KeepGenerations,
 		TempDir: s.path("tmp"), Logger: s.cfg.Logger,
 	})

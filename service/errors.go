@@ -39,6 +39,14 @@ func refuse(invalid, forbidden []throng.Detail) error {
 	return throng.Refuse(code, all)
 }
 
+// at says of what an invalid request was told which field it is about.
+func at(path string, err error) error {
+	if throng.CodeOf(err) != throng.Invalid {
+		return err
+	}
+	return refuse([]throng.Detail{{Path: path, Message: throng.MessageOf(err)}}, nil)
+}
+
 // loaded turns the absence of a generation into an answer.
 func loaded(err error) error {
 	if errors.Is(err, engine.ErrNoGeneration) {

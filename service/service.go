@@ -35,6 +35,9 @@ type Config struct {
 	// Render gives the body of a callback: what the API answers to a question
 	// for the audience, envelope and all. Required where jobs are run.
 	Render func(throng.Audience) ([]byte, error)
+	// URL gives what begins the addresses to which files are sent. Defaults to
+	// none, so that they begin with their path.
+	URL func() string
 	// Now is the clock. Defaults to time.Now.
 	Now func() time.Time
 	// MinimumSize hides the sizes of what is smaller and makes no files of
@@ -46,7 +49,8 @@ type Config struct {
 	// KeepGenerations is how many of the last generations stay, used or not.
 	// Defaults to 2.
 	KeepGenerations int
-	// UploadLimit is the greatest upload, in bytes as sent. Defaults to 5 GiB.
+	// UploadLimit is the greatest file that a caller may send, in bytes as sent.
+	// Defaults to 5 GiB.
 	UploadLimit int64
 	// SortMemory is how many bytes of one upload are sorted in memory before
 	// a temporary file takes them. Defaults to 64 MiB.
@@ -68,6 +72,9 @@ func (c Config) withDefaults() (Config, error) {
 		return c, errors.New("service: DB, Jobs, Engine, Blobs and Secrets are required")
 	case c.KeepGenerations < 0:
 		return c, fmt.Errorf("service: keep %d generations: want at least 1", c.KeepGenerations)
+	}
+	if c.URL == nil {
+		c.URL = func() string { return "" }
 	}
 	if c.Now == nil {
 		c.Now = time.Now

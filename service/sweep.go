@@ -45,7 +45,7 @@ func (s *Service) Sweep(ctx context.Context) error {
 	if listErr != nil {
 		return errors.Join(err, fmt.Errorf("list generations: %w", listErr))
 	}
-	return errors.Join(err, s.sweepAudiences(ctx, all), s.sweepUploads(ctx, all))
+	return errors.Join(err, s.sweepAudiences(ctx, all), s.sweepUploads(ctx, all), s.sweepIncoming(ctx))
 }
 
 // stale tells whether a file is a kept set of rows of a generation that is gone.
