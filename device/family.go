@@ -41,11 +41,8 @@ func Families() []Family { return []Family{IMEI, IDFA, GAID, OAID, IDFV} }
 // do not say which family (ma_id).
 func FamilyOf(t identifier.Type) (f Family, md5 bool, ok bool) {
 	for i, types := range families {
-		switch t {
-		case types[0]:
-			return Family(i), false, true
-		case types[1]:
-			return Family(i), true, true
+		if t == types[0] || t == types[1] {
+			return Family(i), t == types[1], true
 		}
 	}
 	return 0, false, false

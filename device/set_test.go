@@ -184,8 +184,8 @@ func TestDamagedSet(t *testing.T) {
 		"another's id":     {change(func(b []byte) []byte { b[100*16+5] ^= 4; return b }), "checksum of the gaid ids"},
 		"a directory":      {change(func(b []byte) []byte { b[300*16+8] ^= 4; return b }), "checksum of the directory"},
 		"the footer":       {change(func(b []byte) []byte { b[len(b)-footerSize+20] ^= 4; return b }), "checksum of the footer"},
-		"a torn page": {change(func(b []byte) []byte { clear(b[1024:2048]); return b }), "checksum of the"},
-		"zeros":       {make([]byte, len(whole)), "no footer"},
+		"a torn page":      {change(func(b []byte) []byte { clear(b[1024:2048]); return b }), "checksum of the"},
+		"zeros":            {make([]byte, len(whole)), "no footer"},
 	} {
 		_, err := OpenSet(writeFile(t, tt.file))
 		if !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), tt.want) {
@@ -260,7 +260,6 @@ func BenchmarkContains(b *testing.B) {
 			ask[i] = keys[rng.IntN(n)]
 		}
 	}
-	keys = nil
 	b.Run("keys=1e7", func(b *testing.B) {
 		b.ReportAllocs()
 		found := 0

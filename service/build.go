@@ -43,10 +43,12 @@ const (
 	tellEvery = time.Second
 )
 
-// register tells the job runner how to run builds and callbacks.
+// register tells the job runner how to run builds, the reading of devices and
+// callbacks.
 func (s *Service) register() error {
 	return errors.Join(
 		s.cfg.Jobs.Register(job.Kind{Name: jobBuild, Workers: s.cfg.BuildWorkers, Run: s.build, Failed: s.buildFailed}),
+		s.cfg.Jobs.Register(job.Kind{Name: jobDevices, Workers: s.cfg.BuildWorkers, Run: s.devices, Failed: s.devicesFailed}),
 		s.cfg.Jobs.Register(job.Kind{Name: jobCallback, Workers: callbackWorkers, Run: s.deliver, Failed: s.deliveryFailed}),
 	)
 }
