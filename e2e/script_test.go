@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"throng/api/mintegral"
 )
 
 // TestScripts runs the contracts of the API: every script speaks to a server
@@ -41,25 +43,34 @@ import (
 //	upload TYPE FILE           upload a file; $KEY is its key
 //	replace FILE OLD NEW       replace text in a file
 //	caller NAME [FLAG...]      make a caller and be it from now on
+//
+// Paths of the Mintegral API are signed with the caller's keys:
+//
+//	code CODE [PATH...]        the last answer has HTTP's 200 and this code, and details of these paths
+//	put URL FILE               send a file as it is to the address of a pre-signed upload
+//	sent VAR FILE [NAME]       have an upload pre-signed and send the file; VAR is its data_path
+//	become STATUS ID           wait until a device audience stands so; it is the only one of the answer
+//	soon CODE METHOD PATH      send a request until it is answered so, within 2 s
+//	md5 VAR FILE               put the MD5 of a file into a variable
 func TestScripts(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the scripts need the whole population")
 	}
 	data := newData(t)
 	server := start(t, data)
-	for _, dir := range []string{"testdata/vendor", "testdata/api"} {
+	for _, dir := range []string{"testdata/vendor", "testdata/api", "testdata/mintegral"} {
 		t.Run(filepath.Base(dir), func(t *testing.T) {
 			testscript.Run(t, testscript.Params{
 				Dir: dir,
 				Setup: func(e *testscript.Env) error {
 					name := "caller of " + strings.ReplaceAll(filepath.Base(e.WorkDir), "script-", "")
-					token, err := run(append([]string{"caller", "add", name, "--data", data}, allGrants()...)...)
+					made, err := newCaller(data, append([]string{name}, allGrants()...)...)
 					if err != nil {
 						return err
 					}
 					e.Setenv("URL", server.URL)
 					e.Setenv("DATA", data)
-					e.Setenv("TOKEN", strings.TrimSpace(token))
+					made.into(e.Setenv)
 					e.Setenv("PATH", filepath.Dir(binary)+string(os.PathListSeparator)+e.Getenv("PATH"))
 					e.Values[answerKey{}] = &answer{header: http.Header{}}
 					return nil
@@ -68,6 +79,7 @@ func TestScripts(t *testing.T) {
 					"api": cmdAPI, "header": cmdHeader, "status": cmdStatus, "like": cmdLike, "json": cmdJSON, "finish": cmdFinish,
 					"people": cmdPeople, "upload": cmdUpload, "replace": cmdReplace, "caller": cmdCaller, "saved": cmdSaved,
 					"got": cmdGot, "keep": cmdKeep, "refused": cmdRefused, "same": cmdSame, "gzip": cmdGzip, "gunzip": cmdGunzip, "sum": cmdSum,
+					"code": cmdCode, "put": cmdPut, "sent": cmdSent, "become": cmdBecome, "md5": cmdMD5, "soon": cmdSoon,
 				},
 			})
 		})
@@ -104,7 +116,9 @@ func send(ts *testscript.TestScript, method, path string, body []byte) {
 	req, err := http.NewRequestWithContext(context.Background(), method, ts.Getenv("URL")+path, bytes.NewReader(body))
 	ts.Check(err)
 	req.Header = a.header.Clone()
-	if ts.Getenv("TOKEN") != "" {
+	if strings.HasPrefix(path, mintegral.Base) {
+		sign(ts, req)
+	} else if ts.Getenv("TOKEN") != "" {
 		req.Header.Set("Authorization", "Bearer "+ts.Getenv("TOKEN"))
 	}
 	if body != nil && req.Header.Get("Content-Type") == "" {
@@ -266,7 +280,7 @@ func cmdReplace(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 func cmdCaller(ts *testscript.TestScript, _ bool, args []string) {
-	token, err := run(append([]string{"caller", "add", "--data", ts.Getenv("DATA")}, args...)...)
+	made, err := newCaller(ts.Getenv("DATA"), args...)
 	ts.Check(err)
-	ts.Setenv("TOKEN", strings.TrimSpace(token))
+	made.into(ts.Setenv)
 }
