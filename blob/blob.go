@@ -31,8 +31,9 @@ type Store interface {
 	Create(ctx context.Context, key string) (Writer, error)
 
 	// Open gives the blob as it is now: one that is replaced or deleted
-	// afterwards reads to its end unchanged. It returns an error that wraps
-	// [ErrNotFound] when there is none. The caller closes the reader.
+	// afterwards reads to its end unchanged; see [Sweeper] for how long. It
+	// returns an error that wraps [ErrNotFound] when there is none. The context
+	// governs the opening alone. The caller closes the reader.
 	Open(ctx context.Context, key string) (Reader, error)
 
 	// Stat returns size and time, or an error that wraps [ErrNotFound].
@@ -61,6 +62,15 @@ type Presigner interface {
 
 	// Bucket is the name by which clients know the store.
 	Bucket() string
+}
+
+// Sweeper is what some stores need besides: to be told when what no key leads
+// to any more may go.
+type Sweeper interface {
+	// Sweep removes what was replaced or deleted before the instant, and what
+	// writers left that had begun before it and died. A reader that was opened
+	// before may fail from then on, but never gives bytes of another blob.
+	Sweep(ctx context.Context, before time.Time) error
 }
 
 // Writer writes one blob, from one goroutine. It must be ended by Commit or

@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -18,6 +21,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"throng/api/mintegral"
+	"throng/internal/s3test"
 )
 
 // TestScripts runs the contracts of the API: every script speaks to a server
@@ -42,16 +46,18 @@ import (
 //	people FILE                write the keys of some people
 //	upload TYPE FILE           upload a file; $KEY is its key
 //	replace FILE OLD NEW       replace text in a file
+//	put URL FILE               send a file to an address, as a client without a token does
+//	md5 VAR FILE               put the MD5 of a file into a variable
 //	caller NAME [FLAG...]      make a caller and be it from now on
 //
 // Paths of the Mintegral API are signed with the caller's keys:
 //
 //	code CODE [PATH...]        the last answer has HTTP's 200 and this code, and details of these paths
-//	put URL FILE               send a file as it is to the address of a pre-signed upload
 //	sent VAR FILE [NAME]       have an upload pre-signed and send the file; VAR is its data_path
 //	become STATUS ID           wait until a device audience stands so; it is the only one of the answer
 //	soon CODE METHOD PATH      send a request until it is answered so, within 2 s
-//	md5 VAR FILE               put the MD5 of a file into a variable
+//
+// The condition [bucket] holds where files are kept in one.
 func TestScripts(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the scripts need the whole population")
@@ -60,30 +66,62 @@ func TestScripts(t *testing.T) {
 	server := start(t, data)
 	for _, dir := range []string{"testdata/vendor", "testdata/api", "testdata/mintegral"} {
 		t.Run(filepath.Base(dir), func(t *testing.T) {
-			testscript.Run(t, testscript.Params{
-				Dir: dir,
-				Setup: func(e *testscript.Env) error {
-					name := "caller of " + strings.ReplaceAll(filepath.Base(e.WorkDir), "script-", "")
-					made, err := newCaller(data, append([]string{name}, allGrants()...)...)
-					if err != nil {
-						return err
-					}
-					e.Setenv("URL", server.URL)
-					e.Setenv("DATA", data)
-					made.into(e.Setenv)
-					e.Setenv("PATH", filepath.Dir(binary)+string(os.PathListSeparator)+e.Getenv("PATH"))
-					e.Values[answerKey{}] = &answer{header: http.Header{}}
-					return nil
-				},
-				Cmds: map[string]func(*testscript.TestScript, bool, []string){
-					"api": cmdAPI, "header": cmdHeader, "status": cmdStatus, "like": cmdLike, "json": cmdJSON, "finish": cmdFinish,
-					"people": cmdPeople, "upload": cmdUpload, "replace": cmdReplace, "caller": cmdCaller, "saved": cmdSaved,
-					"got": cmdGot, "keep": cmdKeep, "refused": cmdRefused, "same": cmdSame, "gzip": cmdGzip, "gunzip": cmdGunzip, "sum": cmdSum,
-					"code": cmdCode, "put": cmdPut, "sent": cmdSent, "become": cmdBecome, "md5": cmdMD5, "soon": cmdSoon,
-				},
-			})
+			testscript.Run(t, scripts(testscript.Params{Dir: dir}, data, server, nil))
 		})
 	}
+}
+
+// TestScriptsBucket runs those that are about files beside a bucket.
+func TestScriptsBucket(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the scripts need the whole population")
+	}
+	blobs := s3test.URL(t)
+	data := newData(t)
+	server := start(t, data, "--blobs", blobs)
+	var files []string
+	for _, name := range []string{"files", "outputs", "presign", "uploads"} {
+		files = append(files, filepath.Join("testdata/api", name+".txtar"))
+	}
+	for _, name := range []string{"create", "upload", "offer", "delete"} {
+		files = append(files, filepath.Join("testdata/mintegral", name+".txtar"))
+	}
+	testscript.Run(t, scripts(testscript.Params{Files: files}, data, server, []string{"--blobs", blobs}))
+	entries, err := os.ReadDir(filepath.Join(data, "blobs"))
+	if !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("there are files beside the bucket: %v, %v", entries, err)
+	}
+}
+
+// scripts fills in what scripts need to speak to a server; commands beside it
+// are given its settings.
+func scripts(p testscript.Params, data string, server *process, settings []string) testscript.Params {
+	p.Setup = func(e *testscript.Env) error {
+		name := "caller of " + strings.ReplaceAll(filepath.Base(e.WorkDir), "script-", "")
+		made, err := newCaller(data, slices.Concat([]string{name}, settings, allGrants())...)
+		if err != nil {
+			return err
+		}
+		e.Setenv("URL", server.URL)
+		e.Setenv("DATA", data)
+		made.into(e.Setenv)
+		e.Setenv("PATH", filepath.Dir(binary)+string(os.PathListSeparator)+e.Getenv("PATH"))
+		e.Values[answerKey{}] = &answer{header: http.Header{}}
+		return nil
+	}
+	p.Condition = func(name string) (bool, error) {
+		if name != "bucket" {
+			return false, fmt.Errorf("unknown condition %s", name)
+		}
+		return slices.Contains(settings, "--blobs"), nil
+	}
+	p.Cmds = map[string]func(*testscript.TestScript, bool, []string){
+		"api": cmdAPI, "header": cmdHeader, "status": cmdStatus, "like": cmdLike, "json": cmdJSON, "finish": cmdFinish,
+		"people": cmdPeople, "upload": cmdUpload, "replace": cmdReplace, "caller": cmdCaller, "saved": cmdSaved,
+		"got": cmdGot, "keep": cmdKeep, "refused": cmdRefused, "same": cmdSame, "gzip": cmdGzip, "gunzip": cmdGunzip, "sum": cmdSum,
+		"put": cmdPut, "md5": cmdMD5, "code": cmdCode, "sent": cmdSent, "become": cmdBecome, "soon": cmdSoon,
+	}
+	return p
 }
 
 // answer is what a script knows of its last request.

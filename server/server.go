@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -16,7 +17,9 @@ import (
 	"throng"
 	"throng/api/mintegral"
 	"throng/api/silhouette"
+	"throng/blob"
 	"throng/blob/file"
+	"throng/blob/s3"
 	"throng/dataset"
 	"throng/engine"
 	"throng/engine/bitmap"
@@ -34,7 +37,7 @@ type Server struct {
 	cfg     Config
 	db      *sqldb.DB
 	engine  engine.Engine
-	blobs   *file.Store
+	blobs   store
 	sender  *webhook.Sender
 	jobs    *job.Runner
 	service *service.Service
@@ -44,6 +47,12 @@ type Server struct {
 
 	mu  sync.Mutex
 	url string // guarded by mu; begins every URL given out
+}
+
+// store is a store of files that is given back.
+type store interface {
+	blob.Store
+	io.Closer
 }
 
 // The names of engine's types that the commands need.
@@ -96,11 +105,31 @@ func Open(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if s.engine, err = bitmap.Open(s.path("index"), bitmap.Config{}); err != nil {
 		return nil, err
 	}
-	if s.blobs, err = file.Open(s.path("blobs")); err != nil {
+	if s.blobs, err = s.openBlobs(ctx); err != nil {
 		return nil, err
 	}
 	s.sender = webhook.NewSender(webhook.Config{AllowPrivate: cfg.AllowPrivateCallbacks, Now: cfg.Now})
 	return s, s.wire(key)
+}
+
+// openBlobs opens the store of files, nil where it fails.
+func (s *Server) openBlobs(ctx context.Context) (store, error) {
+	if s.cfg.Blobs == "" {
+		folder, err := file.Open(s.path("blobs"))
+		if err != nil {
+			return nil, err
+		}
+		return folder, nil
+	}
+	cfg, err := s.cfg.bucket()
+	if err != nil {
+		return nil, err
+	}
+	bucket, err := s3.Open(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return bucket, nil
 }
 
 // wire makes the service of its parts.

@@ -384,7 +384,8 @@ func (s *Service) sweepIncoming(ctx context.Context) error {
 		return errors.Join(append(errs, err)...)
 	}
 	for _, key := range orphans {
-		if slot, ok := strings.CutPrefix(key, incomingPrefix); !keys[key] && !(ok && slots[slot]) {
+		slot, ok := strings.CutPrefix(key, incomingPrefix)
+		if used := keys[key] || ok && slots[slot]; !used {
 			errs = append(errs, s.cfg.Blobs.Delete(ctx, key))
 		}
 	}

@@ -64,6 +64,15 @@ func (s *Service) CreateUpload(ctx context.Context, c *throng.Caller, typ, name 
 	return stored.upload, nil
 }
 
+// PresignUpload is PresignFile for a file that CreateUploadFrom is to read as
+// identifiers of a type.
+func (s *Service) PresignUpload(ctx context.Context, c *throng.Caller, typ, name, md5 string) (*Incoming, error) {
+	if _, err := checkUpload(typ, name); err != nil {
+		return nil, err
+	}
+	return s.PresignFile(ctx, c, name, md5)
+}
+
 // CreateUploadFrom is CreateUpload of the file that the caller sent to a path
 // that PresignFile gave; name defaults to the file's. Invalid, naming path,
 // where there is no such file.
