@@ -83,7 +83,7 @@ func TestScriptsBucket(t *testing.T) {
 	for _, name := range []string{"files", "outputs", "presign", "uploads"} {
 		files = append(files, filepath.Join("testdata/api", name+".txtar"))
 	}
-	for _, name := range []string{"create", "upload", "offer", "delete"} {
+	for _, name := range []string{"create", "incoming", "offer", "delete"} {
 		files = append(files, filepath.Join("testdata/mintegral", name+".txtar"))
 	}
 	testscript.Run(t, scripts(testscript.Params{Files: files}, data, server, []string{"--blobs", blobs}))
