@@ -4,12 +4,12 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"math"
 	"mime"
@@ -88,7 +88,12 @@ func ReadJSON(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 // content type. A request without one is taken for JSON. An empty body gives
 // nil.
 func ReadBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, throng.MaxBody))
+	var b bytes.Buffer
+	if r.ContentLength > 0 {
+		b.Grow(int(min(r.ContentLength, maxTrusted)) + bytes.MinRead)
+	}
+	_, err := b.ReadFrom(http.MaxBytesReader(w, r.Body, throng.MaxBody))
+	body := b.Bytes()
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return nil, throng.Errorf(throng.TooLarge, "the body is larger than the %d bytes allowed", throng.MaxBody)
 	}
@@ -103,6 +108,9 @@ func ReadBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	}
 	return body, nil
 }
+
+// maxTrusted is how much memory is taken for a body before any of it came.
+const maxTrusted = 64 << 10
 
 // claimsJSON refuses what claims to be something else.
 func claimsJSON(h http.Header) error {
