@@ -130,7 +130,7 @@ func TestCollectorOfMany(t *testing.T) {
 	ma := map[string]bool{}
 	for _, typ := range []identifier.Type{identifier.GAID, identifier.IDFA, identifier.IDFAMD5, identifier.GAIDMD5, identifier.IDFV, identifier.GAID} {
 		f, _, _ := FamilyOf(typ)
-		list := listOf(80_000, func(int) string {
+		list := listOf(40_000, func(int) string {
 			id := randomID(rng, typ)
 			k, ok := KeyOf(typ, []byte(id))
 			if !ok {
