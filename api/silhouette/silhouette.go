@@ -75,6 +75,7 @@ func New(cfg Config) http.Handler {
 		{"POST", "/audiences/{id}/regenerate", h.regenerateAudience},
 		{"GET", "/audiences/{id}/outputs/{type}", h.getOutput},
 		{"HEAD", "/audiences/{id}/outputs/{type}", h.getOutput},
+		{"GET", "/audiences/{id}/outputs/{type}/address", h.getOutputAddress},
 		{"POST", "/audiences/{id}/expand", h.notBuilt},
 		{"POST", "/audiences/{id}/insight", h.notBuilt},
 		{"GET", "/audiences/{id}/insight", h.notBuilt},
