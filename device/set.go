@@ -193,7 +193,11 @@ func (s *Set) Contains(f Family, k hexkey.Key) (found bool, err error) {
 	defer s.recover(&err)
 	x := &s.families[f]
 	prefix := k.Hi >> x.shift
-	from, to := x.start(prefix), x.start(prefix+1)
+	return x.has(k, x.start(prefix), x.start(prefix+1)), nil
+}
+
+// has tells whether a key is among those from one place to before another.
+func (x *setFamily) has(k hexkey.Key, from, to uint64) bool {
 	for to-from > fewKeys {
 		if mid := (from + to) / 2; x.key(mid).Less(k) {
 			from = mid + 1
@@ -203,10 +207,10 @@ func (s *Set) Contains(f Family, k hexkey.Key) (found bool, err error) {
 	}
 	for ; from < to; from++ {
 		if x.key(from) == k {
-			return true, nil
+			return true
 		}
 	}
-	return false, nil
+	return false
 }
 
 // Each passes the keys of a family in order to yield, until it returns false.

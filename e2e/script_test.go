@@ -20,6 +20,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"throng/api/mintegral"
 	"throng/internal/pgtest"
 	"throng/internal/s3test"
 )
@@ -51,6 +52,13 @@ import (
 //	md5 VAR FILE               put the MD5 of a file into a variable
 //	caller NAME [FLAG...]      make a caller and be it from now on
 //
+// Paths of the Mintegral API are signed with the caller's keys:
+//
+//	code CODE [PATH...]        the last answer has HTTP's 200 and this code, and details of these paths
+//	sent VAR FILE [NAME]       have an upload pre-signed and send the file; VAR is its data_path
+//	become STATUS ID           wait until a device audience stands so; it is the only one of the answer
+//	soon CODE METHOD PATH      send a request until it is answered so, within 2 s
+//
 // The condition [bucket] holds where files are kept in one.
 func TestScripts(t *testing.T) {
 	if testing.Short() {
@@ -58,7 +66,7 @@ func TestScripts(t *testing.T) {
 	}
 	data := newData(t)
 	server := start(t, data)
-	for _, dir := range []string{"testdata/vendor", "testdata/api"} {
+	for _, dir := range []string{"testdata/vendor", "testdata/api", "testdata/mintegral"} {
 		t.Run(filepath.Base(dir), func(t *testing.T) {
 			testscript.Run(t, scripts(testscript.Params{Dir: dir}, data, server, nil))
 		})
@@ -78,15 +86,22 @@ func TestScriptsBucket(t *testing.T) {
 		server := start(t, data, settings...)
 		var files []string
 		for _, name := range names {
-			files = append(files, filepath.Join("testdata/api", name+".txtar"))
+			files = append(files, filepath.Join("testdata", name+".txtar"))
 		}
 		testscript.Run(t, scripts(testscript.Params{Files: files}, data, server, settings))
 		if entries, err := os.ReadDir(filepath.Join(data, "blobs")); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("there are files beside the bucket: %v, %v", entries, err)
 		}
 	}
-	t.Run("sqlite", func(t *testing.T) { f(t, []string{"files", "outputs", "presign", "uploads"}) })
-	t.Run("postgres", func(t *testing.T) { f(t, []string{"outputs", "presign"}, "--database", pgtest.URL(t)) })
+	t.Run("sqlite", func(t *testing.T) {
+		f(t, []string{
+			"api/files", "api/outputs", "api/presign", "api/uploads",
+			"mintegral/create", "mintegral/incoming", "mintegral/offer", "mintegral/delete",
+		})
+	})
+	t.Run("postgres", func(t *testing.T) {
+		f(t, []string{"api/outputs", "api/presign", "mintegral/create", "mintegral/offer"}, "--database", pgtest.URL(t))
+	})
 }
 
 // scripts fills in what scripts need to speak to a server; commands beside it
@@ -94,13 +109,13 @@ func TestScriptsBucket(t *testing.T) {
 func scripts(p testscript.Params, data string, server *process, settings []string) testscript.Params {
 	p.Setup = func(e *testscript.Env) error {
 		name := "caller of " + strings.ReplaceAll(filepath.Base(e.WorkDir), "script-", "")
-		token, err := run(slices.Concat([]string{"caller", "add", name, "--data", data}, settings, allGrants())...)
+		made, err := newCaller(data, slices.Concat([]string{name}, settings, allGrants())...)
 		if err != nil {
 			return err
 		}
 		e.Setenv("URL", server.URL)
 		e.Setenv("DATA", data)
-		e.Setenv("TOKEN", strings.TrimSpace(token))
+		made.into(e.Setenv)
 		e.Setenv("PATH", filepath.Dir(binary)+string(os.PathListSeparator)+e.Getenv("PATH"))
 		e.Values[answerKey{}] = &answer{header: http.Header{}, settings: settings}
 		return nil
@@ -115,7 +130,7 @@ func scripts(p testscript.Params, data string, server *process, settings []strin
 		"api": cmdAPI, "header": cmdHeader, "status": cmdStatus, "like": cmdLike, "json": cmdJSON, "finish": cmdFinish,
 		"people": cmdPeople, "upload": cmdUpload, "replace": cmdReplace, "caller": cmdCaller, "saved": cmdSaved,
 		"got": cmdGot, "keep": cmdKeep, "refused": cmdRefused, "same": cmdSame, "gzip": cmdGzip, "gunzip": cmdGunzip, "sum": cmdSum,
-		"put": cmdPut, "fetch": cmdFetch, "md5": cmdMD5,
+		"put": cmdPut, "fetch": cmdFetch, "md5": cmdMD5, "code": cmdCode, "sent": cmdSent, "become": cmdBecome, "soon": cmdSoon,
 	}
 	return p
 }
@@ -151,7 +166,9 @@ func send(ts *testscript.TestScript, method, path string, body []byte) {
 	req, err := http.NewRequestWithContext(context.Background(), method, ts.Getenv("URL")+path, bytes.NewReader(body))
 	ts.Check(err)
 	req.Header = a.header.Clone()
-	if ts.Getenv("TOKEN") != "" {
+	if strings.HasPrefix(path, mintegral.Base) {
+		sign(ts, req)
+	} else if ts.Getenv("TOKEN") != "" {
 		req.Header.Set("Authorization", "Bearer "+ts.Getenv("TOKEN"))
 	}
 	if body != nil && req.Header.Get("Content-Type") == "" {
@@ -313,7 +330,7 @@ func cmdReplace(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 func cmdCaller(ts *testscript.TestScript, _ bool, args []string) {
-	token, err := run(slices.Concat([]string{"caller", "add", "--data", ts.Getenv("DATA")}, last(ts).settings, args)...)
+	made, err := newCaller(ts.Getenv("DATA"), slices.Concat(last(ts).settings, args)...)
 	ts.Check(err)
-	ts.Setenv("TOKEN", strings.TrimSpace(token))
+	made.into(ts.Setenv)
 }

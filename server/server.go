@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"throng"
+	"throng/api/mintegral"
 	"throng/api/silhouette"
 	"throng/blob"
 	"throng/blob/file"
@@ -40,8 +41,9 @@ type Server struct {
 	sender  *webhook.Sender
 	jobs    *job.Runner
 	service *service.Service
-	api     http.Handler
 	metrics *prometheus.Registry
+
+	silhouette, mintegral http.Handler // the APIs
 
 	mu  sync.Mutex
 	url string // guarded by mu; begins every URL given out
@@ -149,7 +151,8 @@ func (s *Server) wire(key *seal.Key) error {
 	if err != nil {
 		return err
 	}
-	s.api = silhouette.New(silhouette.Config{Service: s.service, URL: s.publicURL, Logger: s.cfg.Logger})
+	s.silhouette = silhouette.New(silhouette.Config{Service: s.service, URL: s.publicURL, Logger: s.cfg.Logger})
+	s.mintegral = mintegral.New(mintegral.Config{Service: s.service, Now: s.cfg.Now, Logger: s.cfg.Logger})
 	return nil
 }
 

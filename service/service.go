@@ -116,6 +116,10 @@ type Service struct {
 	files keylock.Lock // of files that are made on demand
 	kept  rowCache     // rows of uploads and audiences
 	sets  deviceSets   // of device audiences
+
+	owners *recent[string, keyOwner] // by access key
+	nobody string                    // the sealed secret of an access key that nobody has
+	offers *recent[offerKey, *throng.Offer]
 }
 
 // New makes a Service of its parts. It owns none of them. With Render and
@@ -131,7 +135,11 @@ func New(cfg Config) (*Service, error) {
 			return nil, fmt.Errorf("make folder for temporary files: %w", err)
 		}
 	}
-	s := &Service{cfg: cfg, db: cfg.DB, kept: rowCache{limit: cfg.RowCacheBytes}}
+	s := &Service{
+		cfg: cfg, db: cfg.DB, kept: rowCache{limit: cfg.RowCacheBytes},
+		owners: newRecent[string, keyOwner](cfg.Now), nobody: cfg.Secrets.Seal(seal.NewSecret(), apiKeyBinding("")),
+		offers: newRecent[offerKey, *throng.Offer](cfg.Now),
+	}
 	if cfg.Render == nil || cfg.Sender == nil {
 		return s, nil
 	}
