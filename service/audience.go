@@ -313,7 +313,8 @@ func (s *Service) cancel(ctx context.Context, tx *sqldb.Tx, row sqldb.Audience) 
 }
 
 // DeleteAudience ends an audience's build, if it runs, and removes it with its
-// files. Conflict while a running build or an offer uses it.
+// files. Conflict while a running build or an offer uses it, or it is being
+// delivered.
 func (s *Service) DeleteAudience(ctx context.Context, c *throng.Caller, id int64) error {
 	err := s.db.Tx(ctx, func(tx *sqldb.Tx) error {
 		row, err := s.audienceRow(ctx, tx, c, id)
@@ -333,6 +334,9 @@ func (s *Service) DeleteAudience(ctx context.Context, c *throng.Caller, id int64
 		}
 		if len(offers) > 0 {
 			return throng.Errorf(throng.Conflict, "audience %d is used by an offer", id)
+		}
+		if err := notDelivered(ctx, tx, id); err != nil {
+			return err
 		}
 		if row.Status == sqldb.StatusRunning {
 			if err := s.cancel(ctx, tx, row); err != nil {

@@ -16,6 +16,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -316,12 +317,7 @@ func (d *destination) create(ctx context.Context, s *state) error {
 
 // made tells whether an audience is what an attempt before made.
 func (d *destination) made(a remoteAudience, s *state) bool {
-	for _, id := range s.Before.IDs {
-		if a.ID == id {
-			return false
-		}
-	}
-	return a.Platform == int(d.order.Platform) && sameTypes(a.DeviceType, s.Files)
+	return !slices.Contains(s.Before.IDs, a.ID) && a.Platform == int(d.order.Platform) && sameTypes(a.DeviceType, s.Files)
 }
 
 // replace gives the audience its files, unless an attempt before did: then it
