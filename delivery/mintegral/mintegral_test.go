@@ -181,7 +181,9 @@ func TestProblems(t *testing.T) {
 		{"code 400", code(400, "no"), testSecret, true, []string{"code 400", "no"}},
 		{"a code of the vendor's own", code(10021, "no"), testSecret, true, []string{"code 10021"}},
 		{"404", fault(http.NotFound), testSecret, true, []string{"status 404", "endpoint"}},
-		{"redirect", fault(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect) }), testSecret, true, []string{"status 307", "endpoint"}},
+		{"redirect", fault(func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
+		}), testSecret, true, []string{"status 307", "endpoint"}},
 		{"a page", fault(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<html>") }), testSecret, true, []string{"endpoint"}},
 		{"no data", code(200, "success"), testSecret, true, []string{"lacks what is documented"}},
 		{"a secret told back", code(400, "no client "+testAPIKey), testSecret, true, []string{"code 400)"}},
