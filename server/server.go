@@ -15,8 +15,12 @@ import (
 
 	"throng"
 	"throng/api/silhouette"
+	"throng/blob"
 	"throng/blob/file"
 	"throng/dataset"
+	"throng/delivery"
+	"throng/delivery/drop"
+	"throng/delivery/mintegral"
 	"throng/engine"
 	"throng/engine/bitmap"
 	"throng/internal/durable"
@@ -35,6 +39,8 @@ type Server struct {
 	engine  engine.Engine
 	blobs   *file.Store
 	sender  *webhook.Sender
+	drop    *file.Store // nil where none is set up
+	vendor  *mintegral.Kind
 	jobs    *job.Runner
 	service *service.Service
 	api     http.Handler
@@ -98,7 +104,22 @@ func Open(ctx context.Context, cfg Config) (_ *Server, err error) {
 		return nil, err
 	}
 	s.sender = webhook.NewSender(webhook.Config{AllowPrivate: cfg.AllowPrivateCallbacks, Now: cfg.Now})
+	s.vendor = mintegral.New(mintegral.Config{AllowPrivate: cfg.AllowPrivateCallbacks, Now: cfg.Now})
+	if cfg.Drop != "" {
+		if s.drop, err = file.Open(cfg.Drop); err != nil {
+			return nil, fmt.Errorf("open drop: %w", err)
+		}
+	}
 	return s, s.wire(key)
+}
+
+// destinations are the kinds of places that audiences can be delivered to.
+func (s *Server) destinations() []delivery.Kind {
+	var dropped blob.Store // nil, not a nil *file.Store, where none is set up
+	if s.drop != nil {
+		dropped = s.drop
+	}
+	return []delivery.Kind{s.vendor, drop.New(dropped)}
 }
 
 // wire makes the service of its parts.
@@ -113,7 +134,7 @@ func (s *Server) wire(key *seal.Key) error {
 	render := silhouette.Renderer{URL: s.publicURL}
 	s.service, err = service.New(service.Config{
 		DB: s.db, Engine: s.engine, Blobs: s.blobs, Jobs: s.jobs, Sender: s.sender, Secrets: key,
-		Render: render.Audience, Now: s.cfg.Now, MinimumSize: s.cfg.MinimumSize,
+		Destinations: s.destinations(), Render: render.Audience, Now: s.cfg.Now, MinimumSize: s.cfg.MinimumSize,
 		AllowPrivateCallbacks: s.cfg.AllowPrivateCallbacks, KeepGenerations: s.cfg.KeepGenerations,
 		TempDir: s.path("tmp"), Logger: s.cfg.Logger,
 	})
@@ -129,6 +150,12 @@ func (s *Server) Close() error {
 	var errs []error
 	if s.sender != nil {
 		s.sender.Close()
+	}
+	if s.vendor != nil {
+		s.vendor.Close()
+	}
+	if s.drop != nil {
+		errs = append(errs, s.drop.Close())
 	}
 	if s.engine != nil {
 		errs = append(errs, s.engine.Close())

@@ -249,6 +249,23 @@ func (s *Service) enqueueDelivery(ctx context.Context, tx *sqldb.Tx, d sqldb.Del
 	return err
 }
 
+// AudienceOwner finds whose an audience is, for an operator who acts in that
+// caller's name. NotFound where there is none, or its caller is revoked.
+func (s *Service) AudienceOwner(ctx context.Context, audienceID int64) (*throng.Caller, error) {
+	row, err := s.db.Audience(ctx, 0, audienceID)
+	if err != nil {
+		return nil, known(err, "audience %d does not exist", audienceID)
+	}
+	c, err := s.db.CallerByID(ctx, row.CallerID)
+	if err != nil {
+		return nil, err
+	}
+	if !c.RevokedAt.IsZero() {
+		return nil, throng.Errorf(throng.NotFound, "the caller of audience %d is revoked", audienceID)
+	}
+	return fromCaller(c), nil
+}
+
 // Deliveries lists the deliveries of a caller's audience, newest first; next is
 // "" at the end.
 func (s *Service) Deliveries(ctx context.Context, c *throng.Caller, audienceID int64, p throng.Page) (list []Delivery, next string, err error) {
