@@ -4,10 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,6 +21,7 @@ import (
 	"throng/blob/file"
 	"throng/delivery"
 	"throng/delivery/drop"
+	"throng/delivery/mintegral"
 	"throng/job"
 )
 
@@ -260,4 +265,78 @@ func errorsJoin(errs ...error) error {
 		}
 	}
 	return nil
+}
+
+// What a receiver does that is ill, and what its caller is told in the end.
+func TestIllReceivers(t *testing.T) {
+	hang := make(chan struct{})
+	for _, test := range []struct {
+		name    string
+		answer  http.HandlerFunc
+		timeout time.Duration
+		asked   int64
+		message []string
+	}{
+		{"wrong key", func(w http.ResponseWriter, _ *http.Request) {
+			fmt.Fprint(w, `{"code":401,"message":"token is invalid"}`)
+		}, time.Minute, 1, []string{"code 401", "see whether the access key and the API key are right"}},
+		{"5xx", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }, time.Minute, maxFailures, []string{"status 502", "it was tried 10 times", "Deliver again"}},
+		{"hangs", func(http.ResponseWriter, *http.Request) { <-hang }, 20 * time.Millisecond, maxFailures, []string{"no answer within 20ms", "it was tried 10 times", "Deliver again"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var asked atomic.Int64
+			receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				asked.Add(1)
+				test.answer(w, r)
+			}))
+			defer receiver.Close()
+			defer func() {
+				if test.name == "hangs" {
+					close(hang)
+				}
+			}()
+			kind := mintegral.New(mintegral.Config{AllowPrivate: true, Timeout: test.timeout})
+			defer kind.Close()
+			var log lockedLog
+			s, _ := startDelivering(t, func(c *Config) {
+				c.Destinations = append(c.Destinations, kind)
+				c.Logger = slog.New(slog.NewTextHandler(&log, nil))
+			})
+			a := s.build(s.caller, everyone)
+			o := toPlace()
+			o.To, o.Endpoint = "mintegral", receiver.URL
+			d := s.waitDelivery(s.caller, s.startDelivery(s.caller, a.ID, o), "ended", ended)
+			for _, part := range test.message {
+				if d.Status != throng.Failed || !strings.Contains(d.Failure.Message, part) {
+					t.Errorf("delivery is %s, failure %+v, want failed with %q", d.Status, d.Failure, part)
+				}
+			}
+			if n := asked.Load(); n != test.asked {
+				t.Errorf("the receiver was asked %d times, want %d", n, test.asked)
+			}
+			row, err := s.db.Delivery(t.Context(), 0, d.ID)
+			if told := log.String() + fmt.Sprintf("%+v", row) + fmt.Sprintf("%s%s%s", row.State, row.Report, row.Error); err != nil ||
+				strings.Contains(told, "the-api-key") || strings.Contains(told, "the-access-key") {
+				t.Errorf("a secret is in the log or the row, or %v", err)
+			}
+		})
+	}
+}
+
+// lockedLog is a log that is read while it is written.
+type lockedLog struct {
+	mu  sync.Mutex
+	buf strings.Builder
+}
+
+func (l *lockedLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *lockedLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
 }
