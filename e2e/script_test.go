@@ -37,6 +37,7 @@ import (
 //	gzip FILE, gunzip FILE     pack or unpack a file in place
 //	sum VAR FILE               put the SHA-256 of a file into a variable
 //	finish STATUS              wait until the audience just made ends so
+//	delivered ID N STATUS      wait until a delivery of an audience ends so
 //	people FILE                write the keys of some people
 //	upload TYPE FILE           upload a file; $KEY is its key
 //	replace FILE OLD NEW       replace text in a file
@@ -46,7 +47,7 @@ func TestScripts(t *testing.T) {
 		t.Skip("the scripts need the whole population")
 	}
 	data := newData(t)
-	server := start(t, data)
+	server := start(t, data, "--drop", filepath.Join(t.TempDir(), "drop"))
 	for _, dir := range []string{"testdata/vendor", "testdata/api"} {
 		t.Run(filepath.Base(dir), func(t *testing.T) {
 			testscript.Run(t, testscript.Params{
@@ -68,6 +69,7 @@ func TestScripts(t *testing.T) {
 					"api": cmdAPI, "header": cmdHeader, "status": cmdStatus, "like": cmdLike, "json": cmdJSON, "finish": cmdFinish,
 					"people": cmdPeople, "upload": cmdUpload, "replace": cmdReplace, "caller": cmdCaller, "saved": cmdSaved,
 					"got": cmdGot, "keep": cmdKeep, "refused": cmdRefused, "same": cmdSame, "gzip": cmdGzip, "gunzip": cmdGunzip, "sum": cmdSum,
+					"delivered": cmdDelivered,
 				},
 			})
 		})

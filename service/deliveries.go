@@ -171,6 +171,10 @@ func (s *Service) checkOrder(ctx context.Context, c *throng.Caller, row sqldb.Au
 		problems = append(problems, throng.Detail{Path: path, Message: fmt.Sprintf(format, args...)})
 	}
 	set = deliverySettings{Endpoint: o.Endpoint, PlainAs: identifier.Type(o.PlainAs), Update: o.Update, Wait: o.Wait}
+	kind := s.kind(o.To)
+	if kind == nil {
+		bad("to", "must be %s", s.kindNames())
+	}
 	if o.Name == "" {
 		bad("name", "must be given: what the audience is called where it is sent to")
 	} else if problem := checkText(o.Name, maxDeliveryName); problem != "" {
@@ -192,11 +196,7 @@ func (s *Service) checkOrder(ctx context.Context, c *throng.Caller, row sqldb.Au
 	if err != nil {
 		return set, secret, err
 	}
-	kind := s.kind(o.To)
-	switch {
-	case kind == nil:
-		bad("to", "must be %s", s.kindNames())
-	case found:
+	if kind != nil && found {
 		problems = append(problems, kind.Check(s.order(sqldb.Delivery{AudienceID: row.ID, CallerID: c.ID, Name: o.Name}, set), secret)...)
 	}
 	return set, secret, refuse(problems, nil)

@@ -9,6 +9,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"throng"
+	"throng/api"
 	"throng/delivery"
 	"throng/service"
 )
@@ -18,11 +19,11 @@ func (h *handlers) createDelivery(w http.ResponseWriter, r *http.Request, c *thr
 	if err != nil {
 		return err
 	}
-	body, err := requiredBody(w, r)
+	body, err := api.ReadJSON(w, r)
 	if err != nil {
 		return err
 	}
-	return h.once(w, r, c, body, fromDeliveryMade, func(once *service.Once) (any, error) {
+	return h.once(w, r, c, notNil(body), fromDeliveryMade, func(once *service.Once) (any, error) {
 		return h.svc.StartDelivery(r.Context(), c, id, DecodeDelivery(body), once)
 	})
 }
