@@ -31,8 +31,9 @@ type Store interface {
 	Create(ctx context.Context, key string) (Writer, error)
 
 	// Open gives the blob as it is now: one that is replaced or deleted
-	// afterwards reads to its end unchanged. It returns an error that wraps
-	// [ErrNotFound] when there is none. The caller closes the reader.
+	// afterwards reads to its end unchanged; see [Sweeper] for how long. It
+	// returns an error that wraps [ErrNotFound] when there is none. The context
+	// governs the opening alone. The caller closes the reader.
 	Open(ctx context.Context, key string) (Reader, error)
 
 	// Stat returns size and time, or an error that wraps [ErrNotFound].
@@ -46,6 +47,30 @@ type Store interface {
 	// "outputs/123/md5"); "" is everything. Blobs made or deleted meanwhile
 	// may or may not be among them. An error is yielded once and ends it.
 	List(ctx context.Context, prefix string) iter.Seq2[Info, error]
+}
+
+// Presigner is what some stores can do beside [Store]: let a client that they do
+// not know write one blob, without its bytes passing through this process.
+type Presigner interface {
+	// PresignPut gives the URL of a PUT request whose body becomes the blob of
+	// the key, whole or not at all, whoever sends it and as often as it is sent
+	// until ttl has passed. Nothing is known of what comes: not its size, not its
+	// sum. Such a blob may be replaced while it is read: its reader then fails
+	// rather than give the bytes of two. Copy it to another key before trusting
+	// what was seen of it. The key must not be one that Create is called with.
+	PresignPut(ctx context.Context, key string, ttl time.Duration) (url string, err error)
+
+	// Bucket is the name by which clients know the store.
+	Bucket() string
+}
+
+// Sweeper is what some stores need besides: to be told when what no key leads
+// to any more may go.
+type Sweeper interface {
+	// Sweep removes what was replaced or deleted before the instant, and what
+	// writers left that had begun before it and died. A reader that was opened
+	// before may fail from then on, but never gives bytes of another blob.
+	Sweep(ctx context.Context, before time.Time) error
 }
 
 // Writer writes one blob, from one goroutine. It must be ended by Commit or

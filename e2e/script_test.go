@@ -4,18 +4,23 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"throng/internal/s3test"
 )
 
 // TestScripts runs the contracts of the API: every script speaks to a server
@@ -41,7 +46,11 @@ import (
 //	people FILE                write the keys of some people
 //	upload TYPE FILE           upload a file; $KEY is its key
 //	replace FILE OLD NEW       replace text in a file
+//	put URL FILE               send a file to an address, as a client without a token does
+//	md5 VAR FILE               put the MD5 of a file into a variable
 //	caller NAME [FLAG...]      make a caller and be it from now on
+//
+// The condition [bucket] holds where files are kept in one.
 func TestScripts(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the scripts need the whole population")
@@ -50,30 +59,59 @@ func TestScripts(t *testing.T) {
 	server := start(t, data, "--drop", filepath.Join(t.TempDir(), "drop"))
 	for _, dir := range []string{"testdata/vendor", "testdata/api"} {
 		t.Run(filepath.Base(dir), func(t *testing.T) {
-			testscript.Run(t, testscript.Params{
-				Dir: dir,
-				Setup: func(e *testscript.Env) error {
-					name := "caller of " + strings.ReplaceAll(filepath.Base(e.WorkDir), "script-", "")
-					token, err := run(append([]string{"caller", "add", name, "--data", data}, allGrants()...)...)
-					if err != nil {
-						return err
-					}
-					e.Setenv("URL", server.URL)
-					e.Setenv("DATA", data)
-					e.Setenv("TOKEN", strings.TrimSpace(token))
-					e.Setenv("PATH", filepath.Dir(binary)+string(os.PathListSeparator)+e.Getenv("PATH"))
-					e.Values[answerKey{}] = &answer{header: http.Header{}}
-					return nil
-				},
-				Cmds: map[string]func(*testscript.TestScript, bool, []string){
-					"api": cmdAPI, "header": cmdHeader, "status": cmdStatus, "like": cmdLike, "json": cmdJSON, "finish": cmdFinish,
-					"people": cmdPeople, "upload": cmdUpload, "replace": cmdReplace, "caller": cmdCaller, "saved": cmdSaved,
-					"got": cmdGot, "keep": cmdKeep, "refused": cmdRefused, "same": cmdSame, "gzip": cmdGzip, "gunzip": cmdGunzip, "sum": cmdSum,
-					"delivered": cmdDelivered,
-				},
-			})
+			testscript.Run(t, scripts(testscript.Params{Dir: dir}, data, server, nil))
 		})
 	}
+}
+
+// TestScriptsBucket runs those that are about files beside a bucket.
+func TestScriptsBucket(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the scripts need the whole population")
+	}
+	blobs := s3test.URL(t)
+	data := newData(t)
+	server := start(t, data, "--blobs", blobs)
+	var files []string
+	for _, name := range []string{"files", "outputs", "presign", "uploads"} {
+		files = append(files, filepath.Join("testdata/api", name+".txtar"))
+	}
+	testscript.Run(t, scripts(testscript.Params{Files: files}, data, server, []string{"--blobs", blobs}))
+	entries, err := os.ReadDir(filepath.Join(data, "blobs"))
+	if !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("there are files beside the bucket: %v, %v", entries, err)
+	}
+}
+
+// scripts fills in what scripts need to speak to a server; commands beside it
+// are given its settings.
+func scripts(p testscript.Params, data string, server *process, settings []string) testscript.Params {
+	p.Setup = func(e *testscript.Env) error {
+		name := "caller of " + strings.ReplaceAll(filepath.Base(e.WorkDir), "script-", "")
+		token, err := run(slices.Concat([]string{"caller", "add", name, "--data", data}, settings, allGrants())...)
+		if err != nil {
+			return err
+		}
+		e.Setenv("URL", server.URL)
+		e.Setenv("DATA", data)
+		e.Setenv("TOKEN", strings.TrimSpace(token))
+		e.Setenv("PATH", filepath.Dir(binary)+string(os.PathListSeparator)+e.Getenv("PATH"))
+		e.Values[answerKey{}] = &answer{header: http.Header{}}
+		return nil
+	}
+	p.Condition = func(name string) (bool, error) {
+		if name != "bucket" {
+			return false, fmt.Errorf("unknown condition %s", name)
+		}
+		return slices.Contains(settings, "--blobs"), nil
+	}
+	p.Cmds = map[string]func(*testscript.TestScript, bool, []string){
+		"api": cmdAPI, "header": cmdHeader, "status": cmdStatus, "like": cmdLike, "json": cmdJSON, "finish": cmdFinish,
+		"people": cmdPeople, "upload": cmdUpload, "replace": cmdReplace, "caller": cmdCaller, "saved": cmdSaved,
+		"got": cmdGot, "keep": cmdKeep, "refused": cmdRefused, "same": cmdSame, "gzip": cmdGzip, "gunzip": cmdGunzip, "sum": cmdSum,
+		"put": cmdPut, "md5": cmdMD5, "delivered": cmdDelivered,
+	}
+	return p
 }
 
 // answer is what a script knows of its last request.

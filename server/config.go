@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
+
+	"throng/blob/s3"
 )
 
 // Config is every setting of a server, and of the commands that work beside
@@ -24,7 +27,10 @@ type Config struct {
 	AdminListen string
 	// Database is "" for SQLite in the data folder, or a postgres:// URL.
 	Database string
-	// Blobs is "" for a folder in the data folder.
+	// Blobs is "" for a folder in the data folder, or
+	// s3://BUCKET/PREFIX?endpoint=URL&region=NAME. The keys of S3 are read from
+	// the environment alone: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, where
+	// they end, AWS_SESSION_TOKEN.
 	Blobs string
 	// Engine is "embedded", the default.
 	Engine string
@@ -105,16 +111,28 @@ func (c Config) checkStores() error {
 	if c.KeepGenerations < 1 {
 		return usage("keep-generations", "want at least 1")
 	}
-	if strings.HasPrefix(c.Blobs, "s3://") {
-		return usage("blobs", "S3 stores are not built yet; leave it out to keep files in the data folder")
-	}
 	if c.Blobs != "" {
-		return usage("blobs", "leave it out to keep files in the data folder")
+		if _, err := c.bucket(); err != nil {
+			return err
+		}
 	}
 	if c.Database != "" && !strings.HasPrefix(c.Database, "postgres://") && !strings.HasPrefix(c.Database, "postgresql://") {
 		return usage("database", "want a postgres:// URL, or nothing for SQLite in the data folder")
 	}
 	return nil
+}
+
+// bucket says where files are kept that are not kept in a folder.
+func (c Config) bucket() (s3.Config, error) {
+	b, err := s3.ParseURL(c.Blobs)
+	if err != nil {
+		return b, usage("blobs", "%v; leave it out to keep files in the data folder", err)
+	}
+	b.AccessKey, b.SecretKey, b.SessionToken = os.Getenv("AWS_ACCESS_KEY_ID"), os.Getenv("AWS_SECRET_ACCESS_KEY"), os.Getenv("AWS_SESSION_TOKEN")
+	if b.AccessKey == "" || b.SecretKey == "" {
+		return b, usage("blobs", "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment")
+	}
+	return b, nil
 }
 
 func (c Config) checkURL() error {

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 
+	"throng/api"
 	"throng/api/silhouette"
 	"throng/internal/durable"
 	"throng/web"
@@ -151,6 +152,7 @@ func (s *Server) Handler() http.Handler {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write(silhouette.OpenAPI()) // a client that is gone reads nothing
 	})
+	r.Mount("/incoming", api.Incoming(s.service, s.cfg.Logger))
 	r.Mount("/platform/v0", s.api)
 	r.Mount("/", web.New(web.Config{Service: s.service, Logger: s.cfg.Logger, Secure: s.secure()}))
 	return r

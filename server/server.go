@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	"throng/api/silhouette"
 	"throng/blob"
 	"throng/blob/file"
+	"throng/blob/s3"
 	"throng/dataset"
 	"throng/delivery"
 	"throng/delivery/drop"
@@ -37,7 +39,7 @@ type Server struct {
 	cfg     Config
 	db      *sqldb.DB
 	engine  engine.Engine
-	blobs   *file.Store
+	blobs   store
 	sender  *webhook.Sender
 	drop    *file.Store // nil where none is set up
 	vendor  *mintegral.Kind
@@ -48,6 +50,12 @@ type Server struct {
 
 	mu  sync.Mutex
 	url string // guarded by mu; begins every URL given out
+}
+
+// store is a store of files that is given back.
+type store interface {
+	blob.Store
+	io.Closer
 }
 
 // The names of engine's types that the commands need.
@@ -100,7 +108,7 @@ func Open(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if s.engine, err = bitmap.Open(s.path("index"), bitmap.Config{}); err != nil {
 		return nil, err
 	}
-	if s.blobs, err = file.Open(s.path("blobs")); err != nil {
+	if s.blobs, err = s.openBlobs(ctx); err != nil {
 		return nil, err
 	}
 	s.sender = webhook.NewSender(webhook.Config{AllowPrivate: cfg.AllowPrivateCallbacks, Now: cfg.Now})
@@ -122,6 +130,26 @@ func (s *Server) destinations() []delivery.Kind {
 	return []delivery.Kind{s.vendor, drop.New(dropped)}
 }
 
+// openBlobs opens the store of files, nil where it fails.
+func (s *Server) openBlobs(ctx context.Context) (store, error) {
+	if s.cfg.Blobs == "" {
+		folder, err := file.Open(s.path("blobs"))
+		if err != nil {
+			return nil, err
+		}
+		return folder, nil
+	}
+	cfg, err := s.cfg.bucket()
+	if err != nil {
+		return nil, err
+	}
+	bucket, err := s3.Open(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return bucket, nil
+}
+
 // wire makes the service of its parts.
 func (s *Server) wire(key *seal.Key) error {
 	owner, err := s.node()
@@ -134,7 +162,7 @@ func (s *Server) wire(key *seal.Key) error {
 	render := silhouette.Renderer{URL: s.publicURL}
 	s.service, err = service.New(service.Config{
 		DB: s.db, Engine: s.engine, Blobs: s.blobs, Jobs: s.jobs, Sender: s.sender, Secrets: key,
-		Destinations: s.destinations(), Render: render.Audience, Now: s.cfg.Now, MinimumSize: s.cfg.MinimumSize,
+		Destinations: s.destinations(), Render: render.Audience, URL: s.publicURL, Now: s.cfg.Now, MinimumSize: s.cfg.MinimumSize,
 		AllowPrivateCallbacks: s.cfg.AllowPrivateCallbacks, KeepGenerations: s.cfg.KeepGenerations,
 		TempDir: s.path("tmp"), Logger: s.cfg.Logger,
 	})

@@ -51,6 +51,14 @@ func refuse(invalid, forbidden []throng.Detail) error {
 	return e
 }
 
+// at says of what an invalid request was told which field it is about.
+func at(path string, err error) error {
+	if throng.CodeOf(err) != throng.Invalid {
+		return err
+	}
+	return refuse([]throng.Detail{{Path: path, Message: throng.MessageOf(err)}}, nil)
+}
+
 // maxTold is how many problems the message repeats; the details hold them all.
 const maxTold = 3
 

@@ -41,6 +41,9 @@ type Config struct {
 	// DeliveryRetry is how long a delivery waits after so many failures in a
 	// row. Defaults to the schedule of callbacks, webhook.Schedule.
 	DeliveryRetry func(failures int) time.Duration
+	// URL gives what begins the addresses to which files are sent. Defaults to
+	// none, so that they begin with their path.
+	URL func() string
 	// Now is the clock. Defaults to time.Now.
 	Now func() time.Time
 	// MinimumSize hides the sizes of what is smaller and makes no files of
@@ -52,7 +55,8 @@ type Config struct {
 	// KeepGenerations is how many of the last generations stay, used or not.
 	// Defaults to 2.
 	KeepGenerations int
-	// UploadLimit is the greatest upload, in bytes as sent. Defaults to 5 GiB.
+	// UploadLimit is the greatest file that a caller may send, in bytes as sent.
+	// Defaults to 5 GiB.
 	UploadLimit int64
 	// SortMemory is how many bytes of one upload are sorted in memory before
 	// a temporary file takes them. Defaults to 64 MiB.
@@ -74,6 +78,9 @@ func (c Config) withDefaults() (Config, error) {
 		return c, errors.New("service: DB, Jobs, Engine, Blobs and Secrets are required")
 	case c.KeepGenerations < 0:
 		return c, fmt.Errorf("service: keep %d generations: want at least 1", c.KeepGenerations)
+	}
+	if c.URL == nil {
+		c.URL = func() string { return "" }
 	}
 	if c.Now == nil {
 		c.Now = time.Now

@@ -1,7 +1,9 @@
 package service
 
 import (
+	"errors"
 	"hash"
+	"io"
 	"sync/atomic"
 
 	"throng/blob"
@@ -81,18 +83,41 @@ func (k *sink) end() error {
 	return k.err
 }
 
-// commit writes what is left and makes the blob visible. The sum is complete
-// then.
-func (k *sink) commit() error {
+// flush writes what is left. The sum is complete then, and nothing more can be
+// written.
+func (k *sink) flush() error {
 	if k.full != nil && len(k.buf) > 0 {
 		if err := k.pass(); err != nil {
 			return err
 		}
 	}
-	if err := k.end(); err != nil {
+	return k.end()
+}
+
+// commit flushes and makes the blob visible.
+func (k *sink) commit() error {
+	if err := k.flush(); err != nil {
 		return err
 	}
 	return k.w.Commit()
+}
+
+// readFrom writes what r gives until its end. read and written tell the errors
+// of either side apart.
+func (k *sink) readFrom(r io.Reader) (read, written error) {
+	buf := make([]byte, writeBuffer)
+	for {
+		n, err := r.Read(buf)
+		if written := k.write(buf[:n]); written != nil {
+			return nil, written
+		}
+		if errors.Is(err, io.EOF) {
+			return nil, nil
+		}
+		if err != nil {
+			return err, nil
+		}
+	}
 }
 
 // abort drops the blob unless it was committed.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"throng/blob"
 	"throng/engine"
 	"throng/sqldb"
 )
@@ -17,7 +18,8 @@ import (
 const retryUnloaded = 10 * time.Second
 
 // orphanAge is how old a file that belongs to nothing must be: younger ones
-// may belong to an upload that is being read.
+// may belong to an upload that is being read. In a store that has to be swept it
+// is how long a file may be read after it was deleted.
 const orphanAge = 24 * time.Hour
 
 // Ready says why requests cannot be served; nil when they can. A damage that was
@@ -41,11 +43,14 @@ func (s *Service) Sweep(ctx context.Context) error {
 	now := s.now()
 	_, err := s.db.SweepAnswers(ctx, now.Add(-answerLife))
 	err = errors.Join(err, s.db.SweepSessions(ctx, now), s.SweepGenerations(ctx))
+	if store, ok := s.cfg.Blobs.(blob.Sweeper); ok {
+		err = errors.Join(err, store.Sweep(ctx, now.Add(-orphanAge)))
+	}
 	all, listErr := s.cfg.Engine.Generations(ctx)
 	if listErr != nil {
 		return errors.Join(err, fmt.Errorf("list generations: %w", listErr))
 	}
-	return errors.Join(err, s.sweepAudiences(ctx, all), s.sweepUploads(ctx, all), s.sweepDeliveries(ctx))
+	return errors.Join(err, s.sweepAudiences(ctx, all), s.sweepUploads(ctx, all), s.sweepIncoming(ctx), s.sweepDeliveries(ctx))
 }
 
 // stale tells whether a file is a kept set of rows of a generation that is gone.

@@ -2,6 +2,7 @@ package service
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -26,7 +27,7 @@ func linesKey(prefix string) string { return prefix + "/lines" }
 // and matches it on the current generation. Only normalised forms are kept.
 // The same bytes twice on one day are one upload. TooLarge beyond the limit,
 // Invalid for an unknown type and for an archive that cannot be read to its
-// end. Where once is given, its BodyHash is filled in.
+// end. Where once is given without a BodyHash, that is filled in.
 func (s *Service) CreateUpload(ctx context.Context, c *throng.Caller, typ, name string, body io.Reader, once *Once) (*throng.Upload, error) {
 	t, err := checkUpload(typ, name)
 	if err != nil {
@@ -45,7 +46,7 @@ func (s *Service) CreateUpload(ctx context.Context, c *throng.Caller, typ, name 
 	var stored *storedUpload
 	if err = s.readUpload(ctx, g, t, &u, body); err == nil {
 		u.Key = fmt.Sprintf("/uploads/%s/%s.%s", now.Format("2006-01-02"), u.MD5, t.Extension())
-		if once != nil {
+		if once != nil && once.BodyHash == "" {
 			once.BodyHash = u.MD5 + " " + typ + " " + name
 		}
 		stored, err = s.storeUpload(ctx, c, u, once)
@@ -61,6 +62,34 @@ func (s *Service) CreateUpload(ctx context.Context, c *throng.Caller, typ, name 
 		return nil, err
 	}
 	return stored.upload, nil
+}
+
+// PresignUpload is PresignFile for a file that CreateUploadFrom is to read as
+// identifiers of a type.
+func (s *Service) PresignUpload(ctx context.Context, c *throng.Caller, typ, name, md5 string) (*Incoming, error) {
+	if _, err := checkUpload(typ, name); err != nil {
+		return nil, err
+	}
+	return s.PresignFile(ctx, c, name, md5)
+}
+
+// CreateUploadFrom is CreateUpload of the file that the caller sent to a path
+// that PresignFile gave; name defaults to the file's. Invalid, naming path,
+// where there is no such file.
+func (s *Service) CreateUploadFrom(ctx context.Context, c *throng.Caller, typ, name, path string, once *Once) (*throng.Upload, error) {
+	if _, err := checkUpload(typ, name); err != nil {
+		return nil, err
+	}
+	sent, err := s.received(ctx, c, path)
+	if err != nil {
+		return nil, at("path", err)
+	}
+	r, err := s.cfg.Blobs.Open(ctx, sent.Key)
+	if err != nil {
+		return nil, fmt.Errorf("open incoming file: %w", err)
+	}
+	defer r.Close()
+	return s.CreateUpload(ctx, c, typ, cmp.Or(name, sent.Name), r, once)
 }
 
 func checkUpload(typ, name string) (identifier.Type, error) {

@@ -16,6 +16,14 @@ import (
 
 func (h *handlers) createUpload(w http.ResponseWriter, r *http.Request, c *throng.Caller) error {
 	q := r.URL.Query()
+	if asks, err := asksForAddress(q); err != nil {
+		return err
+	} else if asks {
+		return h.presignUpload(w, r, c)
+	}
+	if q.Has("path") {
+		return h.uploadFromPath(w, r, c)
+	}
 	// Large files come as slowly as they come.
 	_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // not every writer can
 	body, name, err := uploadBody(r)

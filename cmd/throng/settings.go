@@ -23,7 +23,7 @@ type settings struct {
 	Listen                string `help:"Address of the API and the page. Default: 127.0.0.1:8080." default:"127.0.0.1:8080" env:"THRONG_LISTEN" placeholder:"ADDR"`
 	AdminListen           string `help:"Address of /metrics and profiles. Default: off." env:"THRONG_ADMIN_LISTEN" placeholder:"ADDR"`
 	Database              string `help:"A postgres:// URL. Default: SQLite in the data folder." env:"THRONG_DATABASE" placeholder:"URL"`
-	Blobs                 string `help:"Where files are kept. Default: a folder in the data folder." env:"THRONG_BLOBS" placeholder:"URL"`
+	Blobs                 string `help:"Where files are kept: s3://BUCKET/PREFIX?endpoint=URL, with the keys in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Default: a folder in the data folder." env:"THRONG_BLOBS" placeholder:"URL"`
 	Drop                  string `help:"Folder that 'deliver --to drop' writes to. Default: none." env:"THRONG_DROP" placeholder:"DIR"`
 	Engine                string `help:"The index: embedded." default:"embedded" env:"THRONG_ENGINE" placeholder:"ENGINE"`
 	LogFormat             string `help:"text or json." default:"text" enum:"text,json" env:"THRONG_LOG_FORMAT" placeholder:"FORMAT"`

@@ -1,19 +1,20 @@
--- Files that callers may send to a place of their own.
+-- Files that callers may send to a place of their own, which the slot names.
+-- md5 is what the caller said, or nothing, until the file is received.
 CREATE TABLE incoming (
-    id          {id},
-    caller_id   BIGINT NOT NULL REFERENCES callers (id),
-    path        TEXT NOT NULL UNIQUE,
-    name        TEXT NOT NULL,
-    md5         TEXT NOT NULL,
-    status      TEXT NOT NULL,
-    bytes       BIGINT NOT NULL,
-    blob_key    TEXT NOT NULL,
-    created_at  BIGINT NOT NULL,
-    expires_at  BIGINT NOT NULL,
-    received_at BIGINT
+    id         {id},
+    caller_id  BIGINT NOT NULL REFERENCES callers (id),
+    slot       TEXT NOT NULL UNIQUE,
+    path       TEXT NOT NULL UNIQUE,
+    name       TEXT NOT NULL,
+    md5        TEXT NOT NULL,
+    status     TEXT NOT NULL,
+    bytes      BIGINT NOT NULL,
+    blob_key   TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    used_at    BIGINT NOT NULL
 );
 
-CREATE INDEX incoming_by_age ON incoming (created_at);
+CREATE INDEX incoming_by_use ON incoming (used_at);
 
 -- Device ids of audiences on their way to where they are used.
 CREATE TABLE deliveries (

@@ -1,0 +1,392 @@
+package service
+
+import (
+	"context"
+	"crypto/md5"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"throng"
+	"throng/blob"
+	"throng/internal/seal"
+	"throng/sqldb"
+)
+
+const (
+	// incomingTTL is how long a file may be sent to an address. One whose
+	// sending began in time may take longer.
+	incomingTTL = 300 * time.Second
+	// incomingLife is how long a file stays after it was last asked for.
+	incomingLife = 24 * time.Hour
+	// folderBucket stands in paths where the store has no bucket.
+	folderBucket = "throng"
+
+	// incomingPrefix begins the keys of files that were sent straight to the
+	// store, by slot; receivedPrefix those of files that are verified.
+	incomingPrefix = "incoming/"
+	receivedPrefix = "received/"
+)
+
+// Incoming is an address to which a caller can send one file.
+type Incoming struct {
+	Method string // PUT
+	URL    string
+	// Path names the file from then on:
+	// s3://<bucket>/audience/tmp_upload/2024/01/10/<16 lower-case letters>/<MD5>/<name>,
+	// without the MD5 where none was given.
+	Path string
+	TTL  time.Duration
+}
+
+// PresignFile makes an address for a file of that name, by default "file", and
+// of that MD5 (hex; "" for any). Invalid with paths name and md5.
+func (s *Service) PresignFile(ctx context.Context, c *throng.Caller, name, md5 string) (*Incoming, error) {
+	if name == "" {
+		name = "file"
+	}
+	var problems []throng.Detail
+	if !fileName(name) {
+		problems = append(problems, throng.Detail{Path: "name", Message: "must be 1 to 255 characters of UTF-8 without slashes and control characters"})
+	}
+	if md5 = strings.ToLower(md5); md5 != "" && !isMD5(md5) {
+		problems = append(problems, throng.Detail{Path: "md5", Message: "must be 32 hexadecimal digits"})
+	}
+	if err := refuse(problems, nil); err != nil {
+		return nil, err
+	}
+	now, slot := s.now(), newSlot()
+	direct, isDirect := s.cfg.Blobs.(blob.Presigner)
+	bucket := folderBucket
+	if isDirect {
+		bucket = direct.Bucket()
+	}
+	in := &Incoming{Method: http.MethodPut, TTL: incomingTTL, Path: incomingPath(bucket, now, slot, md5, name)}
+	_, err := s.db.InsertIncoming(ctx, sqldb.Incoming{CallerID: c.ID, Slot: slot, Path: in.Path, Name: name, MD5: md5, CreatedAt: now})
+	if err != nil {
+		return nil, err
+	}
+	if isDirect {
+		if in.URL, err = direct.PresignPut(ctx, incomingPrefix+slot, incomingTTL); err != nil {
+			return nil, fmt.Errorf("sign address: %w", err)
+		}
+		return in, nil
+	}
+	in.URL = s.cfg.URL() + "/incoming/" + incomingToken(s.cfg.Secrets, slot, now.Add(incomingTTL))
+	return in, nil
+}
+
+func incomingPath(bucket string, now time.Time, slot, md5, name string) string {
+	parts := []string{"s3:/", bucket, "audience/tmp_upload", now.Format("2006/01/02"), slot}
+	if md5 != "" {
+		parts = append(parts, md5)
+	}
+	return strings.Join(append(parts, name), "/")
+}
+
+func fileName(name string) bool {
+	return name != "." && name != ".." && utf8.ValidString(name) && utf8.RuneCountInString(name) <= throng.MaxName &&
+		!strings.ContainsFunc(name, func(r rune) bool { return r == '/' || unicode.IsControl(r) })
+}
+
+func isMD5(text string) bool {
+	_, err := hex.DecodeString(text)
+	return err == nil && len(text) == 2*md5.Size
+}
+
+// slotLen letters are 75 random bits.
+const slotLen = 16
+
+// newSlot makes 16 lower-case letters, as the vendor's paths have them.
+func newSlot() string {
+	slot := make([]byte, 0, slotLen)
+	var b [2 * slotLen]byte
+	for {
+		rand.Read(b[:]) // never fails: it ends the program instead
+		for _, c := range b {
+			if c >= 26*9 { // the rest of a byte would prefer some letters
+				continue
+			}
+			if slot = append(slot, 'a'+c%26); len(slot) == slotLen {
+				return string(slot)
+			}
+		}
+	}
+}
+
+// incomingToken signs a slot and the second in which its address ends.
+func incomingToken(key *seal.Key, slot string, ends time.Time) string {
+	head := slot + "." + strconv.FormatInt(ends.Unix(), 36)
+	return head + "." + base64.RawURLEncoding.EncodeToString(key.MAC("incoming", head))
+}
+
+// readIncomingToken gives the slot of a token that was signed by the key, and
+// when it ends.
+func readIncomingToken(key *seal.Key, token string) (slot string, ends time.Time, ok bool) {
+	i := strings.LastIndexByte(token, '.')
+	if i < 0 || !seal.Equal(token[i+1:], base64.RawURLEncoding.EncodeToString(key.MAC("incoming", token[:i]))) {
+		return "", time.Time{}, false
+	}
+	slot, text, _ := strings.Cut(token[:i], ".")
+	n, err := strconv.ParseInt(text, 36, 64)
+	return slot, time.Unix(n, 0), err == nil
+}
+
+// Receive takes the file that is sent to an address of PresignFile, and returns
+// its MD5 once it is durable. size is in bytes, -1 where the sender does not
+// say. Forbidden for a token that is not ours or whose time is over, TooLarge
+// beyond the limit, Invalid for bytes of another MD5 than was announced,
+// Conflict where other bytes were received before; the same bytes may come
+// again. Of what is refused or breaks off nothing stays.
+func (s *Service) Receive(ctx context.Context, token string, size int64, body io.Reader) (md5 string, err error) {
+	row, err := s.incomingOf(ctx, token)
+	if err != nil {
+		return "", err
+	}
+	if size > s.cfg.UploadLimit {
+		return "", errFileTooLarge(s.cfg.UploadLimit)
+	}
+	if row.Status == sqldb.IncomingReceived {
+		return row.MD5, s.sameFile(ctx, row, size, body)
+	}
+	stored, md5, err := s.takeIn(ctx, row, body)
+	if err == nil && stored.MD5 != md5 {
+		err = errOtherBytes()
+	}
+	return md5, err
+}
+
+// incomingOf finds the address that a token opens.
+func (s *Service) incomingOf(ctx context.Context, token string) (row sqldb.Incoming, err error) {
+	slot, ends, ok := readIncomingToken(s.cfg.Secrets, token)
+	if !ok {
+		return row, throng.Errorf(throng.Forbidden, "the address is not one that was given out here")
+	}
+	if !s.now().Before(ends) {
+		return row, throng.Errorf(throng.Forbidden, "the time of this address is over; ask for another")
+	}
+	if row, err = s.db.IncomingBySlot(ctx, slot); err != nil {
+		if errors.Is(err, sqldb.ErrNotFound) {
+			err = throng.Errorf(throng.Forbidden, "the address is no longer there; ask for another")
+		}
+		return row, err
+	}
+	caller, err := s.db.CallerByID(ctx, row.CallerID)
+	if err == nil && !caller.RevokedAt.IsZero() {
+		err = throng.Errorf(throng.Forbidden, "the access of who asked for this address has ended")
+	}
+	return row, err
+}
+
+func errFileTooLarge(limit int64) error {
+	return throng.Errorf(throng.TooLarge, "the file is larger than the %d bytes allowed", limit)
+}
+
+func errOtherBytes() error {
+	return throng.Errorf(throng.Conflict, "other bytes were sent to this address before; ask for another")
+}
+
+// sameFile reads what is sent to an address a second time: the same bytes are
+// fine, and not stored again.
+func (s *Service) sameFile(ctx context.Context, row sqldb.Incoming, size int64, body io.Reader) error {
+	if size >= 0 && size != row.Bytes {
+		return errOtherBytes()
+	}
+	sum := md5.New()
+	n, err := io.Copy(sum, io.LimitReader(body, row.Bytes+1))
+	if err != nil {
+		return receiveError(ctx, err)
+	}
+	if n != row.Bytes || hex.EncodeToString(sum.Sum(nil)) != row.MD5 {
+		return errOtherBytes()
+	}
+	return nil
+}
+
+// receivedFile is a file that a caller sent. Its Key is a blob that never
+// changes and whose MD5 was verified.
+type receivedFile struct {
+	ID        int64
+	Key       string
+	Name, MD5 string
+	Size      int64
+}
+
+func fromIncoming(row sqldb.Incoming) receivedFile {
+	return receivedFile{ID: row.ID, Key: row.BlobKey, Name: row.Name, MD5: row.MD5, Size: row.Bytes}
+}
+
+// takeIn stores the file of a pending address under a key of its own while its
+// MD5 is checked. Of several at once the first to end is taken: stored is that
+// one, md5 that of the bytes at hand.
+func (s *Service) takeIn(ctx context.Context, row sqldb.Incoming, body io.Reader) (stored receivedFile, md5Hex string, err error) {
+	file := receivedFile{ID: row.ID, Key: receivedPrefix + newSlot(), Name: row.Name}
+	w, err := s.cfg.Blobs.Create(ctx, file.Key)
+	if err != nil {
+		return stored, "", fmt.Errorf("receive file: %w", err)
+	}
+	out := newSink(w, md5.New())
+	defer out.abort()
+	read, err := out.readFrom(&limitReader{r: body, left: s.cfg.UploadLimit, what: "the file"})
+	if read != nil {
+		return stored, "", receiveError(ctx, read)
+	}
+	if err == nil {
+		err = out.flush()
+	}
+	if err != nil {
+		return stored, "", fmt.Errorf("receive file: %w", err)
+	}
+	file.MD5, file.Size = hex.EncodeToString(out.sum.Sum(nil)), out.size
+	if row.MD5 != "" && row.MD5 != file.MD5 {
+		return stored, "", throng.Errorf(throng.Invalid, "the bytes that were sent to it have another MD5 than was announced: %s", file.MD5)
+	}
+	if err := out.commit(); err != nil {
+		return stored, "", fmt.Errorf("receive file: %w", err)
+	}
+	stored, err = s.recordIncoming(ctx, row, file)
+	return stored, file.MD5, err
+}
+
+// recordIncoming makes a stored file that of its address, unless there is one
+// already, which it gives.
+func (s *Service) recordIncoming(ctx context.Context, row sqldb.Incoming, file receivedFile) (receivedFile, error) {
+	err := s.db.ReceiveIncoming(ctx, row.ID, file.MD5, file.Size, file.Key, s.now())
+	if err == nil {
+		return file, nil
+	}
+	if !errors.Is(err, sqldb.ErrConflict) && !errors.Is(err, sqldb.ErrNotFound) {
+		return receivedFile{}, err // nobody can tell what became of it: left to the sweep
+	}
+	if dropErr := s.cfg.Blobs.Delete(context.WithoutCancel(ctx), file.Key); dropErr != nil {
+		s.cfg.Logger.ErrorContext(ctx, "delete incoming file", "err", dropErr)
+	}
+	if row, err = s.db.IncomingBySlot(ctx, row.Slot); err != nil {
+		return receivedFile{}, known(err, "the address is no longer there; ask for another")
+	}
+	return fromIncoming(row), nil
+}
+
+// receiveError says what is wrong with the bytes; a sender that went away is
+// told nothing, and is no trouble of ours.
+func receiveError(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return fmt.Errorf("receive file: %w", readError(err))
+}
+
+// received finds what a caller sent to a path, and keeps it for another 24
+// hours. Invalid, with a message that fits behind the path, where there is
+// nothing, where it is another caller's, and for bytes of another MD5. What was
+// sent straight to the store is copied while its MD5 is checked, once; that
+// takes as long as its bytes take.
+func (s *Service) received(ctx context.Context, c *throng.Caller, path string) (receivedFile, error) {
+	row, err := s.db.IncomingByPath(ctx, c.ID, path)
+	if errors.Is(err, sqldb.ErrNotFound) {
+		return receivedFile{}, errNothingSent()
+	}
+	if err != nil {
+		return receivedFile{}, err
+	}
+	if row.Status != sqldb.IncomingReceived {
+		if row, err = s.fetchIncoming(ctx, row); err != nil {
+			return receivedFile{}, err
+		}
+	}
+	if err := s.db.UseIncomingFile(ctx, row.ID, s.now()); err != nil {
+		if errors.Is(err, sqldb.ErrNotFound) { // swept in this very moment
+			err = errNothingSent()
+		}
+		return receivedFile{}, err
+	}
+	return fromIncoming(row), nil
+}
+
+func errNothingSent() error { return throng.Errorf(throng.Invalid, "no file was sent to it") }
+
+// fetchIncoming takes in what was sent straight to the store.
+func (s *Service) fetchIncoming(ctx context.Context, row sqldb.Incoming) (sqldb.Incoming, error) {
+	if _, ok := s.cfg.Blobs.(blob.Presigner); !ok {
+		return row, errNothingSent()
+	}
+	unlock, err := s.files.Lock(ctx, incomingPrefix+row.Slot)
+	if err != nil {
+		return row, err
+	}
+	defer unlock()
+	switch fresh, err := s.db.IncomingBySlot(ctx, row.Slot); {
+	case errors.Is(err, sqldb.ErrNotFound):
+		return row, errNothingSent()
+	case err != nil || fresh.Status == sqldb.IncomingReceived:
+		return fresh, err
+	}
+	r, err := s.cfg.Blobs.Open(ctx, incomingPrefix+row.Slot)
+	if errors.Is(err, blob.ErrNotFound) {
+		return row, errNothingSent()
+	}
+	if err != nil {
+		return row, fmt.Errorf("open incoming file: %w", err)
+	}
+	defer r.Close()
+	if r.Size() > s.cfg.UploadLimit {
+		return row, throng.Errorf(throng.Invalid, "the file that was sent to it is larger than the %d bytes allowed", s.cfg.UploadLimit)
+	}
+	file, _, err := s.takeIn(ctx, row, r)
+	if err != nil {
+		return row, err
+	}
+	row.Status, row.BlobKey, row.MD5, row.Bytes = sqldb.IncomingReceived, file.Key, file.MD5, file.Size
+	if err := s.cfg.Blobs.Delete(context.WithoutCancel(ctx), incomingPrefix+row.Slot); err != nil {
+		s.cfg.Logger.ErrorContext(ctx, "delete incoming file", "err", err) // the sweep does it
+	}
+	return row, nil
+}
+
+// sweepIncoming removes addresses that nobody used for long, with their files,
+// and files that belong to none.
+func (s *Service) sweepIncoming(ctx context.Context) error {
+	old := s.now().Add(-incomingLife)
+	gone, err := s.db.SweepIncoming(ctx, old)
+	errs := []error{err}
+	for _, row := range gone {
+		errs = append(errs, s.cfg.Blobs.Delete(ctx, incomingPrefix+row.Slot))
+		if row.BlobKey != "" {
+			errs = append(errs, s.cfg.Blobs.Delete(ctx, row.BlobKey))
+		}
+	}
+	var orphans []string
+	for _, prefix := range []string{incomingPrefix, receivedPrefix} {
+		for info, err := range s.cfg.Blobs.List(ctx, prefix) {
+			if err != nil {
+				return errors.Join(append(errs, err)...)
+			}
+			if info.ModTime.Before(old) {
+				orphans = append(orphans, info.Key)
+			}
+		}
+	}
+	if len(orphans) == 0 {
+		return errors.Join(errs...)
+	}
+	keys, slots, err := s.db.IncomingKeys(ctx)
+	if err != nil {
+		return errors.Join(append(errs, err)...)
+	}
+	for _, key := range orphans {
+		slot, ok := strings.CutPrefix(key, incomingPrefix)
+		if used := keys[key] || ok && slots[slot]; !used {
+			errs = append(errs, s.cfg.Blobs.Delete(ctx, key))
+		}
+	}
+	return errors.Join(errs...)
+}
