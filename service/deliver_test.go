@@ -72,8 +72,8 @@ func placed(p *place) option {
 	return func(c *Config) { c.Destinations = append(c.Destinations, p) }
 }
 
-// at is the result of a step that is not the last.
-func at(n int) delivery.Result {
+// stepped is the result of a step that is not the last.
+func stepped(n int) delivery.Result {
 	return delivery.Result{State: json.RawMessage(fmt.Sprintf(`{"n":%d}`, n)), Next: fmt.Sprintf("step %d", n+1)}
 }
 
@@ -92,7 +92,7 @@ func TestDeliveryIsTriedAgain(t *testing.T) {
 	p := &place{t: t, step: func(_ context.Context, n int) (delivery.Result, error) {
 		switch {
 		case n == 1, n == 2+maxFailures-1: // a step that succeeds ends the row of failures
-			return at(n), nil
+			return stepped(n), nil
 		case n < 2*maxFailures:
 			return delivery.Result{}, trouble
 		}
@@ -151,7 +151,7 @@ func TestDeliveryWaits(t *testing.T) {
 	p := &place{t: t}
 	p.step = func(_ context.Context, n int) (delivery.Result, error) {
 		if n == 1 {
-			return at(n), nil
+			return stepped(n), nil
 		}
 		if s.now().Before(until) {
 			return delivery.Result{State: json.RawMessage(`{"waited":true}`), Next: "again"}, &delivery.Problem{Message: "not yet", Until: until}
@@ -219,7 +219,7 @@ func TestDeliveryCrash(t *testing.T) {
 		case 5:
 			return last(), nil
 		}
-		return at(n), nil
+		return stepped(n), nil
 	}}
 	s, _ := startDelivering(t, placed(p))
 	a := s.build(s.caller, everyone)
