@@ -3,6 +3,7 @@ package throng
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -57,6 +58,23 @@ func Errorf(code Code, format string, args ...any) *Error {
 	err := fmt.Errorf(format, args...)
 	return &Error{Code: code, Message: err.Error(), err: errors.Unwrap(err)}
 }
+
+// Refuse makes one error of all problems of a request. Its message repeats the
+// first of them; the details, which it keeps, hold them all.
+func Refuse(code Code, details []Detail) *Error {
+	parts := make([]string, 0, maxTold)
+	for _, d := range details[:min(len(details), maxTold)] {
+		parts = append(parts, strings.TrimPrefix(d.Path+" "+d.Message, " "))
+	}
+	msg := strings.Join(parts, "; ")
+	if more := len(details) - maxTold; more > 0 {
+		msg += fmt.Sprintf("; and %d more", more)
+	}
+	return &Error{Code: code, Message: msg, Details: details}
+}
+
+// maxTold is how many problems a message repeats.
+const maxTold = 3
 
 // CodeOf finds the code of an error chain; Internal where it has none.
 func CodeOf(err error) Code {

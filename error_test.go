@@ -26,3 +26,16 @@ func TestErrorf(t *testing.T) {
 		t.Errorf("MessageOf(%v) = %q, want %q: the inside stays inside", cause, got, want)
 	}
 }
+
+func TestRefuse(t *testing.T) {
+	details := []Detail{{"a", "is bad"}, {"", "nothing fits"}, {"c", "is worse"}, {"d", "is worst"}, {"e", "is too"}}
+	for n, want := range map[int]string{
+		0: "", 1: "a is bad", 2: "a is bad; nothing fits", 3: "a is bad; nothing fits; c is worse",
+		5: "a is bad; nothing fits; c is worse; and 2 more",
+	} {
+		got := Refuse(Conflict, details[:n])
+		if got.Code != Conflict || got.Message != want || len(got.Details) != n {
+			t.Errorf("Refuse(%d problems) = %s, %q with %d details, want %q with all", n, got.Code, got.Message, len(got.Details), want)
+		}
+	}
+}

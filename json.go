@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -142,8 +143,8 @@ func (r *Reader) Text(raw json.RawMessage, path string) (string, bool) {
 	return s, true
 }
 
-// id reads a string; a whole number in its place is taken as it is written.
-func (r *Reader) id(raw json.RawMessage, path string) (string, bool) {
+// ID reads a string; a whole number in its place is taken as it is written.
+func (r *Reader) ID(raw json.RawMessage, path string) (string, bool) {
 	if isDigits(raw) {
 		return string(raw), true
 	}
@@ -162,6 +163,26 @@ func isDigits(b []byte) bool {
 		}
 	}
 	return len(b) > 0
+}
+
+// Int reads a whole number, or a string of its decimal digits.
+func (r *Reader) Int(raw json.RawMessage, path string) (int64, bool) {
+	text := string(raw)
+	if bytes.HasPrefix(raw, []byte{'"'}) {
+		if err := json.Unmarshal(raw, &text); err != nil || !isDigits([]byte(strings.TrimPrefix(text, "-"))) {
+			r.Bad(path, "must be a whole number")
+			return 0, false
+		}
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		n, err = whole(json.RawMessage(text)) // 1e3 is one, too
+	}
+	if err != nil {
+		r.Bad(path, "must be a whole number")
+		return 0, false
+	}
+	return n, true
 }
 
 // Flag reads a boolean.

@@ -329,7 +329,7 @@ func (o *Object) requiredID() string {
 		o.r.Bad(o.At("id"), "is required")
 		return ""
 	}
-	id, ok := o.r.id(raw, o.At("id"))
+	id, ok := o.r.ID(raw, o.At("id"))
 	if ok && id == "" {
 		o.r.Bad(o.At("id"), "must not be empty")
 	}

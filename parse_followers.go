@@ -53,10 +53,10 @@ func (r *Reader) accounts(o *Object) []AccountRef {
 		var a AccountRef
 		good := true
 		if raw, ok := e.Take("id"); ok {
-			a.ID, good = r.id(raw, e.At("id"))
+			a.ID, good = r.ID(raw, e.At("id"))
 		}
 		if raw, ok := e.Take("screen_name"); ok {
-			name, ok := r.id(raw, e.At("screen_name"))
+			name, ok := r.ID(raw, e.At("screen_name"))
 			a.ScreenName, good = strings.TrimPrefix(strings.TrimSpace(name), "@"), good && ok
 		}
 		e.Rest()

@@ -60,9 +60,6 @@ func ErrorHeader(log *slog.Logger, w http.ResponseWriter, r *http.Request, err e
 	if code == throng.Internal && r.Context().Err() == nil {
 		log.ErrorContext(r.Context(), "request failed", "request", RequestID(r.Context()), "method", r.Method, "err", err)
 	}
-	if code == throng.Unauthorized {
-		w.Header().Set("WWW-Authenticate", "Bearer")
-	}
 	if e, ok := errors.AsType[*throng.Error](err); ok && e.RetryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
 	}
@@ -78,10 +75,19 @@ func Bearer(r *http.Request) string {
 	return strings.TrimSpace(token)
 }
 
-// ReadJSON reads a body of at most throng.MaxBody bytes that is JSON by its
-// content type and by its bytes. A request without a content type is taken
-// for JSON. An empty body gives nil.
+// ReadJSON reads a body as ReadBody does, and checks that its bytes are JSON.
 func ReadJSON(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	body, err := ReadBody(w, r)
+	if err != nil || body == nil {
+		return nil, err
+	}
+	return body, throng.ReadJSON(body)
+}
+
+// ReadBody reads a body of at most throng.MaxBody bytes that is JSON by its
+// content type. A request without one is taken for JSON. An empty body gives
+// nil.
+func ReadBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, throng.MaxBody))
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return nil, throng.Errorf(throng.TooLarge, "the body is larger than the %d bytes allowed", throng.MaxBody)
@@ -95,7 +101,7 @@ func ReadJSON(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if err := claimsJSON(r.Header); err != nil {
 		return nil, err
 	}
-	return body, throng.ReadJSON(body)
+	return body, nil
 }
 
 // claimsJSON refuses what claims to be something else.

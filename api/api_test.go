@@ -36,10 +36,10 @@ func TestErrorHeader(t *testing.T) {
 		header, value string
 		logged        bool
 	}{
-		{"unauthorized", throng.Errorf(throng.Unauthorized, "who"), 401, "WWW-Authenticate", "Bearer", false},
+		{"unauthorized", throng.Errorf(throng.Unauthorized, "who"), 401, "Retry-After", "", false},
 		{"retry", unavailable, 503, "Retry-After", "2", false},
 		{"no retry", throng.Errorf(throng.Unavailable, "not yet"), 503, "Retry-After", "", false},
-		{"internal", errors.New("disk full"), 500, "WWW-Authenticate", "", true},
+		{"internal", errors.New("disk full"), 500, "Retry-After", "", true},
 	}
 	for _, test := range tests {
 		var logged bytes.Buffer

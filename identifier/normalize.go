@@ -62,9 +62,9 @@ func (t Type) Normalize(dst, raw []byte) (key []byte, reason Reason) {
 	case MD5, IMEIMD5, IDFAMD5, GAIDMD5, OAIDMD5, IDFVMD5:
 		return appendMD5(dst, raw)
 	case MAID, GAID:
-		return appendUUID(dst, raw, "0123456789abcdef")
+		return appendUUID(dst, raw, &lowerDigits)
 	case IDFA, IDFV:
-		return appendUUID(dst, raw, "0123456789ABCDEF")
+		return appendUUID(dst, raw, &upperDigits)
 	case OAID:
 		return appendOAID(dst, raw)
 	case IMEI:
@@ -205,55 +205,85 @@ func lowerLen(b []byte) int {
 }
 
 func appendMD5(dst, raw []byte) ([]byte, Reason) {
-	if len(raw) != 32 || !all(raw, isHex) {
+	if len(raw) != 32 {
 		return dst, Invalid
 	}
-	start := len(dst)
-	dst = appendLower(dst, raw)
-	if string(dst[start:]) == md5OfEmpty {
-		return dst[:start], EmptyMD5
+	b := [32]byte(raw)
+	switch seen := rewrite(&b, &lowerDigits); {
+	case seen&noDigit != 0:
+		return dst, Invalid
+	case string(b[:]) == md5OfEmpty:
+		return dst, EmptyMD5
 	}
-	return dst, ""
+	return append(dst, b[:]...), ""
+}
+
+// rewrite writes hexadecimal digits anew. It returns the bits that are set in
+// any of them, noDigit where one is none.
+func rewrite(b *[32]byte, digits *[16]byte) (seen byte) {
+	for i, c := range b {
+		v := hexValues[c]
+		seen |= v
+		b[i] = digits[v&15]
+	}
+	return seen
 }
 
 // appendUUID accepts the two ways in which advertising ids are written: groups
 // of 8-4-4-4-12 digits, and 32 digits on end.
-func appendUUID(dst, raw []byte, digits string) ([]byte, Reason) {
-	hyphens := len(raw) == 36
-	if !hyphens && len(raw) != 32 {
+func appendUUID(dst, raw []byte, digits *[16]byte) ([]byte, Reason) {
+	var b [32]byte
+	switch {
+	case len(raw) == len(b):
+		copy(b[:], raw)
+	case len(raw) == 36 && raw[8] == '-' && raw[13] == '-' && raw[18] == '-' && raw[23] == '-':
+		copy(b[:8], raw[:8])
+		copy(b[8:12], raw[9:13])
+		copy(b[12:16], raw[14:18])
+		copy(b[16:20], raw[19:23])
+		copy(b[20:], raw[24:])
+	default:
 		return dst, Invalid
 	}
-	start, zero := len(dst), true
-	for n := range 32 {
-		if n == 8 || n == 12 || n == 16 || n == 20 {
-			if hyphens {
-				if raw[0] != '-' {
-					return dst[:start], Invalid
-				}
-				raw = raw[1:]
-			}
-			dst = append(dst, '-')
-		}
-		if !isHex(raw[0]) {
-			return dst[:start], Invalid
-		}
-		v := hexValue(raw[0])
-		zero = zero && v == 0
-		dst = append(dst, digits[v])
-		raw = raw[1:]
+	switch seen := rewrite(&b, digits); {
+	case seen&noDigit != 0:
+		return dst, Invalid
+	case seen == 0:
+		return dst, ZeroID
 	}
-	if zero {
-		return dst[:start], ZeroID
-	}
-	return dst, ""
+	dst = append(append(dst, b[:8]...), '-')
+	dst = append(append(dst, b[8:12]...), '-')
+	dst = append(append(dst, b[12:16]...), '-')
+	dst = append(append(dst, b[16:20]...), '-')
+	return append(dst, b[20:]...), ""
 }
+
+// The digits as the makers of phones write them.
+var (
+	lowerDigits = [16]byte([]byte("0123456789abcdef"))
+	upperDigits = [16]byte([]byte("0123456789ABCDEF"))
+)
+
+// noDigit marks in hexValues what is no hexadecimal digit.
+const noDigit = 0x80
+
+// hexValues are the values of digits in either case.
+var hexValues = func() (v [256]byte) {
+	for c := range v {
+		v[c] = noDigit
+		if isHex(byte(c)) {
+			v[c] = hexValue(byte(c))
+		}
+	}
+	return v
+}()
 
 func appendOAID(dst, raw []byte) ([]byte, Reason) {
 	if len(raw) > 64 || !all(raw, isOAID) {
 		return dst, Invalid
 	}
 	var scratch [36]byte
-	if _, reason := appendUUID(scratch[:0], raw, "0123456789abcdef"); reason == ZeroID {
+	if _, reason := appendUUID(scratch[:0], raw, &lowerDigits); reason == ZeroID {
 		return dst, ZeroID
 	}
 	return append(dst, raw...), ""

@@ -48,6 +48,9 @@ type Config struct {
 	// KeepGenerations is how many of the newest generations are kept.
 	// Defaults to 2.
 	KeepGenerations int
+	// DeviceLock is for how long the files of a device audience stay as they
+	// are after they were given; -1 is none. Defaults to 12 hours.
+	DeviceLock time.Duration
 	// SecretKey is 32 bytes in base64, which seal what must be read again.
 	// Defaults to one made at the first start, in a file of the data folder.
 	SecretKey string
@@ -87,6 +90,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.KeepGenerations == 0 {
 		c.KeepGenerations = 2
+	}
+	if c.DeviceLock == 0 {
+		c.DeviceLock = 12 * time.Hour
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()

@@ -26,6 +26,8 @@ type queries interface {
 type details struct {
 	// Files is the prefix of the keys of the finished build's files.
 	Files string `json:"files,omitempty"`
+	// Devices are those of a device audience alone.
+	Devices *deviceDetails `json:"devices,omitempty"`
 }
 
 func readDetails(a sqldb.Audience) (d details, err error) {
@@ -321,38 +323,15 @@ func (s *Service) DeleteAudience(ctx context.Context, c *throng.Caller, id int64
 		if err != nil {
 			return err
 		}
-		used, err := tx.UsedByRunning(ctx, sqldb.UseAudience, id)
-		if err != nil {
-			return err
-		}
-		if used {
-			return throng.Errorf(throng.Conflict, "audience %d is used by a running build", id)
-		}
-		offers, err := tx.TargetedAudiences(ctx, id)
-		if err != nil {
-			return err
-		}
-		if len(offers) > 0 {
-			return throng.Errorf(throng.Conflict, "audience %d is used by an offer", id)
-		}
 		if err := notDelivered(ctx, tx, id); err != nil {
 			return err
 		}
-		if row.Status == sqldb.StatusRunning {
-			if err := s.cancel(ctx, tx, row); err != nil {
-				return err
-			}
-		}
-		now := s.now()
-		return tx.UpdateAudience(ctx, id, sqldb.AudienceUpdate{DeletedAt: &now})
+		return s.remove(ctx, tx, row)
 	})
 	if err != nil {
 		return err
 	}
-	// The row is gone for good; files that stay behind are found by Sweep.
-	if err := s.deleteFiles(context.WithoutCancel(ctx), audiencePrefix(id), ""); err != nil {
-		s.cfg.Logger.ErrorContext(ctx, "delete files", "audience", id, "err", err)
-	}
+	s.dropFiles(ctx, id)
 	return nil
 }
 

@@ -82,6 +82,7 @@ func (s *Service) SetCaller(ctx context.Context, name string, set CallerSettings
 		n := int64(*set.ConcurrentBuilds)
 		u.ConcurrentBuilds = &n
 	}
+	defer s.owners.forget(row.AccessKey)
 	return s.db.UpdateCaller(ctx, row.ID, u)
 }
 
@@ -91,6 +92,7 @@ func (s *Service) RevokeCaller(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
+	defer s.owners.forget(row.AccessKey)
 	return s.db.RevokeCaller(ctx, row.ID, s.now())
 }
 

@@ -236,10 +236,7 @@ func (c *compiler) audience(ctx context.Context, path string, x throng.AudienceR
 			continue
 		case err != nil:
 			return nil, err
-		case a.Kind != string(throng.Built):
-			c.bad(at, "is a list of devices, which cannot be used here yet")
-			continue
-		case a.Status != sqldb.StatusDone:
+		case !finished(a):
 			c.bad(at, "is not finished: its status is %s", a.Status)
 			continue
 		}

@@ -2,9 +2,7 @@ package service
 
 import (
 	"errors"
-	"fmt"
 	"slices"
-	"strings"
 
 	"throng"
 	"throng/engine"
@@ -38,17 +36,7 @@ func refuse(invalid, forbidden []throng.Detail) error {
 	if len(invalid) == 0 {
 		code = throng.Forbidden
 	}
-	parts := make([]string, 0, maxTold)
-	for _, d := range all[:min(len(all), maxTold)] {
-		parts = append(parts, strings.TrimPrefix(d.Path+" "+d.Message, " "))
-	}
-	msg := strings.Join(parts, "; ")
-	if more := len(all) - maxTold; more > 0 {
-		msg += fmt.Sprintf("; and %d more", more)
-	}
-	e := throng.Errorf(code, "%s", msg)
-	e.Details = all
-	return e
+	return throng.Refuse(code, all)
 }
 
 // at says of what an invalid request was told which field it is about.
@@ -58,9 +46,6 @@ func at(path string, err error) error {
 	}
 	return refuse([]throng.Detail{{Path: path, Message: throng.MessageOf(err)}}, nil)
 }
-
-// maxTold is how many problems the message repeats; the details hold them all.
-const maxTold = 3
 
 // loaded turns the absence of a generation into an answer.
 func loaded(err error) error {

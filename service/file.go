@@ -15,6 +15,7 @@ import (
 	"throng/blob"
 	"throng/identifier"
 	"throng/internal/huffgz"
+	"throng/internal/lines"
 	"throng/sqldb"
 )
 
@@ -208,7 +209,7 @@ func (s *Service) makeOnce(ctx context.Context, key string, write func(io.Writer
 
 // writeCSV writes pairs in the form of encoding/csv.
 func writeCSV(w io.Writer, t identifier.Type, pairs *pairReader) error {
-	out := append(make([]byte, 0, writeBuffer+maxLine), "person,"+string(t)+"\n"...)
+	out := append(make([]byte, 0, writeBuffer+lines.Max), "person,"+string(t)+"\n"...)
 	for {
 		more, err := pairs.next()
 		if err != nil {

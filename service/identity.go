@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"throng"
@@ -27,6 +28,52 @@ func (s *Service) Authenticate(ctx context.Context, token string) (*throng.Calle
 		return nil, err
 	}
 	return fromCaller(row), nil
+}
+
+// keyOwner is a caller and the secret that requests are signed with.
+type keyOwner struct {
+	caller *throng.Caller
+	apiKey string
+}
+
+// AuthenticateKey finds the caller of an access key for whose secret check is
+// true. Unauthorized otherwise; for a key that nobody has, check is given a
+// secret, too, so that this takes the same work. check must take the same time
+// for every secret.
+func (s *Service) AuthenticateKey(ctx context.Context, accessKey string, check func(apiKey string) bool) (*throng.Caller, error) {
+	owner, err := s.owners.get(accessKey, func() (keyOwner, error) { return s.keyOwner(ctx, accessKey) })
+	if err != nil && throng.CodeOf(err) != throng.Unauthorized {
+		return nil, err
+	}
+	if !check(owner.apiKey) || err != nil {
+		return nil, errSignature()
+	}
+	caller := *owner.caller
+	return &caller, nil
+}
+
+// errSignature does not tell whether the key is known.
+func errSignature() error {
+	return throng.Errorf(throng.Unauthorized, "the access key is not known, or the token is not signed with its API key")
+}
+
+// keyOwner finds who has an access key. Where nobody has it the error is
+// Unauthorized, and the secret another one.
+func (s *Service) keyOwner(ctx context.Context, accessKey string) (keyOwner, error) {
+	row, err := s.db.CallerByAccessKey(ctx, accessKey)
+	nobody := errors.Is(err, sqldb.ErrNotFound) || err == nil && !row.RevokedAt.IsZero()
+	if err != nil && !nobody {
+		return keyOwner{}, err
+	}
+	if nobody {
+		apiKey, err := s.cfg.Secrets.Open(s.nobody, apiKeyBinding(""))
+		return keyOwner{apiKey: apiKey}, errors.Join(err, errSignature())
+	}
+	apiKey, err := s.cfg.Secrets.Open(row.APIKeySealed, apiKeyBinding(row.Name))
+	if err != nil {
+		return keyOwner{}, fmt.Errorf("open api key: %w", err)
+	}
+	return keyOwner{fromCaller(row), apiKey}, nil
 }
 
 // Login opens a session of 12 hours for the web page and returns its id, a

@@ -18,6 +18,7 @@ import (
 
 	"throng"
 	"throng/blob"
+	"throng/internal/lines"
 	"throng/internal/seal"
 	"throng/sqldb"
 )
@@ -236,7 +237,7 @@ func (s *Service) takeIn(ctx context.Context, row sqldb.Incoming, body io.Reader
 	}
 	out := newSink(w, md5.New())
 	defer out.abort()
-	read, err := out.readFrom(&limitReader{r: body, left: s.cfg.UploadLimit, what: "the file"})
+	read, err := out.readFrom(lines.Limit(body, s.cfg.UploadLimit, tooLarge("the file")))
 	if read != nil {
 		return stored, "", receiveError(ctx, read)
 	}

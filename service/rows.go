@@ -9,6 +9,7 @@ import (
 	"io"
 	"iter"
 
+	"throng"
 	"throng/blob"
 	"throng/engine"
 	"throng/identifier"
@@ -26,9 +27,23 @@ func (s *Service) uploadRows(ctx context.Context, g engine.Generation, u sqldb.U
 	})
 }
 
+// finished tells whether an audience has members. A list of devices has, once
+// it was read, also while other files are read in their place.
+func finished(a sqldb.Audience) bool {
+	if a.Kind == string(throng.Device) {
+		_, err := usedPrefix(a)
+		return err == nil
+	}
+	return a.Status == sqldb.StatusDone
+}
+
 // memberRows finds the members of a finished audience on a generation, and how
-// many of them are gone.
+// many of them are gone. Those of a list of devices are whoever owns any.
 func (s *Service) memberRows(ctx context.Context, g engine.Generation, a sqldb.Audience) (rows query.RowSet, gone uint64, err error) {
+	if a.Kind == string(throng.Device) {
+		rows, err = s.deviceOwners(ctx, g, a)
+		return rows, 0, err
+	}
 	d, err := readDetails(a)
 	if err != nil {
 		return nil, 0, err
@@ -111,16 +126,16 @@ func (s *Service) matchLines(ctx context.Context, g engine.Generation, t identif
 	}
 	defer r.Close()
 	var readErr error
-	rows, matched, err := g.Match(ctx, t, lines(r, &readErr))
+	rows, matched, err := g.Match(ctx, t, linesOf(r, &readErr))
 	if err = errors.Join(err, readErr); err != nil {
 		return nil, 0, fmt.Errorf("match lines: %w", err)
 	}
 	return rows, matched, nil
 }
 
-// lines yields the lines of a file without their ends. A line is valid until
+// linesOf yields the lines of a file without their ends. A line is valid until
 // the next one is asked for. An error ends it and is in *failure.
-func lines(r io.Reader, failure *error) iter.Seq[[]byte] {
+func linesOf(r io.Reader, failure *error) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		b := bufio.NewReaderSize(r, 256<<10)
 		for {

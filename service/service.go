@@ -55,6 +55,9 @@ type Config struct {
 	// KeepGenerations is how many of the last generations stay, used or not.
 	// Defaults to 2.
 	KeepGenerations int
+	// DeviceLock is for how long the files of a device audience stay as they
+	// are after they were given. Defaults to 12 hours; -1 is none.
+	DeviceLock time.Duration
 	// UploadLimit is the greatest file that a caller may send, in bytes as sent.
 	// Defaults to 5 GiB.
 	UploadLimit int64
@@ -66,7 +69,8 @@ type Config struct {
 	RowCacheBytes int64
 	// TempDir holds these files. Defaults to os.TempDir().
 	TempDir string
-	// BuildWorkers is how many builds run at once in this process. Defaults to 2.
+	// BuildWorkers is how many builds run at once in this process, and how many
+	// lists of devices are read. Defaults to 2.
 	BuildWorkers int
 	// Logger takes what nobody is answered. Defaults to slog.Default().
 	Logger *slog.Logger
@@ -90,6 +94,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.UploadLimit == 0 {
 		c.UploadLimit = 5 << 30
+	}
+	if c.DeviceLock == 0 {
+		c.DeviceLock = 12 * time.Hour
 	}
 	if c.SortMemory == 0 {
 		c.SortMemory = 64 << 20
@@ -116,6 +123,11 @@ type Service struct {
 	db    *sqldb.DB
 	files keylock.Lock // of files that are made on demand
 	kept  rowCache     // rows of uploads and audiences
+	sets  deviceSets   // of device audiences
+
+	owners *recent[string, keyOwner] // by access key
+	nobody string                    // the sealed secret of an access key that nobody has
+	offers *recent[offerKey, *throng.Offer]
 }
 
 // New makes a Service of its parts. It owns none of them. With Render and
@@ -131,7 +143,11 @@ func New(cfg Config) (*Service, error) {
 			return nil, fmt.Errorf("make folder for temporary files: %w", err)
 		}
 	}
-	s := &Service{cfg: cfg, db: cfg.DB, kept: rowCache{limit: cfg.RowCacheBytes}}
+	s := &Service{
+		cfg: cfg, db: cfg.DB, kept: rowCache{limit: cfg.RowCacheBytes},
+		owners: newRecent[string, keyOwner](cfg.Now), nobody: cfg.Secrets.Seal(seal.NewSecret(), apiKeyBinding("")),
+		offers: newRecent[offerKey, *throng.Offer](cfg.Now),
+	}
 	if cfg.Render == nil || cfg.Sender == nil {
 		return s, nil
 	}

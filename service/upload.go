@@ -265,3 +265,10 @@ func fromUpload(row sqldb.Upload) (*throng.Upload, error) {
 	}
 	return u, nil
 }
+
+func writeLine(w *bufio.Writer, text []byte) error {
+	if _, err := w.Write(text); err != nil {
+		return err
+	}
+	return w.WriteByte('\n')
+}

@@ -23,7 +23,8 @@ import (
 
 	"throng"
 	"throng/identifier"
-	"throng/internal/hexkey"
+	"throng/internal/idsort"
+	"throng/internal/lines"
 )
 
 type fates struct{ Rows, Matched, Unmatched, Duplicate, Invalid uint64 }
@@ -242,80 +243,6 @@ func TestUploadRefusals(t *testing.T) {
 	s.noOrphans(1)
 }
 
-// What does not fit in memory is sorted in files, with the same result.
-func TestSorter(t *testing.T) {
-	for _, tt := range []struct {
-		typ  identifier.Type
-		text func(n uint64) string
-	}{
-		{identifier.CintID, func(n uint64) string { return fmt.Sprintf("%x", n) }},
-		{identifier.MD5, func(n uint64) string { return md5Of(fmt.Sprint(n)) }},
-		{identifier.MAID, func(n uint64) string { return fmt.Sprintf("00000000-0000-0000-%04x-%012x", n>>7, n<<3) }},
-	} {
-		dir := t.TempDir()
-		var want []string
-		small, large := newSorter(sortedAs(tt.typ), minMemory, dir), newSorter(sortedAs(tt.typ), 64<<20, dir)
-		seed := uint64(1)
-		for range 150_000 {
-			seed = seed*6364136223846793005 + 1442695040888963407
-			text := tt.text(seed >> 46) // some come often
-			want = append(want, text)
-			for _, s := range []*sorter{small, large} {
-				if err := s.add([]byte(text)); err != nil {
-					t.Fatal(err)
-				}
-			}
-		}
-		slices.Sort(want)
-		want = slices.Compact(want)
-		if len(small.runs) < 2 || len(large.runs) != 0 {
-			t.Fatalf("%s: runs = %d and %d, want several and none", tt.typ, len(small.runs), len(large.runs))
-		}
-		for name, lists := range map[string][]*sortedList{
-			"in files": small.lists(), "in memory": large.lists(), "of both": append(small.lists(), large.lists()...),
-		} {
-			var got []string
-			if err := mergeLists(t.Context(), lists, func(text []byte) bool {
-				got = append(got, string(text))
-				return true
-			}); err != nil {
-				t.Fatal(err)
-			}
-			if !slices.Equal(got, want) {
-				t.Errorf("%s %s: %d lines, want %d distinct in order", tt.typ, name, len(got), len(want))
-			}
-		}
-		small.close()
-		large.close()
-		if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
-			t.Errorf("%d files are left, %v, want none", len(left), err)
-		}
-	}
-}
-
-// Keys of every sort of likeness, against the sort of the library.
-func TestSortKeys(t *testing.T) {
-	rng := rand.New(rand.NewPCG(1, 3))
-	for name, key := range map[string]func() hexkey.Key{
-		"unlike":  func() hexkey.Key { return hexkey.Key{Hi: rng.Uint64(), Lo: rng.Uint64()} },
-		"few":     func() hexkey.Key { return hexkey.Key{Hi: rng.Uint64N(3), Lo: rng.Uint64N(3)} },
-		"equal":   func() hexkey.Key { return hexkey.Key{Hi: 7, Lo: 7} },
-		"in rows": func() hexkey.Key { return hexkey.Key{Hi: 5, Lo: rng.Uint64() >> rng.IntN(64)} },
-	} {
-		for _, n := range []int{0, 1, fewKeys, fewKeys + 1, 20_000} {
-			keys := make([]hexkey.Key, n)
-			for i := range keys {
-				keys[i] = key()
-			}
-			want := slices.Clone(keys)
-			slices.SortFunc(want, func(a, b hexkey.Key) int { return bytes.Compare(a.Append(nil), b.Append(nil)) })
-			if sortKeys(keys, make([]hexkey.Key, n), 0); !slices.Equal(keys, want) {
-				t.Errorf("%d keys that are %s are out of order", n, name)
-			}
-		}
-	}
-}
-
 // Lines of every length, cut anywhere, have the fates that one read line by
 // line gives them.
 func TestReadLines(t *testing.T) {
@@ -337,7 +264,7 @@ func TestReadLines(t *testing.T) {
 				line = line[1:]
 			}
 			if i%3000 == 7 { // about the longest line, the buffer, and more
-				line = strings.Repeat(" ", []int{maxLine - 1, maxLine, linesBuffer - 1, linesBuffer, 3 * linesBuffer}[rng.IntN(5)]-len(line)) + line
+				line = strings.Repeat(" ", []int{lines.Max - 1, lines.Max, lines.Buffer - 1, lines.Buffer, 3 * lines.Buffer}[rng.IntN(5)]-len(line)) + line
 			}
 			b.WriteString(line)
 			want.rows++
@@ -348,7 +275,7 @@ func TestReadLines(t *testing.T) {
 				break
 			}
 			key, reason := typ.Normalize(nil, []byte(strings.TrimSuffix(line, "\r")))
-			if len(line) >= maxLine {
+			if len(line) >= lines.Max {
 				reason = identifier.TooLong
 			}
 			if reason == "" {
@@ -360,7 +287,7 @@ func TestReadLines(t *testing.T) {
 			}
 		}
 		want.distinct, want.md5 = uint64(len(forms)), md5Of(b.String())
-		s := &Service{cfg: Config{UploadLimit: 1 << 40, SortMemory: minMemory, TempDir: t.TempDir()}}
+		s := &Service{cfg: Config{UploadLimit: 1 << 40, SortMemory: idsort.MinMemory, TempDir: t.TempDir()}}
 		for name, r := range map[string]io.Reader{
 			"whole": strings.NewReader(b.String()), "in pieces": iotest.HalfReader(strings.NewReader(b.String())),
 			"with its end": iotest.DataErrReader(strings.NewReader(b.String())),
@@ -384,7 +311,7 @@ func TestReadLines(t *testing.T) {
 func TestReadLinesCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	gone := errors.New("nobody is there")
-	s := &Service{cfg: Config{UploadLimit: 1 << 40, SortMemory: minMemory, TempDir: t.TempDir()}}
+	s := &Service{cfg: Config{UploadLimit: 1 << 40, SortMemory: idsort.MinMemory, TempDir: t.TempDir()}}
 	lines := []byte(strings.Repeat("p1\n", 1000))
 	n := 0
 	_, err := s.readLines(ctx, identifier.CintID, readFunc(func(p []byte) (int, error) {
@@ -397,10 +324,6 @@ func TestReadLinesCancelled(t *testing.T) {
 		t.Errorf("readLines of a list without end = %v, want %v", err, gone)
 	}
 }
-
-type readFunc func(p []byte) (int, error)
-
-func (f readFunc) Read(p []byte) (int, error) { return f(p) }
 
 func TestUploadSortedInFiles(t *testing.T) {
 	s := start(t, func(c *Config) { c.SortMemory = 1 })
@@ -479,7 +402,7 @@ func FuzzReadLines(f *testing.F) {
 	f.Add([]byte(" A@b \na@B\n"), "email_raw")
 	f.Add(zipped(f, "1\n2\n"), "twitter_id")
 	f.Add(zstded(f, "@A\na\n"), "twitter_user")
-	s := &Service{cfg: Config{UploadLimit: 1 << 20, SortMemory: minMemory, TempDir: f.TempDir()}}
+	s := &Service{cfg: Config{UploadLimit: 1 << 20, SortMemory: idsort.MinMemory, TempDir: f.TempDir()}}
 	f.Fuzz(func(t *testing.T, body []byte, typ string) {
 		if !slices.Contains(identifier.Uploads(), identifier.Type(typ)) {
 			t.Skip()

@@ -14,7 +14,7 @@ import (
 )
 
 func (h *handlers) createAudience(w http.ResponseWriter, r *http.Request, c *throng.Caller) error {
-	body, err := requiredBody(w, r)
+	body, err := api.RequireJSON(w, r)
 	if err != nil {
 		return err
 	}
@@ -38,7 +38,7 @@ func (h *handlers) regenerateAudience(w http.ResponseWriter, r *http.Request, c 
 }
 
 func (h *handlers) previewAudience(w http.ResponseWriter, r *http.Request, c *throng.Caller) error {
-	body, err := requiredBody(w, r)
+	body, err := api.RequireJSON(w, r)
 	if err != nil {
 		return err
 	}
@@ -129,15 +129,6 @@ func (h *handlers) getOutput(w http.ResponseWriter, r *http.Request, c *throng.C
 	})
 }
 
-// requiredBody reads a body that must be there.
-func requiredBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	body, err := api.ReadJSON(w, r)
-	if err == nil && body == nil {
-		err = throng.Errorf(throng.Invalid, "the body is empty; it must be a JSON object")
-	}
-	return body, err
-}
-
 func audienceID(r *http.Request) (int64, error) {
 	id, err := strconv.ParseInt(chi.URLParam(r, "id"), 10, 64)
 	if err != nil {
@@ -164,7 +155,5 @@ const maxLimit = 500
 
 // invalid refuses a query parameter.
 func invalid(path, message string) error {
-	e := throng.Errorf(throng.Invalid, "%s %s", path, message)
-	e.Details = []throng.Detail{{Path: path, Message: message}}
-	return e
+	return throng.Refuse(throng.Invalid, []throng.Detail{{Path: path, Message: message}})
 }

@@ -1,13 +1,9 @@
 package silhouette
 
 import (
-	"bytes"
 	_ "embed"
-	"encoding/json"
-	"fmt"
 	"log/slog"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -63,7 +59,7 @@ func New(cfg Config) http.Handler {
 		h.fail(w, r, throng.Errorf(throng.NotFound, "there is no such endpoint"))
 	})
 	r.MethodNotAllowed(func(w http.ResponseWriter, req *http.Request) {
-		w.Header().Set("Allow", strings.Join(allowed(r, req), ", "))
+		w.Header().Set("Allow", strings.Join(api.Allowed(r, req), ", "))
 		h.fail(w, req, throng.Errorf(throng.MethodNotAllowed, "the method %s is not allowed here", req.Method))
 	})
 	routes := []struct {
@@ -115,17 +111,6 @@ func New(cfg Config) http.Handler {
 	return r
 }
 
-// allowed lists the methods that a path has.
-func allowed(routes chi.Routes, r *http.Request) (methods []string) {
-	at := chi.RouteContext(r.Context())
-	for _, m := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete} {
-		if routes.Match(chi.NewRouteContext(), m, at.RoutePath) {
-			methods = append(methods, m)
-		}
-	}
-	return methods
-}
-
 // known lets the holders of a valid token through.
 func (h *handlers) known(do endpoint) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -155,20 +140,10 @@ type information struct {
 
 // wrap puts a value into the envelope of a success.
 func wrap(value any) ([]byte, error) {
-	return encode(struct {
+	return api.Encode(struct {
 		Response    any         `json:"response"`
 		Information information `json:"information"`
 	}{value, information{version}})
-}
-
-func encode(v any) ([]byte, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		return nil, fmt.Errorf("encode answer: %w", err)
-	}
-	return b.Bytes(), nil
 }
 
 // answer sends a success.
@@ -177,15 +152,8 @@ func answer(w http.ResponseWriter, value any) error {
 	if err != nil {
 		return err
 	}
-	send(w, http.StatusOK, body)
+	api.Send(w, http.StatusOK, body)
 	return nil
-}
-
-func send(w http.ResponseWriter, status int, body []byte) {
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-	w.WriteHeader(status)
-	_, _ = w.Write(body) // a client that is gone reads nothing
 }
 
 // fail sends an error. Text that is not for callers stays here.
@@ -199,8 +167,11 @@ func (h *handlers) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if refusal, ok := refusalOf(err); ok && refusal.Details != nil {
 		e.Details = refusal.Details
 	}
+	if e.Code == throng.Unauthorized {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+	}
 	status := api.ErrorHeader(h.cfg.Logger, w, r, err)
-	body, err := encode(struct {
+	body, err := api.Encode(struct {
 		Error       wireError   `json:"error"`
 		Information information `json:"information"`
 	}{e, information{version}})
@@ -208,7 +179,7 @@ func (h *handlers) fail(w http.ResponseWriter, r *http.Request, err error) {
 		h.cfg.Logger.ErrorContext(r.Context(), "encode error", "err", err)
 		return
 	}
-	send(w, status, body)
+	api.Send(w, status, body)
 }
 
 // once carries out a request for its idempotency key and sends its answer.
@@ -223,6 +194,6 @@ func (h *handlers) once(w http.ResponseWriter, r *http.Request, c *throng.Caller
 	if err != nil {
 		return err
 	}
-	send(w, said.Status, said.Body)
+	api.Send(w, said.Status, said.Body)
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/alecthomas/kong"
 	"gopkg.in/yaml.v3"
@@ -18,20 +19,21 @@ import (
 // settings are the flags that every command takes; each can be set in the
 // environment and in the configuration file, too.
 type settings struct {
-	Config                string `help:"File of settings, a line each, as in 'listen: 127.0.0.1:9090'. Default: throng.yaml, where it is there." env:"THRONG_CONFIG" placeholder:"FILE"`
-	Data                  string `help:"Folder that holds everything. Default: ./throng-data." default:"./throng-data" env:"THRONG_DATA" placeholder:"DIR"`
-	Listen                string `help:"Address of the API and the page. Default: 127.0.0.1:8080." default:"127.0.0.1:8080" env:"THRONG_LISTEN" placeholder:"ADDR"`
-	AdminListen           string `help:"Address of /metrics and profiles. Default: off." env:"THRONG_ADMIN_LISTEN" placeholder:"ADDR"`
-	Database              string `help:"A postgres:// URL. Default: SQLite in the data folder." env:"THRONG_DATABASE" placeholder:"URL"`
-	Blobs                 string `help:"Where files are kept: s3://BUCKET/PREFIX?endpoint=URL, with the keys in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Default: a folder in the data folder." env:"THRONG_BLOBS" placeholder:"URL"`
-	Drop                  string `help:"Folder that 'deliver --to drop' writes to. Default: none." env:"THRONG_DROP" placeholder:"DIR"`
-	Engine                string `help:"The index: embedded." default:"embedded" env:"THRONG_ENGINE" placeholder:"ENGINE"`
-	LogFormat             string `help:"text or json." default:"text" enum:"text,json" env:"THRONG_LOG_FORMAT" placeholder:"FORMAT"`
-	AllowPrivateCallbacks bool   `help:"Let callbacks and deliveries go to private and loopback addresses." env:"THRONG_ALLOW_PRIVATE_CALLBACKS"`
-	PublicURL             string `name:"public-url" help:"Begins every URL given out. Default: the listen address." env:"THRONG_PUBLIC_URL" placeholder:"URL"`
-	MinimumSize           uint64 `help:"People below which no size is shown and no file is made." default:"0" env:"THRONG_MINIMUM_SIZE" placeholder:"N"`
-	KeepGenerations       int    `help:"How many of the newest generations are kept. Default: 2." default:"2" env:"THRONG_KEEP_GENERATIONS" placeholder:"N"`
-	SecretKey             string `help:"32 bytes in base64 that seal what must be read again. Default: made at the first start, in the data folder." env:"THRONG_SECRET_KEY" placeholder:"KEY"`
+	Config                string        `help:"File of settings, a line each, as in 'listen: 127.0.0.1:9090'. Default: throng.yaml, where it is there." env:"THRONG_CONFIG" placeholder:"FILE"`
+	Data                  string        `help:"Folder that holds everything. Default: ./throng-data." default:"./throng-data" env:"THRONG_DATA" placeholder:"DIR"`
+	Listen                string        `help:"Address of the API and the page. Default: 127.0.0.1:8080." default:"127.0.0.1:8080" env:"THRONG_LISTEN" placeholder:"ADDR"`
+	AdminListen           string        `help:"Address of /metrics and profiles. Default: off." env:"THRONG_ADMIN_LISTEN" placeholder:"ADDR"`
+	Database              string        `help:"A postgres:// URL. Default: SQLite in the data folder." env:"THRONG_DATABASE" placeholder:"URL"`
+	Blobs                 string        `help:"Where files are kept: s3://BUCKET/PREFIX?endpoint=URL, with the keys in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Default: a folder in the data folder." env:"THRONG_BLOBS" placeholder:"URL"`
+	Drop                  string        `help:"Folder that 'deliver --to drop' writes to. Default: none." env:"THRONG_DROP" placeholder:"DIR"`
+	Engine                string        `help:"The index: embedded." default:"embedded" env:"THRONG_ENGINE" placeholder:"ENGINE"`
+	LogFormat             string        `help:"text or json." default:"text" enum:"text,json" env:"THRONG_LOG_FORMAT" placeholder:"FORMAT"`
+	AllowPrivateCallbacks bool          `help:"Let callbacks and deliveries go to private and loopback addresses." env:"THRONG_ALLOW_PRIVATE_CALLBACKS"`
+	PublicURL             string        `name:"public-url" help:"Begins every URL given out. Default: the listen address." env:"THRONG_PUBLIC_URL" placeholder:"URL"`
+	MinimumSize           uint64        `help:"People below which no size is shown and no file is made." default:"0" env:"THRONG_MINIMUM_SIZE" placeholder:"N"`
+	KeepGenerations       int           `help:"How many of the newest generations are kept. Default: 2." default:"2" env:"THRONG_KEEP_GENERATIONS" placeholder:"N"`
+	DeviceLock            time.Duration `help:"For how long the files of a device audience stay as they are after they were given; 0 is none. Default: 12h." default:"12h" env:"THRONG_DEVICE_LOCK" placeholder:"DURATION"`
+	SecretKey             string        `help:"32 bytes in base64 that seal what must be read again. Default: made at the first start, in the data folder." env:"THRONG_SECRET_KEY" placeholder:"KEY"`
 }
 
 // config gives the settings to a server that logs to errOut.
@@ -40,10 +42,14 @@ func (s *settings) config(e *env) server.Config {
 	if s.LogFormat == "json" {
 		handler = slog.NewJSONHandler(e.err, nil)
 	}
+	lock := s.DeviceLock
+	if lock <= 0 {
+		lock = -1
+	}
 	return server.Config{
 		Data: s.Data, Listen: s.Listen, AdminListen: s.AdminListen, Database: s.Database, Blobs: s.Blobs, Drop: s.Drop, Engine: s.Engine,
 		AllowPrivateCallbacks: s.AllowPrivateCallbacks, PublicURL: s.PublicURL, MinimumSize: s.MinimumSize,
-		KeepGenerations: s.KeepGenerations, SecretKey: s.SecretKey, Logger: slog.New(handler),
+		KeepGenerations: s.KeepGenerations, DeviceLock: lock, SecretKey: s.SecretKey, Logger: slog.New(handler),
 	}
 }
 

@@ -1,0 +1,78 @@
+package service
+
+import (
+	"sync"
+	"time"
+)
+
+const (
+	// recentLife is how long what was read of the database is used again: what
+	// another process changes is seen after it at the latest, well within the
+	// 2 s that are promised.
+	recentLife = time.Second
+	// maxRecent is how many things are kept; a forgotten one costs one read.
+	maxRecent = 10_000
+)
+
+// recent keeps what requests of a thousand a second would else read anew each
+// time. What this process changes it must forget; what others change it reads
+// again after recentLife. It is safe for concurrent use.
+type recent[K comparable, V any] struct {
+	now func() time.Time
+
+	mu        sync.RWMutex
+	forgotten uint64 // guarded by mu; how often anything was
+	kept      map[K]recentValue[V]
+}
+
+type recentValue[V any] struct {
+	value V
+	at    time.Time // when it began to be read
+}
+
+func newRecent[K comparable, V any](now func() time.Time) *recent[K, V] {
+	return &recent[K, V]{now: now, kept: map[K]recentValue[V]{}}
+}
+
+// get gives a value, shared with others, and reads it where it is not kept.
+// Errors are not kept. What is forgotten while it is read is given, since the
+// reader began before, but not kept.
+func (r *recent[K, V]) get(key K, read func() (V, error)) (V, error) {
+	at := r.now()
+	r.mu.RLock()
+	kept, ok := r.kept[key]
+	forgotten := r.forgotten
+	r.mu.RUnlock()
+	if age := at.Sub(kept.at); ok && age >= 0 && age < recentLife {
+		return kept.value, nil
+	}
+	v, err := read()
+	if err != nil {
+		return v, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.forgotten == forgotten {
+		if len(r.kept) >= maxRecent {
+			clear(r.kept)
+		}
+		r.kept[key] = recentValue[V]{v, at}
+	}
+	return v, nil
+}
+
+// forget is called after a change was committed and before it is answered.
+func (r *recent[K, V]) forget(key K) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.forgotten++
+	delete(r.kept, key)
+}
+
+// forgetAll forgets everything.
+func (r *recent[K, V]) forgetAll() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.forgotten++
+	clear(r.kept)
+}
