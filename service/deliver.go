@@ -136,7 +136,7 @@ func (r *deliveryRun) list(ctx context.Context) error {
 		return fmt.Errorf("list devices: %w", err)
 	}
 	if len(lists) == 0 {
-		return noDevices(rows.Len(), left)
+		return nothingListed(rows.Len(), left)
 	}
 	r.warn(g, audience, gone, left)
 	r.state = deliveryState{Files: files, Lists: lists}
@@ -145,8 +145,8 @@ func (r *deliveryRun) list(ctx context.Context) error {
 	return r.s.deleteFiles(ctx, deliveryPrefix(r.row.ID), files+"/")
 }
 
-// noDevices says why there is nothing to send.
-func noDevices(members uint64, left leftOut) error {
+// nothingListed says why there is nothing to send.
+func nothingListed(members uint64, left leftOut) error {
 	switch {
 	case left.Plain > 0:
 		return throng.Errorf(throng.Conflict, "no device id is known as what it is: %d mobile advertising ids are plain ma_id; "+
