@@ -218,7 +218,7 @@ func (m *Mintegral) Match(ctx context.Context, offer int64, devices []Device) ([
 	body := struct {
 		Offer   int64    `json:"offer_id"`
 		Devices []Device `json:"devices"`
-	}{offer, devices}
+	}{offer, append([]Device{}, devices...)} // none is an empty list, too
 	err := m.ask(ctx, http.MethodPost, "/offer/match", body, &out)
 	return out.Matches, err
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
 
+	"throng/api/mintegral"
 	"throng/api/silhouette"
 )
 
@@ -20,13 +21,9 @@ import (
 // the answer always, the request where it was accepted, since wrong ones are
 // sent on purpose. What the document does not speak of is none of its business.
 func holdToDocument(req *http.Request, body []byte, resp *http.Response, answer []byte) error {
-	doc, err := document()
-	if err != nil {
+	route, params, err := documented(req)
+	if err != nil || route == nil {
 		return err
-	}
-	route, params := findRoute(doc, req)
-	if route == nil {
-		return nil
 	}
 	sent := req.Clone(req.Context())
 	sent.Body = io.NopCloser(bytes.NewReader(body))
@@ -36,7 +33,7 @@ func holdToDocument(req *http.Request, body []byte, resp *http.Response, answer 
 			AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, SkipSettingDefaults: true, IncludeResponseStatus: true, MultiError: true,
 		},
 	}
-	if resp.StatusCode/100 == 2 {
+	if accepted(req, resp, answer) {
 		if err := openapi3filter.ValidateRequest(req.Context(), input); err != nil {
 			return fmt.Errorf("request was accepted: %w", err)
 		}
@@ -45,6 +42,31 @@ func holdToDocument(req *http.Request, body []byte, resp *http.Response, answer 
 		RequestValidationInput: input, Status: resp.StatusCode, Header: resp.Header,
 		Body: io.NopCloser(bytes.NewReader(answer)), Options: input.Options,
 	})
+}
+
+// accepted tells whether a request was carried out. One of the APIs answers 200
+// to whatever it understands, and tells the rest in the body.
+func accepted(req *http.Request, resp *http.Response, answer []byte) bool {
+	var envelope struct{ Code int }
+	if strings.HasPrefix(req.URL.Path, mintegral.Base) && json.Unmarshal(answer, &envelope) == nil {
+		return envelope.Code == http.StatusOK
+	}
+	return resp.StatusCode/100 == 2
+}
+
+// documented finds the operation of a request in either document, nil where it
+// is in none.
+func documented(req *http.Request) (*routers.Route, map[string]string, error) {
+	for _, read := range []func() (*openapi3.T, error){document, deviceDocument} {
+		doc, err := read()
+		if err != nil {
+			return nil, nil, err
+		}
+		if route, params := findRoute(doc, req); route != nil {
+			return route, params, nil
+		}
+	}
+	return nil, nil, nil
 }
 
 // findRoute finds the operation of a request, nil where the document has none.
@@ -80,11 +102,17 @@ func matchPath(template, path string) (map[string]string, bool) {
 	return params, true
 }
 
-// document is the API's document as the scripts hold it to the server: its
+// The documents of the APIs as the scripts hold them to the server: their
 // answers have no key that is not documented.
-var document = sync.OnceValues(func() (*openapi3.T, error) {
+var (
+	document       = sync.OnceValues(func() (*openapi3.T, error) { return closed(silhouette.OpenAPI()) })
+	deviceDocument = sync.OnceValues(func() (*openapi3.T, error) { return closed(mintegral.OpenAPI()) })
+)
+
+// closed reads a document whose objects have no other keys than it tells.
+func closed(text []byte) (*openapi3.T, error) {
 	var doc any
-	if err := json.Unmarshal(silhouette.OpenAPI(), &doc); err != nil {
+	if err := json.Unmarshal(text, &doc); err != nil {
 		return nil, fmt.Errorf("read document: %w", err)
 	}
 	closeObjects(doc)
@@ -98,7 +126,7 @@ var document = sync.OnceValues(func() (*openapi3.T, error) {
 		return nil, fmt.Errorf("load document: %w", err)
 	}
 	return loaded, loaded.Validate(loader.Context)
-})
+}
 
 // closeObjects lets the objects of a document have the keys that are
 // documented and no others. Those of requests say themselves that they may.

@@ -20,6 +20,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"throng/api/mintegral"
 	"throng/internal/s3test"
 )
 
@@ -51,13 +52,20 @@ import (
 //	caller NAME [FLAG...]      make a caller and be it from now on
 //
 // The condition [bucket] holds where files are kept in one.
+//
+// Paths of the Mintegral API are signed with the caller's keys:
+//
+//	code CODE [PATH...]        the last answer has HTTP's 200 and this code, and details of these paths
+//	sent VAR FILE [NAME]       have an upload pre-signed and send the file; VAR is its data_path
+//	become STATUS ID           wait until a device audience stands so; it is the only one of the answer
+//	soon CODE METHOD PATH      send a request until it is answered so, within 2 s
 func TestScripts(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the scripts need the whole population")
 	}
 	data := newData(t)
 	server := start(t, data, "--drop", filepath.Join(t.TempDir(), "drop"))
-	for _, dir := range []string{"testdata/vendor", "testdata/api"} {
+	for _, dir := range []string{"testdata/vendor", "testdata/api", "testdata/mintegral"} {
 		t.Run(filepath.Base(dir), func(t *testing.T) {
 			testscript.Run(t, scripts(testscript.Params{Dir: dir}, data, server, nil))
 		})
@@ -88,13 +96,13 @@ func TestScriptsBucket(t *testing.T) {
 func scripts(p testscript.Params, data string, server *process, settings []string) testscript.Params {
 	p.Setup = func(e *testscript.Env) error {
 		name := "caller of " + strings.ReplaceAll(filepath.Base(e.WorkDir), "script-", "")
-		token, err := run(slices.Concat([]string{"caller", "add", name, "--data", data}, settings, allGrants())...)
+		made, err := newCaller(data, slices.Concat([]string{name}, settings, allGrants())...)
 		if err != nil {
 			return err
 		}
 		e.Setenv("URL", server.URL)
 		e.Setenv("DATA", data)
-		e.Setenv("TOKEN", strings.TrimSpace(token))
+		made.into(e.Setenv)
 		e.Setenv("PATH", filepath.Dir(binary)+string(os.PathListSeparator)+e.Getenv("PATH"))
 		e.Values[answerKey{}] = &answer{header: http.Header{}}
 		return nil
@@ -110,6 +118,7 @@ func scripts(p testscript.Params, data string, server *process, settings []strin
 		"people": cmdPeople, "upload": cmdUpload, "replace": cmdReplace, "caller": cmdCaller, "saved": cmdSaved,
 		"got": cmdGot, "keep": cmdKeep, "refused": cmdRefused, "same": cmdSame, "gzip": cmdGzip, "gunzip": cmdGunzip, "sum": cmdSum,
 		"put": cmdPut, "md5": cmdMD5, "delivered": cmdDelivered,
+		"code": cmdCode, "sent": cmdSent, "become": cmdBecome, "soon": cmdSoon,
 	}
 	return p
 }
@@ -144,7 +153,9 @@ func send(ts *testscript.TestScript, method, path string, body []byte) {
 	req, err := http.NewRequestWithContext(context.Background(), method, ts.Getenv("URL")+path, bytes.NewReader(body))
 	ts.Check(err)
 	req.Header = a.header.Clone()
-	if ts.Getenv("TOKEN") != "" {
+	if strings.HasPrefix(path, mintegral.Base) {
+		sign(ts, req)
+	} else if ts.Getenv("TOKEN") != "" {
 		req.Header.Set("Authorization", "Bearer "+ts.Getenv("TOKEN"))
 	}
 	if body != nil && req.Header.Get("Content-Type") == "" {
@@ -306,7 +317,7 @@ func cmdReplace(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 func cmdCaller(ts *testscript.TestScript, _ bool, args []string) {
-	token, err := run(append([]string{"caller", "add", "--data", ts.Getenv("DATA")}, args...)...)
+	made, err := newCaller(ts.Getenv("DATA"), args...)
 	ts.Check(err)
-	ts.Setenv("TOKEN", strings.TrimSpace(token))
+	made.into(ts.Setenv)
 }

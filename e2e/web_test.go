@@ -115,7 +115,8 @@ func TestWebPage(t *testing.T) {
 	}
 	b.want("/audiences/999999", nil, http.StatusNotFound)
 	b.want("/nothing", nil, http.StatusNotFound)
-	b.want("/docs", nil, http.StatusOK, "swagger")
+	b.want("/docs", nil, http.StatusOK, "swagger", `data-document="/openapi.json"`, "/docs?api=mintegral")
+	b.want("/docs?api=mintegral", nil, http.StatusOK, "swagger", `data-document="/openapi/mintegral.json"`)
 
 	stranger := newBrowser(t, server.URL)
 	stranger.want("/login", url.Values{"token": {other}}, http.StatusOK)

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"throng/api"
+	"throng/api/mintegral"
 	"throng/api/silhouette"
 	"throng/internal/durable"
 	"throng/web"
@@ -148,13 +149,17 @@ func (s *Server) Handler() http.Handler {
 	r.Use(measure(seconds))
 	r.Get("/healthz", func(w http.ResponseWriter, _ *http.Request) { text(w, http.StatusOK, "alive") })
 	r.Get("/readyz", s.readyz)
-	r.Get("/openapi.json", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write(silhouette.OpenAPI()) // a client that is gone reads nothing
-	})
+	documents := []web.Document{
+		{Key: "silhouette", Name: "Silhouette", URL: "/openapi.json"},
+		{Key: "mintegral", Name: "Mintegral", URL: "/openapi/mintegral.json"},
+	}
+	for i, text := range [][]byte{silhouette.OpenAPI(), mintegral.OpenAPI()} {
+		r.Get(documents[i].URL, func(w http.ResponseWriter, _ *http.Request) { api.Send(w, http.StatusOK, text) })
+	}
 	r.Mount("/incoming", api.Incoming(s.service, s.cfg.Logger))
-	r.Mount("/platform/v0", s.api)
-	r.Mount("/", web.New(web.Config{Service: s.service, Logger: s.cfg.Logger, Secure: s.secure()}))
+	r.Mount(silhouette.Base, s.silhouette)
+	r.Mount(mintegral.Base, s.mintegral)
+	r.Mount("/", web.New(web.Config{Service: s.service, Documents: documents, Logger: s.cfg.Logger, Secure: s.secure()}))
 	return r
 }
 

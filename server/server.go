@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"throng"
+	"throng/api/mintegral"
 	"throng/api/silhouette"
 	"throng/blob"
 	"throng/blob/file"
@@ -22,7 +23,7 @@ import (
 	"throng/dataset"
 	"throng/delivery"
 	"throng/delivery/drop"
-	"throng/delivery/mintegral"
+	platform "throng/delivery/mintegral"
 	"throng/engine"
 	"throng/engine/bitmap"
 	"throng/internal/durable"
@@ -42,11 +43,12 @@ type Server struct {
 	blobs   store
 	sender  *webhook.Sender
 	drop    *file.Store // nil where none is set up
-	vendor  *mintegral.Kind
+	vendor  *platform.Kind
 	jobs    *job.Runner
 	service *service.Service
-	api     http.Handler
 	metrics *prometheus.Registry
+
+	silhouette, mintegral http.Handler // the APIs
 
 	mu  sync.Mutex
 	url string // guarded by mu; begins every URL given out
@@ -112,7 +114,7 @@ func Open(ctx context.Context, cfg Config) (_ *Server, err error) {
 		return nil, err
 	}
 	s.sender = webhook.NewSender(webhook.Config{AllowPrivate: cfg.AllowPrivateCallbacks, Now: cfg.Now})
-	s.vendor = mintegral.New(mintegral.Config{AllowPrivate: cfg.AllowPrivateCallbacks, Now: cfg.Now})
+	s.vendor = platform.New(platform.Config{AllowPrivate: cfg.AllowPrivateCallbacks, Now: cfg.Now})
 	if cfg.Drop != "" {
 		if s.drop, err = file.Open(cfg.Drop); err != nil {
 			return nil, fmt.Errorf("open drop: %w", err)
@@ -169,7 +171,8 @@ func (s *Server) wire(key *seal.Key) error {
 	if err != nil {
 		return err
 	}
-	s.api = silhouette.New(silhouette.Config{Service: s.service, URL: s.publicURL, Logger: s.cfg.Logger})
+	s.silhouette = silhouette.New(silhouette.Config{Service: s.service, URL: s.publicURL, Logger: s.cfg.Logger})
+	s.mintegral = mintegral.New(mintegral.Config{Service: s.service, Now: s.cfg.Now, Logger: s.cfg.Logger})
 	return nil
 }
 

@@ -176,22 +176,40 @@ func (s *Service) nextUpdate(row sqldb.Audience) time.Time {
 }
 
 // DeleteDevices removes device audiences, all or none of them. NotFound where
-// one is unknown or another's, Conflict where an offer or a running build uses
-// one.
+// any is unknown or another's, else Conflict where an offer or a running build
+// uses any; details have the paths ids[i].
 func (s *Service) DeleteDevices(ctx context.Context, c *throng.Caller, ids []int64) error {
 	if len(ids) == 0 {
 		return refuse([]throng.Detail{{Path: "ids", Message: "must have at least one id"}}, nil)
 	}
-	ids = slices.Compact(slices.Sorted(slices.Values(ids)))
 	err := s.db.Tx(ctx, func(tx *sqldb.Tx) error {
-		for _, id := range ids {
+		var missing, used []throng.Detail
+		for i, id := range ids {
+			if slices.Contains(ids[:i], id) {
+				continue
+			}
 			row, err := s.deviceRow(ctx, tx, c, id)
-			if err != nil {
+			if err == nil {
+				err = s.remove(ctx, tx, row)
+			}
+			if err == nil {
+				continue
+			}
+			d := throng.Detail{Path: fmt.Sprintf("ids[%d]", i), Message: strings.TrimPrefix(throng.MessageOf(err), fmt.Sprintf("audience %d ", id))}
+			switch throng.CodeOf(err) {
+			case throng.NotFound:
+				missing = append(missing, d)
+			case throng.Conflict:
+				used = append(used, d)
+			default:
 				return err
 			}
-			if err := s.remove(ctx, tx, row); err != nil {
-				return err
-			}
+		}
+		switch {
+		case len(missing) > 0:
+			return throng.Refuse(throng.NotFound, append(missing, used...))
+		case len(used) > 0:
+			return throng.Refuse(throng.Conflict, used)
 		}
 		return nil
 	})

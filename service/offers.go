@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"throng"
@@ -39,13 +40,19 @@ func checkTargets(ctx context.Context, tx *sqldb.Tx, c *throng.Caller, o throng.
 			if err == nil && row.Kind != string(throng.Device) {
 				err = sqldb.ErrNotFound
 			}
-			switch err = known(err, "is no device audience of yours"); {
-			case err != nil && throng.CodeOf(err) != throng.NotFound:
+			if errors.Is(err, sqldb.ErrNotFound) {
+				missing = append(missing, throng.Detail{Path: path, Message: "is no device audience of yours"})
+				continue
+			}
+			var why string
+			if err == nil {
+				why, err = holdsDevices(row)
+			}
+			if err != nil {
 				return err
-			case err != nil:
-				missing = append(missing, throng.Detail{Path: path, Message: throng.MessageOf(err)})
-			case !holdsDevices(row):
-				waiting = append(waiting, throng.Detail{Path: path, Message: "is not ready: its files " + fate(row)})
+			}
+			if why != "" {
+				waiting = append(waiting, throng.Detail{Path: path, Message: "is not ready: " + why})
 			}
 		}
 	}
@@ -59,16 +66,17 @@ func checkTargets(ctx context.Context, tx *sqldb.Tx, c *throng.Caller, o throng.
 }
 
 // holdsDevices tells whether files of an audience were read to their end. It
-// stays so while others are read, and where these turn out to be bad.
-func holdsDevices(row sqldb.Audience) bool {
-	return row.Status == sqldb.StatusDone || row.Size != nil
-}
-
-func fate(row sqldb.Audience) string {
-	if row.Status == sqldb.StatusRunning {
-		return "are still being read"
+// stays so while others are read, and where these turn out to be bad. If not it
+// tells why.
+func holdsDevices(row sqldb.Audience) (why string, err error) {
+	switch _, err = usedPrefix(row); {
+	case !errors.Is(err, errNoDevices):
+		return "", err
+	case row.Status == sqldb.StatusRunning:
+		return "its files are still being read", nil
+	default:
+		return "its files could not be used", nil
 	}
-	return "could not be used"
 }
 
 // Offer tells whom an offer is for. NotFound where it was never put.

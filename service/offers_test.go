@@ -11,18 +11,22 @@ import (
 	"throng/sqldb"
 )
 
-// row makes an audience of a kind that stands so.
-func (s *testService) row(c *throng.Caller, kind throng.AudienceKind, status string, size *int64) int64 {
+// row makes an audience of a kind that stands so, and whether files of it were
+// read before.
+func (s *testService) row(c *throng.Caller, kind throng.AudienceKind, status string, read bool) int64 {
 	s.t.Helper()
+	more := []byte(`{}`)
+	if read {
+		more = []byte(`{"devices":{"counts":{}}}`)
+	}
 	return must(s.db.InsertAudience(s.t.Context(), sqldb.Audience{
-		CallerID: c.ID, Kind: string(kind), Name: "n", Status: status, Size: size, Platform: 1, CreatedAt: s.now(),
+		CallerID: c.ID, Kind: string(kind), Name: "n", Status: status, Details: more, Platform: 1, CreatedAt: s.now(),
 	}))
 }
 
 func TestOffers(t *testing.T) {
 	s := open(t)
-	some := int64(0)
-	ready, second := s.row(s.caller, throng.Device, sqldb.StatusDone, &some), s.row(s.caller, throng.Device, sqldb.StatusDone, &some)
+	ready, second := s.row(s.caller, throng.Device, sqldb.StatusDone, true), s.row(s.caller, throng.Device, sqldb.StatusDone, true)
 	o := throng.Offer{ID: 66785, Include: []int64{ready}, Exclude: []int64{second}}
 	_, err := s.Offer(t.Context(), s.caller, o.ID)
 	wantCode(t, err, throng.NotFound)
@@ -45,13 +49,12 @@ func inOrder(ids []int64) []int64 { return slices.Sorted(slices.Values(ids)) }
 
 func TestPutOfferRefuses(t *testing.T) {
 	s := open(t)
-	some := int64(0)
 	other := s.add("other", CallerSettings{})
-	ready := s.row(s.caller, throng.Device, sqldb.StatusDone, &some)
-	reading := s.row(s.caller, throng.Device, sqldb.StatusRunning, nil)
-	failed := s.row(s.caller, throng.Device, sqldb.StatusFailed, nil)
-	built := s.row(s.caller, throng.Built, sqldb.StatusDone, &some)
-	foreign := s.row(other, throng.Device, sqldb.StatusDone, &some)
+	ready := s.row(s.caller, throng.Device, sqldb.StatusDone, true)
+	reading := s.row(s.caller, throng.Device, sqldb.StatusRunning, false)
+	failed := s.row(s.caller, throng.Device, sqldb.StatusFailed, false)
+	built := s.row(s.caller, throng.Built, sqldb.StatusDone, true)
+	foreign := s.row(other, throng.Device, sqldb.StatusDone, true)
 	for _, tt := range []struct {
 		name             string
 		include, exclude []int64
@@ -72,7 +75,7 @@ func TestPutOfferRefuses(t *testing.T) {
 	// What was ready once stays fit for offers while other files are read, and
 	// where these were bad.
 	for _, status := range []string{sqldb.StatusRunning, sqldb.StatusFailed} {
-		id := s.row(s.caller, throng.Device, status, &some)
+		id := s.row(s.caller, throng.Device, status, true)
 		if err := s.PutOffer(t.Context(), s.caller, throng.Offer{ID: 2, Include: []int64{id}}); err != nil {
 			t.Errorf("PutOffer() of one that is %s again = %v", status, err)
 		}
@@ -96,8 +99,7 @@ func TestRecentOfferSeesChanges(t *testing.T) {
 	}
 	want(s, 0)
 	want(other, 0)
-	some := int64(0)
-	o.Exclude = []int64{s.row(s.caller, throng.Device, sqldb.StatusDone, &some)}
+	o.Exclude = []int64{s.row(s.caller, throng.Device, sqldb.StatusDone, true)}
 	if err := s.PutOffer(t.Context(), s.caller, o); err != nil {
 		t.Fatal(err)
 	}

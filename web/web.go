@@ -29,10 +29,19 @@ var files embed.FS
 // Config wires the page.
 type Config struct {
 	Service *service.Service
+	// Documents are shown at /docs, the first unless another is asked for. At
+	// least one.
+	Documents []Document
 	// Logger takes what went wrong on our side. Defaults to slog.Default().
 	Logger *slog.Logger
 	// Secure marks the cookie for https alone.
 	Secure bool
+}
+
+// Document is the OpenAPI document of an API.
+type Document struct {
+	Key, Name string
+	URL       string // where it is on this server
 }
 
 // pages answers the requests of browsers.
@@ -177,7 +186,13 @@ func (p *pages) cookie(w http.ResponseWriter, value string, life time.Duration) 
 func (p *pages) docs(w http.ResponseWriter, r *http.Request) {
 	// Swagger UI sets styles on its elements, which no file could hold.
 	w.Header().Set("Content-Security-Policy", strings.Replace(policy, "style-src 'self'", "style-src 'self' 'unsafe-inline'", 1))
-	p.show(w, r, http.StatusOK, docsPage())
+	shown := p.cfg.Documents[0]
+	for _, d := range p.cfg.Documents {
+		if d.Key == r.URL.Query().Get("api") {
+			shown = d
+		}
+	}
+	p.show(w, r, http.StatusOK, docsPage(p.cfg.Documents, shown))
 }
 
 // show renders a whole page before it sends any of it.

@@ -1,7 +1,8 @@
-// Shows the API's document, served by this very server.
+// Shows the document of an API, served by this very server.
 window.addEventListener("DOMContentLoaded", () => {
+  const docs = document.getElementById("docs");
   window.ui = SwaggerUIBundle({
-    url: "/openapi.json",
+    url: docs.dataset.document,
     dom_id: "#docs",
     deepLinking: true,
     validatorUrl: null,

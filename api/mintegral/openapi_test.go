@@ -1,0 +1,60 @@
+package mintegral
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/go-chi/chi/v5"
+)
+
+func TestOpenAPIIsValid(t *testing.T) {
+	doc := document(t)
+	if got := doc.OpenAPI; !strings.HasPrefix(got, "3.1") {
+		t.Errorf("OpenAPI().openapi = %q, want 3.1", got)
+	}
+	if err := doc.Validate(t.Context(), openapi3.EnableExamplesValidation()); err != nil {
+		t.Errorf("OpenAPI() is no valid document: %v", err)
+	}
+}
+
+// TestOpenAPIHasEveryRoute holds the document and the router to each other.
+func TestOpenAPIHasEveryRoute(t *testing.T) {
+	doc := document(t)
+	routes := map[string]bool{}
+	router, ok := New(Config{}).(chi.Routes)
+	if !ok {
+		t.Fatalf("New() = %T, want routes to walk", router)
+	}
+	err := chi.Walk(router, func(method, route string, _ http.Handler, _ ...func(http.Handler) http.Handler) error {
+		routes[method+" "+route] = true
+		return nil
+	})
+	if err != nil {
+		t.Fatalf("walk routes: %v", err)
+	}
+	for path, item := range doc.Paths.Map() {
+		if len(item.Servers) > 0 { // of the server, not of this API
+			continue
+		}
+		for method := range item.Operations() {
+			if !routes[method+" "+path] {
+				t.Errorf("the document has %s %s, which is not answered", method, path)
+			}
+			delete(routes, method+" "+path)
+		}
+	}
+	for route := range routes {
+		t.Errorf("the document lacks %s", route)
+	}
+}
+
+func document(t *testing.T) *openapi3.T {
+	t.Helper()
+	doc, err := openapi3.NewLoader().LoadFromData(OpenAPI())
+	if err != nil {
+		t.Fatalf("load OpenAPI(): %v", err)
+	}
+	return doc
+}
