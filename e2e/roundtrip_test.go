@@ -8,6 +8,8 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"os"
+	"os/exec"
 	"strings"
 	"sync"
 	"testing"
@@ -221,6 +223,40 @@ func TestKillDuringDelivery(t *testing.T) {
 		t.Errorf("killed at %v, and never while the audience was made", killed)
 	}
 	wantNoSecret(t, p, logs.String(), server.log.String(), p.log.String())
+}
+
+// TestDeliverOutlivesServer ends the server that does the work of the command:
+// the command goes on with it. And the other way round.
+func TestDeliverOutlivesServer(t *testing.T) {
+	s, p := newSender(t), newPlatform(t)
+	between := newKiller(t, p.URL)
+	flags := []string{"--to", "mintegral", "--endpoint", between.URL, "--allow-private-callbacks", "--json", "--ma-id-as", "gaid"}
+	server := start(t, s.data, "--allow-private-callbacks")
+	between.arm(3, server.kill)
+	out, stderr, err := s.deliver(t, p.env(), flags...)
+	if err != nil {
+		t.Fatalf("throng deliver, whose server was killed: %v\n%s", err, stderr)
+	}
+	d := decodeDelivery(t, out)
+	wantArrived(t, p.ready(t, d.RemoteID), d)
+
+	cmd := exec.CommandContext(t.Context(), binary, append([]string{"deliver", fmt.Sprint(s.audience), "--data", s.data, "--name", "interrupted"}, flags...)...)
+	cmd.Env = append(os.Environ(), p.env()...)
+	var told strings.Builder
+	cmd.Stderr = &told
+	between.arm(3, func() { _ = cmd.Process.Signal(os.Interrupt) }) // it cannot have ended
+	if err := cmd.Run(); err == nil || !strings.Contains(told.String(), "stays ordered") {
+		t.Fatalf("throng deliver, interrupted: %v, %q", err, told.String())
+	}
+	server = start(t, s.data, "--allow-private-callbacks")
+	d, _ = s.follow(t, server, fmt.Sprintf("/platform/v0/audiences/%d/deliveries/%d", s.audience, d.ID+1), nil)
+	if d.Status != "done" {
+		t.Fatalf("the delivery that was interrupted is %s: %+v", d.Status, d.Error)
+	}
+	wantArrived(t, p.ready(t, d.RemoteID), d)
+	if got := p.list(t, p.client); len(got) != 2 {
+		t.Errorf("the platform has %d audiences, want 2", len(got))
+	}
 }
 
 // follow waits until a delivery ends; false where the server is dead before.

@@ -11,6 +11,7 @@ import (
 	"throng"
 	"throng/delivery"
 	"throng/engine"
+	"throng/identifier"
 	"throng/internal/seal"
 	"throng/job"
 	"throng/sqldb"
@@ -21,8 +22,7 @@ const (
 	// deliveryWorkers are enough for one that sends and one that lists.
 	deliveryWorkers = 2
 	// maxFailures is after how many failures in a row a delivery is given up:
-	// by the schedule of retries that takes three quarters of an hour to an
-	// hour and a half.
+	// by the schedule of callbacks that takes 21 to 43 minutes.
 	maxFailures = 10
 )
 
@@ -77,6 +77,9 @@ func (r *deliveryRun) run(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := r.permitted(ctx); err != nil {
+		return err
+	}
 	if r.state.Lists == nil {
 		if err := r.list(ctx); err != nil {
 			return err
@@ -107,6 +110,21 @@ func (r *deliveryRun) run(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// permitted makes sure that the caller may still do what was ordered: a delivery
+// can wait for long.
+func (r *deliveryRun) permitted(ctx context.Context) error {
+	c, err := r.s.db.CallerByID(ctx, r.row.CallerID)
+	switch {
+	case err != nil:
+		return err
+	case !c.RevokedAt.IsZero():
+		return throng.Errorf(throng.Forbidden, "the caller is revoked")
+	case !fromCaller(c).MayDownload(identifier.MAID):
+		return throng.Errorf(throng.Forbidden, "%s is not among the types that you can download (can_download) any more", identifier.MAID)
+	}
+	return nil
 }
 
 // list finds the device ids of the audience's members.

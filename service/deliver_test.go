@@ -22,6 +22,7 @@ import (
 	"throng/delivery"
 	"throng/delivery/drop"
 	"throng/delivery/mintegral"
+	"throng/identifier"
 	"throng/job"
 )
 
@@ -203,6 +204,33 @@ func TestDeliveryWaits(t *testing.T) {
 	}
 	if _, states := p.seen(); !slices.Contains(states, `{"waited":true}`) {
 		t.Errorf("steps began with the states %q, want the one that came with the wait among them", states)
+	}
+}
+
+// What a caller may not do any more is not done, though it was ordered before.
+func TestDeliveryOfRevoked(t *testing.T) {
+	types := []identifier.Type{identifier.MD5}
+	for name, change := range map[string]func(s *testService) error{
+		"the caller is revoked": func(s *testService) error { return s.RevokeCaller(t.Context(), "later") },
+		"ma_id is not among": func(s *testService) error {
+			return s.SetCaller(t.Context(), "later", CallerSettings{CanDownload: &types})
+		},
+	} {
+		p := &place{t: t}
+		s, _ := startDelivering(t, placed(p))
+		p.step = func(context.Context, int) (delivery.Result, error) {
+			if err := change(s); err != nil {
+				return delivery.Result{}, err
+			}
+			return delivery.Result{}, &delivery.Problem{Message: "not now"}
+		}
+		grants := throng.Grants()
+		c := s.add("later", CallerSettings{Grants: &grants})
+		a := s.build(c, everyone)
+		d := s.waitDelivery(c, s.startDelivery(c, a.ID, toPlace()), "ended", ended)
+		if n, _ := p.seen(); n != 1 || d.Status != throng.Failed || !strings.Contains(d.Failure.Message, name) {
+			t.Errorf("after %d steps the delivery is %s: %+v, want failed after one, since %s", n, d.Status, d.Failure, name)
+		}
 	}
 }
 

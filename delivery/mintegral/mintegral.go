@@ -18,6 +18,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"throng"
@@ -88,8 +89,11 @@ func (k *Kind) Name() string { return "mintegral" }
 func (k *Kind) Check(o delivery.Order, s delivery.Secret) (problems []throng.Detail) {
 	bad := func(path, message string) { problems = append(problems, throng.Detail{Path: path, Message: message}) }
 	if o.Endpoint != "" {
-		if problem, private := webhook.CheckURL(o.Endpoint); problem != "" {
+		problem, private := webhook.CheckURL(o.Endpoint)
+		if problem != "" {
 			bad("endpoint", problem)
+		} else if strings.ContainsAny(o.Endpoint, "@?#") {
+			bad("endpoint", "must be an address alone: no user, no query, no fragment")
 		} else if private && !k.cfg.AllowPrivate {
 			bad("endpoint", "must not be a private address; an operator may allow these with --allow-private-callbacks")
 		}

@@ -336,6 +336,8 @@ func TestCheck(t *testing.T) {
 	}{
 		{"good", deliverytest.NewOrder(), testSecret, nil},
 		{"endpoint", with(func(o *delivery.Order) { o.Endpoint = "ftp://a.example.com" }), testSecret, []string{"endpoint"}},
+		{"password", with(func(o *delivery.Order) { o.Endpoint = "https://user:password@a.example.com" }), testSecret, []string{"endpoint"}},
+		{"query", with(func(o *delivery.Order) { o.Endpoint = "https://a.example.com?key=x" }), testSecret, []string{"endpoint"}},
 		{"private", with(func(o *delivery.Order) { o.Endpoint = "http://localhost:1" }), testSecret, []string{"endpoint"}},
 		{"update", with(func(o *delivery.Order) { o.Update = "-1" }), testSecret, []string{"update"}},
 		{"long name", with(func(o *delivery.Order) { o.Name = strings.Repeat("x", 256) }), testSecret, []string{"name"}},
