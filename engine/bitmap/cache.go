@@ -50,7 +50,10 @@ func (c *sizeCache) put(key [32]byte, n uint64) {
 	c.sizes[key] = n
 }
 
-// setCache keeps the rows of nodes, those that were used last. It is safe for
+// setCache keeps the rows of nodes, those that were used last. A set is
+// forgotten for another only where that was asked for later than this: somebody
+// who tries one value after the other in one parameter does not push out the
+// parameters that stay, nor what will never come again. It is safe for
 // concurrent use.
 type setCache struct {
 	mu    sync.Mutex
@@ -58,13 +61,20 @@ type setCache struct {
 	used  int64 // bytes of what is kept and of what is being collected
 	sets  map[[32]byte]*list.Element
 	order list.List // of *cachedSet, the one used last first
+
+	clock uint64              // counts what is asked for
+	asked map[[32]byte]uint64 // when each node that is worth keeping was last asked for
 }
 
 type cachedSet struct {
 	key   [32]byte
 	set   *rowSet
 	bytes int64
+	asked uint64 // when it was used last
 }
+
+// maxAsked bounds what is remembered of nodes to some 200 KB.
+const maxAsked = 1 << 12
 
 // get gives the rows of a node, nil where they are not kept. They stay valid
 // when they are forgotten meanwhile.
@@ -75,8 +85,29 @@ func (c *setCache) get(key [32]byte) *rowSet {
 	if e == nil {
 		return nil
 	}
+	c.clock++
+	e.Value.(*cachedSet).asked = c.clock
 	c.order.MoveToFront(e)
 	return e.Value.(*cachedSet).set
+}
+
+// ask notes that a node is asked for and tells when it was before, 0 for never.
+func (c *setCache) ask(key [32]byte) (before uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.asked == nil {
+		c.asked = map[[32]byte]uint64{}
+	}
+	before = c.asked[key]
+	for old := range c.asked { // any one: keys are as good as random
+		if before != 0 || len(c.asked) < maxAsked {
+			break
+		}
+		delete(c.asked, old)
+	}
+	c.clock++
+	c.asked[key] = c.clock
+	return before
 }
 
 // bound is how many bytes may be kept.
@@ -86,24 +117,30 @@ func (c *setCache) bound() int64 {
 	return c.limit
 }
 
-// room tells whether so many bytes fit beside all that is kept.
-func (c *setCache) room(bytes int64) bool {
+// room tells whether so many bytes fit beside what was used since before.
+func (c *setCache) room(bytes int64, before uint64) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.used+bytes <= c.limit
+	free := c.limit - c.used
+	for e := c.order.Back(); e != nil && free < bytes; e = e.Prev() {
+		old := e.Value.(*cachedSet)
+		if old.asked >= before {
+			break
+		}
+		free += old.bytes
+	}
+	return free >= bytes
 }
 
 // reserve takes bytes for a set that is being collected, and forgets for it
-// what was not used for longest. It returns false where there is no room.
-func (c *setCache) reserve(bytes int64) bool {
+// what was not used since before, what was not used for longest first. It
+// returns false where there is no room.
+func (c *setCache) reserve(bytes int64, before uint64) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if bytes > c.limit {
-		return false
-	}
 	for c.used+bytes > c.limit {
 		last := c.order.Back()
-		if last == nil {
+		if last == nil || last.Value.(*cachedSet).asked >= before {
 			return false
 		}
 		c.forget(last)
@@ -115,6 +152,9 @@ func (c *setCache) reserve(bytes int64) bool {
 func (c *setCache) forget(e *list.Element) {
 	old := c.order.Remove(e).(*cachedSet)
 	delete(c.sets, old.key)
+	if c.asked != nil {
+		c.asked[old.key] = old.asked
+	}
 	c.used -= old.bytes
 }
 
@@ -136,7 +176,8 @@ func (c *setCache) put(key [32]byte, set *rowSet, bytes int64) {
 	if c.sets == nil {
 		c.sets = map[[32]byte]*list.Element{}
 	}
-	c.sets[key] = c.order.PushFront(&cachedSet{key, set, bytes})
+	c.clock++
+	c.sets[key] = c.order.PushFront(&cachedSet{key, set, bytes, c.clock})
 }
 
 // drop forgets everything and keeps nothing any more.
@@ -147,6 +188,7 @@ func (c *setCache) drop() {
 	for c.order.Len() > 0 {
 		c.forget(c.order.Back())
 	}
+	c.asked = nil
 }
 
 // collector keeps the rows of a node while a plan evaluates it, block by
@@ -155,6 +197,7 @@ func (c *setCache) drop() {
 type collector struct {
 	cache  *setCache
 	most   int64
+	before uint64 // when the node was asked for before
 	blocks []rowBlock
 	bytes  atomic.Int64 // reserved
 	full   atomic.Bool  // given up
@@ -165,22 +208,21 @@ const blockBytes = 48
 
 // collect makes a collector for a node of a plan, nil where its rows are not
 // to be kept. size is that of the node, where it is known.
-func (g *core) collect(n *node, size uint64, known bool) *collector {
+func (g *core) collect(p *plan, n *node, size uint64, known bool) *collector {
 	limit := g.sets.bound()
 	if limit == 0 || !worthKeeping(n) {
 		return nil
 	}
 	base := int64(g.blocks) * blockBytes
-	c := &collector{cache: &g.sets, most: limit / 2}
+	c := &collector{cache: &g.sets, most: limit / 2, before: g.sets.ask(n.key)}
 	if base > c.most {
 		return nil
 	}
-	// What was counted before and is not kept was forgotten for others: they
-	// are not to be forgotten for it now, or both would come and go for ever.
-	if known && !g.sets.room(base+min(int64(2*size), int64(g.blocks)*storage.BlockWords*8)) {
-		return nil
+	if !known {
+		size = g.sizeAtMost(p, n)
 	}
-	if !c.reserve(base) {
+	// To collect what then finds no room costs as much as to keep it.
+	if !g.sets.room(base+min(int64(2*size), int64(g.blocks)*storage.BlockWords*8), c.before) || !c.reserve(base) {
 		return nil
 	}
 	c.blocks = make([]rowBlock, g.blocks)
@@ -202,11 +244,54 @@ func worthKeeping(n *node) bool {
 	return false
 }
 
+// sizeAtMost is an upper bound of the size of a plan's node, by the sizes of
+// its terms.
+func (g *core) sizeAtMost(p *plan, n *node) uint64 {
+	sum := uint64(0)
+	switch n.op {
+	case opNone:
+		return 0
+	case opRows:
+		return n.rows.n
+	case opUnion, opLeast:
+		for _, t := range n.terms {
+			sum += g.peopleAtMost(p.terms[t])
+		}
+		sum /= uint64(max(n.k, 1))
+	case opPhrase:
+		sum = g.rows
+		for _, t := range n.terms {
+			sum = min(sum, g.peopleAtMost(p.terms[t]))
+		}
+	case opAnd:
+		sum = g.rows
+		for _, kid := range n.kids {
+			sum = min(sum, g.sizeAtMost(p, kid))
+		}
+	case opOr:
+		for _, kid := range n.kids {
+			sum += g.sizeAtMost(p, kid)
+		}
+	case opAll, opNot:
+		sum = g.rows
+	}
+	return min(sum, g.rows)
+}
+
+// peopleAtMost is how many people have a term; everybody where that cannot be
+// read, which the count will find, too.
+func (g *core) peopleAtMost(term uint32) uint64 {
+	if people, err := g.people(term); err == nil {
+		return people
+	}
+	return g.rows
+}
+
 func (c *collector) reserve(bytes int64) bool {
 	if c.full.Load() {
 		return false
 	}
-	if c.bytes.Add(bytes) > c.most || !c.cache.reserve(bytes) {
+	if c.bytes.Add(bytes) > c.most || !c.cache.reserve(bytes, c.before) {
 		c.bytes.Add(-bytes)
 		c.full.Store(true)
 		return false

@@ -1,6 +1,7 @@
 package bitmap
 
 import (
+	"math"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -129,12 +130,16 @@ func TestCacheKeeps(t *testing.T) {
 	}
 }
 
-// TestSetCache forgets what was not used for longest.
+// TestSetCache forgets what was not used for longest, and only for what was
+// asked for later.
 func TestSetCache(t *testing.T) {
 	key := func(i int) [32]byte { return [32]byte{byte(i)} }
 	c := setCache{limit: 100}
 	for i := range 3 {
-		if !c.reserve(30) {
+		if before := c.ask(key(i)); before != 0 {
+			t.Errorf("ask(%d) = %d the first time, want 0", i, before)
+		}
+		if !c.reserve(30, 0) {
 			t.Fatalf("reserve %d: no room", i)
 		}
 		c.put(key(i), &rowSet{n: uint64(i)}, 30)
@@ -142,25 +147,73 @@ func TestSetCache(t *testing.T) {
 	if c.get(key(0)) == nil {
 		t.Error("the first set is not kept")
 	}
-	if !c.reserve(40) { // forgets 1
-		t.Error("reserve: no room")
+	if before := c.ask(key(3)); c.room(40, before) || c.reserve(40, before) {
+		t.Error("what was never asked for pushes out what was")
+	}
+	c.get(key(2))
+	before := c.ask(key(3))
+	if before == 0 {
+		t.Error("ask does not remember")
+	}
+	if !c.room(40, before) || c.room(71, before) || !c.reserve(40, before) { // forgets 1
+		t.Error("what was asked for last finds no room, or too much")
 	}
 	if c.get(key(0)) == nil || c.get(key(1)) != nil || c.get(key(2)) == nil || c.used != 100 {
 		t.Errorf("kept are %d sets, %d bytes", c.order.Len(), c.used)
 	}
-	if c.reserve(101) {
+	if again := c.ask(key(1)); again == 0 || c.room(1, again) {
+		t.Errorf("what was forgotten, last asked for at %d, pushes out what was used since", again)
+	}
+	const last = math.MaxUint64
+	if c.reserve(101, last) || c.order.Len() != 0 {
 		t.Error("reserve has room for more than all")
 	}
 	c.release(40)
-	if c.used != 60 || c.order.Len() != 2 {
-		t.Errorf("%d sets, %d bytes are left", c.order.Len(), c.used)
+	if c.used != 0 {
+		t.Errorf("%d bytes are left of nothing", c.used)
 	}
-	if !c.reserve(60) || !c.reserve(40) {
+	if !c.reserve(60, 0) || !c.reserve(40, 0) {
 		t.Error("no room for two")
 	}
 	c.put(key(4), &rowSet{n: 1}, 60)
 	c.put(key(4), &rowSet{n: 2}, 40) // the first stays
 	if c.get(key(4)).n != 1 || c.used != 60 {
 		t.Errorf("kept is %d, %d bytes", c.get(key(4)).n, c.used)
+	}
+}
+
+// TestCacheOfEdits tries many values in one parameter while others stay, and
+// then changes another: what stays is kept throughout, and what was last tried
+// once it is asked for again.
+func TestCacheOfEdits(t *testing.T) {
+	f := evalFixture(rand.New(rand.NewPCG(5, 6)), 150_000)
+	dir := t.TempDir()
+	f.write(t, dir, "00000001")
+	e, err := Open(dir, Config{CacheBytes: 60_000})
+	must(t, err)
+	t.Cleanup(func() { must(t, e.Close()) })
+	g := acquire(t, e, "")
+	stays := query.AtLeast{K: 2, Field: query.Twitter, Values: names(0, 20)}
+	tried := func(i int) query.Node {
+		return query.AtLeast{K: 2, Field: query.Twitter, Values: names(i, i+20)}
+	}
+	preview := func(a, b query.Node) *plan {
+		t.Helper()
+		d := query.Definition{Steps: []query.Step{{Node: a}, {Op: query.Filter, Node: b}}}
+		p, err := g.compile(d, engine.Alone)
+		must(t, err)
+		_, err = g.Count(t.Context(), d, engine.Alone)
+		must(t, err)
+		return p
+	}
+	preview(stays, tried(1))
+	for i := 2; i < 30; i++ {
+		if p := preview(stays, tried(i)); p.includes[0].node.op != opRows {
+			t.Fatalf("try %d: what stays is not kept", i)
+		}
+	}
+	preview(query.In{Field: query.Affinity, Values: names(0, 1)}, tried(29))
+	if p := preview(query.In{Field: query.Affinity, Values: names(0, 2)}, tried(29)); p.filters[0].node.op != opRows {
+		t.Error("what was tried last and is asked for again is not kept")
 	}
 }

@@ -48,7 +48,7 @@ func (g *core) collectAll(p *plan) {
 		s := &p.steps[i]
 		if !seen[s.node.key] {
 			seen[s.node.key] = true
-			s.collect = g.collect(s.node, s.alone.n, !s.alone.need)
+			s.collect = g.collect(p, s.node, s.alone.n, !s.alone.need)
 		}
 	}
 }
