@@ -61,6 +61,10 @@ func (j *judge) slow(line []byte, first bool) error {
 	if j.buf = normal[:0]; len(line) >= lines.Max {
 		reason = identifier.TooLong
 	}
+	if first && reason == "" && j.family == OAID && isTitle(text) {
+		j.header = true
+		return nil
+	}
 	if reason != "" {
 		what := looks(j.family, j.hashed, text, reason)
 		if first && len(text) > 0 {
@@ -118,6 +122,16 @@ func appendUUID(dst []byte, f Family, k hexkey.Key) []byte {
 		}
 	}
 	return dst
+}
+
+// isTitle knows how a column of OAIDs is titled: nearly any word is one by the
+// letters that it has.
+func isTitle(text []byte) bool {
+	switch string(bytes.ToLower(text[:min(len(text), 16)])) {
+	case "oaid", "oaids", "id", "ids", "device", "devices", "deviceid", "deviceids", "device-id", "device-ids":
+		return true
+	}
+	return false
 }
 
 // unquote takes off the quotes in which a column of a CSV file may stand.

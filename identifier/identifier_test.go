@@ -103,6 +103,9 @@ func TestNormalize(t *testing.T) {
 		{OAID, strings.Repeat("a", 65), "", Invalid},
 		{OAID, "a_b", "", Invalid},
 		{OAID, zeroUUID, "", ZeroID},
+		{OAID, "0000000000000000", "", ZeroID},
+		{IMEI, "000000000000000", "", ZeroID},
+		{IMEI, "00000000000000", "", ZeroID},
 
 		{"planet", "x", "", Invalid},
 	} {

@@ -71,6 +71,9 @@ func (t Type) Normalize(dst, raw []byte) (key []byte, reason Reason) {
 		if len(raw) < 14 || len(raw) > 16 || !all(raw, isDigit) || (len(raw) == 15 && !luhn(raw)) {
 			return dst, Invalid
 		}
+		if all(raw, isZero) {
+			return dst, ZeroID
+		}
 		return append(dst, raw...), ""
 	default:
 		return dst, Invalid
@@ -282,8 +285,7 @@ func appendOAID(dst, raw []byte) ([]byte, Reason) {
 	if len(raw) > 64 || !all(raw, isOAID) {
 		return dst, Invalid
 	}
-	var scratch [36]byte
-	if _, reason := appendUUID(scratch[:0], raw, &lowerDigits); reason == ZeroID {
+	if all(raw, isZero) {
 		return dst, ZeroID
 	}
 	return append(dst, raw...), ""
@@ -314,6 +316,9 @@ func all(b []byte, ok func(byte) bool) bool {
 }
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+
+// isZero tells of what an id of zeros is written with.
+func isZero(c byte) bool { return c == '0' || c == '-' }
 
 func isHex(c byte) bool {
 	return isDigit(c) || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'

@@ -70,26 +70,29 @@ func (s *Service) devices(ctx context.Context, j job.Job) error {
 	if err != nil {
 		return permanent(errors.Join(err, s.deleteFiles(cleanup, found.files+"/", "")))
 	}
-	kept := found.files
+	before, after := d.Files, found.files
+	if bad != nil && d.Devices.Counts != nil {
+		before, after = after, before
+	}
 	err = s.store(ctx, found.files, func(tx *sqldb.Tx) error {
 		if err := s.cfg.Jobs.Complete(ctx, tx, j); err != nil {
 			return err
 		}
-		if bad == nil {
-			return s.finishDevices(ctx, tx, row, d, found)
+		if bad != nil {
+			return s.refuseDevices(ctx, tx, row, d, found, bad)
 		}
-		if d.Devices.Counts != nil {
-			kept = d.Files
-		}
-		return s.refuseDevices(ctx, tx, row, d, found, bad)
+		return s.finishDevices(ctx, tx, row, d, found)
 	})
 	if err != nil {
 		return err
 	}
 	s.sets.forget(row.ID)
-	// What else lies there is of files before, and of attempts that died.
-	if err := s.deleteFiles(cleanup, audiencePrefix(row.ID), kept+"/"); err != nil {
-		s.cfg.Logger.ErrorContext(ctx, "clean up after reading devices", "audience", row.ID, "err", err)
+	// Nothing but these: the next files may be read already. What attempts that
+	// died have left is found by Sweep.
+	if before != "" && before != after {
+		if err := s.deleteFiles(cleanup, before+"/", ""); err != nil {
+			s.cfg.Logger.ErrorContext(ctx, "clean up after reading devices", "audience", row.ID, "err", err)
+		}
 	}
 	return nil
 }

@@ -1,7 +1,10 @@
 package service
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +15,7 @@ import (
 	"throng"
 	"throng/device"
 	"throng/identifier"
+	"throng/internal/hexkey"
 )
 
 // The devices of the test's people.
@@ -511,5 +515,106 @@ func TestDevicesAreReadAgain(t *testing.T) {
 	}
 	if keys := s.files(b.ID); len(keys) != 0 {
 		t.Errorf("files of what failed: %q", keys)
+	}
+}
+
+// A server that hangs while it reads devices is followed by another, and what
+// the first still does is of no effect. Nothing shows until all of it is there.
+func TestDevicesAfterACrash(t *testing.T) {
+	g := &gate{match: "/devices"}
+	s := withDevices(t, gated(g), func(c *Config) { c.BuildWorkers = 1 })
+	a := s.devicesOf("gaid", gaid2)
+	g.hold = make(chan struct{})
+	select {
+	case <-g.seen:
+	default:
+	}
+	s.clock.Add(12 * time.Hour)
+	if _, err := s.UpdateDevices(t.Context(), s.caller, a.ID, s.sources("idfa", idfa1+"\n"+idfa1), nil); err != nil {
+		t.Fatal(err)
+	}
+	<-g.seen
+	s.wantInSet(a.ID, identifier.GAID, gaid2, true)
+	two := s.again()
+	two.run()
+	two.wantDevices(two.waitDevices(a.ID), throng.DeviceCounts{Rows: 2, Devices: 1, Duplicate: 1, People: 1})
+	two.wantInSet(a.ID, identifier.IDFA, idfa1, true)
+	close(g.hold)
+	if err := s.jobs.Stop(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, func() bool { return len(two.files(a.ID)) == 4 }) // set, rows, advertising ids, invalid lines
+	// The first server sees the change a second later.
+	s.clock.Add(time.Second)
+	s.wantInSet(a.ID, identifier.IDFA, idfa1, true)
+	s.wantInSet(a.ID, identifier.GAID, gaid2, false)
+}
+
+// What attempts that died have left goes after a day; what is in use stays.
+func TestSweepDevices(t *testing.T) {
+	s := withDevices(t)
+	a := s.devicesOf("gaid", gaid2+"\nx\n")
+	want := s.files(a.ID)
+	left := audiencePrefix(a.ID) + "left/devices"
+	if err := s.writeJSON(t.Context(), left, "of an attempt that died"); err != nil {
+		t.Fatal(err)
+	}
+	// Blobs are as old as the machine's clock says.
+	for _, tt := range []struct {
+		now  time.Duration
+		want int
+	}{{0, len(want) + 1}, {23 * time.Hour, len(want) + 1}, {25 * time.Hour, len(want)}} {
+		s.cfg.Now = func() time.Time { return time.Now().Add(tt.now) }
+		if err := s.Sweep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.files(a.ID); len(got) != tt.want {
+			t.Errorf("%v later there are %d files, want %d: %q", tt.now, len(got), tt.want, got)
+		}
+	}
+	if diff := cmp.Diff(want, s.files(a.ID)); diff != "" {
+		t.Errorf("files (-want +got):\n%s", diff)
+	}
+	s.wantInSet(a.ID, identifier.GAID, gaid2, true)
+}
+
+// Sets are closed when they are not needed any more, and no sooner.
+func TestDeviceSetsAreReleased(t *testing.T) {
+	s := withDevices(t, func(c *Config) { c.DeviceLock = -1 })
+	a := s.devicesOf("gaid", gaid2)
+	set, release, err := s.deviceSet(t.Context(), a.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, release2, err := s.deviceSet(t.Context(), a.ID)
+	if err != nil || again != set {
+		t.Fatalf("a second holder has another set, %v", err)
+	}
+	if _, err := s.UpdateDevices(t.Context(), s.caller, a.ID, s.sources("gaid", maid6), nil); err != nil {
+		t.Fatal(err)
+	}
+	s.waitDevices(a.ID)
+	s.wantInSet(a.ID, identifier.GAID, gaid2, false)
+	if set.Len(device.GAID) != 1 {
+		t.Error("the set was closed although it is held")
+	}
+	release()
+	release() // of no effect
+	if set.Len(device.GAID) != 1 {
+		t.Error("the set was closed although another holds it")
+	}
+	release2()
+	if _, err := set.Contains(device.GAID, hexkey.Key{}); !errors.Is(err, device.ErrClosed) {
+		t.Errorf("Contains after the last holder = %v, want %v", err, device.ErrClosed)
+	}
+	if err := s.DeleteDevices(t.Context(), s.caller, []int64{a.ID}); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(s.sets.open); n != 0 || s.sets.bytes != 0 {
+		t.Errorf("%d sets of %d bytes are open, want none", n, s.sets.bytes)
+	}
+	left, err := os.ReadDir(s.cfg.TempDir)
+	if err != nil || len(left) != 0 {
+		t.Errorf("%d temporary files, %v, want none", len(left), err)
 	}
 }

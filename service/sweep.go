@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"throng"
 	"throng/blob"
 	"throng/engine"
 	"throng/sqldb"
@@ -94,7 +95,8 @@ func (s *Service) SweepGenerations(ctx context.Context) error {
 // sweepAudiences removes files of deleted audiences, of attempts that died and
 // of generations that are gone.
 func (s *Service) sweepAudiences(ctx context.Context, all []engine.Info) error {
-	keep := map[int64]string{} // prefix of what stays; "" is nothing
+	keep := map[int64]keptFiles{}
+	old := s.now().Add(-orphanAge)
 	for info, err := range s.cfg.Blobs.List(ctx, "audiences/") {
 		if err != nil {
 			return err
@@ -104,14 +106,15 @@ func (s *Service) sweepAudiences(ctx context.Context, all []engine.Info) error {
 		if err != nil {
 			continue // nothing of ours
 		}
-		prefix, asked := keep[id]
+		kept, asked := keep[id]
 		if !asked {
-			if prefix, err = s.filesOf(ctx, id); err != nil {
+			if kept, err = s.filesOf(ctx, id); err != nil {
 				return err
 			}
-			keep[id] = prefix
+			keep[id] = kept
 		}
-		if prefix != "" && strings.HasPrefix(info.Key, prefix) && !stale(info.Key, all) {
+		needed := kept.prefix != "" && strings.HasPrefix(info.Key, kept.prefix)
+		if gone := stale(info.Key, all); needed && !gone || kept.young && !needed && info.ModTime.After(old) {
 			continue
 		}
 		if err := s.cfg.Blobs.Delete(ctx, info.Key); err != nil {
@@ -121,26 +124,35 @@ func (s *Service) sweepAudiences(ctx context.Context, all []engine.Info) error {
 	return nil
 }
 
-// filesOf is the prefix of the files that an audience needs.
-func (s *Service) filesOf(ctx context.Context, id int64) (string, error) {
+// keptFiles says which files an audience needs.
+type keptFiles struct {
+	prefix string // of their keys; "" is none
+	// young files are kept, too, whatever their keys: other ones may be written
+	// at any time.
+	young bool
+}
+
+// filesOf tells which files an audience needs.
+func (s *Service) filesOf(ctx context.Context, id int64) (keptFiles, error) {
 	row, err := s.db.Audience(ctx, 0, id)
 	if errors.Is(err, sqldb.ErrNotFound) {
-		return "", nil
+		return keptFiles{}, nil
 	}
 	if err != nil {
-		return "", err
+		return keptFiles{}, err
 	}
 	d, err := readDetails(row)
 	if err != nil {
-		return "", err
+		return keptFiles{}, err
 	}
 	if row.Status == sqldb.StatusRunning || d.Files == "" && row.Status == sqldb.StatusDone {
-		return audiencePrefix(id), nil // a build may be writing
+		return keptFiles{prefix: audiencePrefix(id)}, nil // a build may be writing
 	}
-	if d.Files == "" {
-		return "", nil
+	kept := keptFiles{young: row.Kind == string(throng.Device)}
+	if d.Files != "" {
+		kept.prefix = d.Files + "/"
 	}
-	return d.Files + "/", nil
+	return kept, nil
 }
 
 // sweepUploads removes old files of uploads that were never finished.

@@ -39,7 +39,7 @@ func asksForAddress(q url.Values) (bool, error) {
 // noBody refuses a body where the file comes another way.
 func noBody(r *http.Request) error {
 	var one [1]byte
-	if n, err := io.ReadFull(r.Body, one[:]); n > 0 || err != io.EOF { //nolint:errorlint // what ReadFull says of nothing at all
+	if n, err := io.ReadFull(r.Body, one[:]); n > 0 || err != io.EOF {
 		return throng.Errorf(throng.Invalid, "the body must be empty: the file goes to the address that presign gives")
 	}
 	return nil

@@ -20,7 +20,8 @@ const (
 	matchBatch = 4096
 	// matchProbes is how many values are looked up in one go by all workers
 	// together: the more, the nearer are those that are looked up one after
-	// the other, at 40 bytes each.
+	// the other, at 40 bytes each. More than there are keys to be found bring
+	// none nearer.
 	matchProbes = 1 << 20
 	// minProbes is how many those of one worker are at least.
 	minProbes = 1 << 15
@@ -137,7 +138,7 @@ func (m *matcher) settle(err error) error {
 
 func newMatcher(g *core, typ identifier.Type) *matcher {
 	m := &matcher{gen: g, workers: g.engine.cfg.Workers, typ: typ, blocks: make([]ownerBlock, g.blocks)}
-	m.limit = max(matchProbes/m.workers, minProbes)
+	most := uint64(matchProbes)
 	if typ == identifier.EmailRaw {
 		// Whoever has an address has its MD5, and some have nothing else.
 		typ = identifier.MD5
@@ -146,7 +147,9 @@ func newMatcher(g *core, typ identifier.Type) *matcher {
 	m.binary = m.codec.Binary()
 	if column, lookup := g.columns[typ], g.files.Lookups[typ]; column != nil && lookup != nil {
 		m.column, m.lookup = column, lookup
+		most = min(most, lookup.Keys())
 	}
+	m.limit = max(int(most)/m.workers, minProbes)
 	return m
 }
 

@@ -56,8 +56,10 @@ const (
 	perText = 4 + 24
 	// perKey is a key, and room for it while it is sorted.
 	perKey = 32
-	// runBuffer is how much of a run is read at once.
+	// runBuffer is how much of a run is read at once, minBuffer where there are
+	// so many runs that this would take more memory than they were sorted in.
 	runBuffer = 64 << 10
+	minBuffer = 4 << 10
 	// writeBuffer is how much of one is written at once.
 	writeBuffer = 128 << 10
 )
@@ -224,8 +226,9 @@ func (s *Sorter) Rest() error {
 // Nothing is added any more, and the lists are of no use after Close.
 func (s *Sorter) Lists() []*List {
 	var list []*List
+	buffer := min(runBuffer, max(s.memory/2/max(len(s.runs), 1), minBuffer))
 	for _, r := range s.runs {
-		in := bufio.NewReaderSize(io.NewSectionReader(s.file, r.from, r.to-r.from), runBuffer)
+		in := bufio.NewReaderSize(io.NewSectionReader(s.file, r.from, r.to-r.from), buffer)
 		list = append(list, &List{form: s.form, in: in})
 	}
 	if s.form == Text {

@@ -67,13 +67,13 @@ func Unpack(r io.Reader, limit int64, beyond error) (plain io.Reader, done func(
 	case bytes.HasPrefix(magic, []byte{0x1f, 0x8b}):
 		z, err := gzip.NewReader(in)
 		if err != nil {
-			return nil, nil, src.mark(err)
+			return nil, nil, src.mark(noEOF(err))
 		}
 		plain = z
 	case bytes.Equal(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}):
 		z, err := zstd.NewReader(in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow))
 		if err != nil {
-			return nil, nil, src.mark(err)
+			return nil, nil, src.mark(noEOF(err))
 		}
 		plain, done = z, z.Close
 	default:
@@ -109,6 +109,14 @@ func (s *source) mark(err error) error {
 		return s.err
 	}
 	return fmt.Errorf("%w: %w", ErrArchive, err)
+}
+
+// noEOF is for what cannot end where it begins.
+func noEOF(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
 }
 
 type archiveReader struct {
