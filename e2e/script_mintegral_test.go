@@ -1,13 +1,10 @@
 package e2e
 
 import (
-	"bytes"
-	"context"
 	"crypto/md5"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"path/filepath"
@@ -89,23 +86,6 @@ func cmdCode(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-func cmdPut(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 2 {
-		ts.Fatalf("usage: put URL FILE")
-	}
-	body := []byte(ts.ReadFile(args[1]))
-	req, err := http.NewRequestWithContext(context.Background(), http.MethodPut, args[0], bytes.NewReader(body))
-	ts.Check(err)
-	resp, err := http.DefaultTransport.RoundTrip(req)
-	ts.Check(err)
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	ts.Check(err)
-	a := last(ts)
-	a.status, a.got, a.body = resp.StatusCode, resp.Header, text
-	ts.Logf("%d\n%s", a.status, a.body)
-}
-
 func cmdSent(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 || len(args) > 3 {
 		ts.Fatalf("usage: sent VAR FILE [NAME]")
@@ -153,11 +133,4 @@ func cmdSoon(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("want code %s within 2 s\n%s", args[0], last(ts).body)
 		}
 	}
-}
-
-func cmdMD5(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 2 {
-		ts.Fatalf("usage: md5 VAR FILE")
-	}
-	ts.Setenv(args[0], md5Of(ts.ReadFile(args[1])))
 }

@@ -3,6 +3,8 @@ package e2e
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
+	"crypto/md5"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -11,6 +13,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -98,6 +101,30 @@ func cmdGunzip(ts *testscript.TestScript, neg bool, args []string) {
 	plain, err := io.ReadAll(r)
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), plain, 0o600))
+}
+
+func cmdPut(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: put URL FILE")
+	}
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodPut, args[0], strings.NewReader(ts.ReadFile(args[1])))
+	ts.Check(err)
+	resp, err := http.DefaultTransport.RoundTrip(req)
+	ts.Check(err)
+	defer resp.Body.Close()
+	a := last(ts)
+	a.status, a.got = resp.StatusCode, resp.Header
+	a.body, err = io.ReadAll(resp.Body)
+	ts.Check(err)
+	ts.Logf("%d\n%s", a.status, a.body)
+}
+
+func cmdMD5(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: md5 VAR FILE")
+	}
+	sum := md5.Sum([]byte(ts.ReadFile(args[1])))
+	ts.Setenv(args[0], hex.EncodeToString(sum[:]))
 }
 
 func cmdSum(ts *testscript.TestScript, neg bool, args []string) {

@@ -84,6 +84,9 @@ func TestScriptsBucket(t *testing.T) {
 	for _, name := range []string{"files", "outputs", "presign", "uploads"} {
 		files = append(files, filepath.Join("testdata/api", name+".txtar"))
 	}
+	for _, name := range []string{"create", "incoming", "offer", "delete"} {
+		files = append(files, filepath.Join("testdata/mintegral", name+".txtar"))
+	}
 	testscript.Run(t, scripts(testscript.Params{Files: files}, data, server, []string{"--blobs", blobs}))
 	entries, err := os.ReadDir(filepath.Join(data, "blobs"))
 	if !errors.Is(err, fs.ErrNotExist) {
