@@ -177,6 +177,34 @@ func TestUpdate(t *testing.T) {
 	wantArrived(t, p.ready(t, first.RemoteID), second)
 }
 
+// TestWaitForLock waits for the time from which the platform takes new files.
+func TestWaitForLock(t *testing.T) {
+	s, p := newSender(t), newPlatform(t)
+	p.stop(t)
+	p.process = start(t, p.data, "--device-lock", "8s")
+	p.client = client.NewMintegral(p.URL, p.accessKey, p.apiKey)
+	out, stderr, err := s.deliver(t, p.env(), p.to("--platform", "ios")...)
+	if err != nil {
+		t.Fatalf("throng deliver: %v\n%s", err, stderr)
+	}
+	first := decodeDelivery(t, out)
+	until := time.Unix(p.ready(t, first.RemoteID).NextUpdateAt, 0)
+	early := time.Until(until) > 2*time.Second // not on a machine that is busy with more than this
+	out, stderr, err = s.deliver(t, p.env(), p.to("--update", first.RemoteID, "--wait")...)
+	if err != nil {
+		t.Fatalf("throng deliver --wait: %v\n%s", err, stderr)
+	}
+	second := decodeDelivery(t, out)
+	if want := "waiting until the receiver takes new files, " + until.UTC().Format(time.RFC3339); early && !strings.Contains(stderr, want) {
+		t.Errorf("the command told %q, want %q", stderr, want)
+	}
+	for _, a := range p.list(t, p.client) {
+		if second.RemoteID != first.RemoteID || a.UTime < until.Unix() {
+			t.Errorf("audience %s was given files at %d, want %s not before %d", second.RemoteID, a.UTime, first.RemoteID, until.Unix())
+		}
+	}
+}
+
 // TestKillDuringDelivery kills the sender at every request to the platform, when
 // that has answered and the sender does not know it yet: what was ordered
 // arrives once.
