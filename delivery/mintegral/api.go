@@ -23,9 +23,10 @@ import (
 const (
 	basePath = "/api/open/v1"
 	// maxAnswer is how much of an answer is read.
-	maxAnswer = 4 << 20
-	// pageLimit is the longest page of audiences.
-	pageLimit = 500
+	maxAnswer = 16 << 20
+	// pageLimit is the length of a page of audiences, a fifth of what is allowed:
+	// of each a receiver may list every file and what it found in it.
+	pageLimit = 100
 	// maxPages bounds how many audiences of similar names are looked through.
 	maxPages = 200
 )
@@ -137,7 +138,7 @@ func (a *api) request(ctx context.Context, method, path string, body any) (*http
 	return req, nil
 }
 
-// remoteAudience is an audience as the receiver lists it. What is Next is
+// remoteAudience is an audience as the receiver lists it. Next and Files are
 // throng's own: the vendor does not tell.
 type remoteAudience struct {
 	ID         int64           `json:"ta_id"`
@@ -146,6 +147,7 @@ type remoteAudience struct {
 	DeviceType string          `json:"device_type"` // "2,8,9"
 	Updated    int64           `json:"utime"`       // Unix seconds
 	Next       json.RawMessage `json:"next_update_at"`
+	Files      []wireFile      `json:"files"`
 }
 
 // tells tells whether the receiver says itself from when it takes new files.

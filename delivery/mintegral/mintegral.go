@@ -7,8 +7,9 @@
 // there. The vendor takes new files for an audience once in 12 hours.
 //
 // The API has no idempotency key. So before an audience is made the ones of its
-// name are noted, and an attempt that finds another one, of the same platform
-// and types, has found what an attempt before it made and never heard of.
+// name are noted, and an attempt after the first that finds another one, of the
+// same files or, where the receiver does not list these, of the same platform and
+// types, has found what an attempt before it made and never heard of.
 package mintegral
 
 import (
@@ -152,6 +153,9 @@ type destination struct {
 	api    *api
 	order  delivery.Order
 	update int64 // the audience that is given the files; 0 makes one
+	// first is set between noting what is there and the first attempt to change
+	// it: as long as nobody else can have attempted it for this order.
+	first bool
 }
 
 // state is how far a delivery is.
@@ -221,7 +225,7 @@ func (d *destination) step(ctx context.Context, parts []part, s *state) error {
 		return err
 	case s.Before == nil:
 		b, err := d.look(ctx)
-		s.Before = &b
+		s.Before, d.first = &b, err == nil
 		return err
 	case d.update != 0:
 		return d.replace(ctx, s)
@@ -304,23 +308,29 @@ func lockedProblem(until time.Time) *delivery.Problem {
 }
 
 // create makes the audience, unless an attempt before did.
-func (d *destination) create(ctx context.Context, s *state) error {
-	all, err := d.api.named(ctx, d.order.Name)
-	if err != nil {
-		return err
-	}
-	for _, a := range all {
-		if d.made(a, s) {
-			s.ID = a.ID
-			return nil
+func (d *destination) create(ctx context.Context, s *state) (err error) {
+	if !d.first {
+		all, err := d.api.named(ctx, d.order.Name)
+		if err != nil {
+			return err
+		}
+		for _, a := range all {
+			if d.made(a, s) {
+				s.ID = a.ID
+				return nil
+			}
 		}
 	}
+	d.first = false
 	s.ID, err = d.api.create(ctx, d.order, s.Files)
 	return err
 }
 
 // made tells whether an audience is what an attempt before made.
 func (d *destination) made(a remoteAudience, s *state) bool {
+	if len(a.Files) > 0 {
+		return sameFiles(a.Files, s.Files)
+	}
 	return !slices.Contains(s.Before.IDs, a.ID) && a.Platform == int(d.order.Platform) && sameTypes(a.DeviceType, s.Files)
 }
 
@@ -331,7 +341,8 @@ func (d *destination) replace(ctx context.Context, s *state) error {
 	if err != nil {
 		return err
 	}
-	if a.Updated == s.Before.Updated || !sameTypes(a.DeviceType, s.Files) {
+	if d.first || a.Updated == s.Before.Updated {
+		d.first = false
 		if err := d.api.update(ctx, d.update, s.Files); err != nil {
 			return d.refusedUpdate(err, a)
 		}

@@ -252,6 +252,34 @@ func TestPrivateAddress(t *testing.T) {
 	}
 }
 
+// Two deliveries of one name at the same time are two audiences, also where the
+// receiver does not list their files.
+func TestSameName(t *testing.T) {
+	s := newServer(t)
+	k := kindOf(s)
+	var all [2]delivery.Destination
+	var state [2]delivery.Result
+	for i := range all {
+		d, err := k.Open(order(s), testSecret)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[i] = d
+	}
+	for !state[0].Done || !state[1].Done { // step by step in turn
+		for i, d := range all {
+			res, err := d.Step(t.Context(), deliverytest.Lists(), state[i].State)
+			if err != nil {
+				t.Fatal(err)
+			}
+			state[i] = res
+		}
+	}
+	if len(s.audiences) != 2 || state[0].RemoteID == state[1].RemoteID {
+		t.Errorf("%d audiences, named %s and %s to their deliveries, want two", len(s.audiences), state[0].RemoteID, state[1].RemoteID)
+	}
+}
+
 // A presigned address leads where the receiver wants: the check is at the dial.
 func TestPrivatePresigned(t *testing.T) {
 	s := newServer(t)

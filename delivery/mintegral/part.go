@@ -112,6 +112,11 @@ func (c *byteCounter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// sameFiles compares the files that an audience was made of with those sent.
+func sameFiles(listed []wireFile, files []sentFile) bool {
+	return slices.Equal(listed, wireFiles(files))
+}
+
 // sameTypes compares the types that the API lists, "2,8,9", with those of files.
 func sameTypes(listed string, files []sentFile) bool {
 	want, got := map[int]bool{}, map[int]bool{}

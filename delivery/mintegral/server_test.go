@@ -29,7 +29,8 @@ const (
 type server struct {
 	*httptest.Server
 	t *testing.T
-	// tells: next_update_at is listed, as throng does and the vendor does not.
+	// tells: next_update_at and files are listed, as throng does and the vendor
+	// does not.
 	tells bool
 	// lockCode is how an update is refused that comes too soon.
 	lockCode int
@@ -225,7 +226,7 @@ func (s *server) list(w http.ResponseWriter, r *http.Request) {
 			"area_type": 1, "ctime": a.changed.Unix(), "utime": a.changed.Unix(),
 		}
 		if s.tells {
-			row["next_update_at"] = a.changed.Add(lockTime).Unix()
+			row["next_update_at"], row["files"] = a.changed.Add(lockTime).Unix(), a.files
 		}
 		found = append(found, row)
 	}
