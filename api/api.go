@@ -4,6 +4,7 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -88,7 +89,12 @@ func ReadJSON(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 // content type. A request without one is taken for JSON. An empty body gives
 // nil.
 func ReadBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, throng.MaxBody))
+	var b bytes.Buffer
+	if r.ContentLength > 0 {
+		b.Grow(int(min(r.ContentLength, maxTrusted)) + bytes.MinRead)
+	}
+	_, err := b.ReadFrom(http.MaxBytesReader(w, r.Body, throng.MaxBody))
+	body := b.Bytes()
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return nil, throng.Errorf(throng.TooLarge, "the body is larger than the %d bytes allowed", throng.MaxBody)
 	}
@@ -103,6 +109,9 @@ func ReadBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	}
 	return body, nil
 }
+
+// maxTrusted is how much memory is taken for a body before any of it came.
+const maxTrusted = 64 << 10
 
 // claimsJSON refuses what claims to be something else.
 func claimsJSON(h http.Header) error {
@@ -164,12 +173,33 @@ func Recover(log *slog.Logger, fail func(http.ResponseWriter, *http.Request, err
 
 // BodyDeadline gives every request this long to send its body, so that a slow
 // client cannot hold a connection for ever. Handlers of large bodies extend it.
+// Once the body was read to its end there is none any more: net/http would take
+// it for the client's end, and cancel what takes longer.
 func BodyDeadline(d time.Duration) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			// Not every writer can (httptest's); then there is no deadline.
-			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(d))
+			if r.Body != nil && r.Body != http.NoBody {
+				rc := http.NewResponseController(w)
+				// Not every writer can (httptest's); then there is no deadline.
+				_ = rc.SetReadDeadline(time.Now().Add(d))
+				r.Body = &deadlined{r.Body, rc}
+			}
 			next.ServeHTTP(w, r)
 		})
 	}
+}
+
+// deadlined is a body whose deadline ends with it.
+type deadlined struct {
+	io.ReadCloser
+	rc *http.ResponseController
+}
+
+// Read implements io.Reader.
+func (d *deadlined) Read(p []byte) (int, error) {
+	n, err := d.ReadCloser.Read(p)
+	if errors.Is(err, io.EOF) {
+		_ = d.rc.SetReadDeadline(time.Time{}) // as above
+	}
+	return n, err
 }

@@ -4,11 +4,15 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"throng"
@@ -164,4 +168,61 @@ func TestRecoverLetsAbortThrough(t *testing.T) {
 		}
 	}()
 	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil))
+}
+
+// oneConn is a listener of one connection.
+type oneConn struct {
+	conn chan net.Conn
+	done chan struct{}
+}
+
+func (l *oneConn) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conn:
+		return c, nil
+	case <-l.done:
+		return nil, net.ErrClosed
+	}
+}
+func (l *oneConn) Close() error   { close(l.done); return nil }
+func (l *oneConn) Addr() net.Addr { return &net.TCPAddr{} }
+
+// A body that does not come ends its request; one that came lets it take its
+// time.
+func TestBodyDeadline(t *testing.T) {
+	f := func(request string, wantRead, wantDone error) {
+		t.Helper()
+		synctest.Test(t, func(t *testing.T) {
+			client, server := net.Pipe()
+			l := &oneConn{make(chan net.Conn, 1), make(chan struct{})}
+			l.conn <- server
+			var read, done error
+			srv := &http.Server{Handler: BodyDeadline(30 * time.Second)(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				_, read = io.ReadAll(r.Body)
+				if read == nil {
+					select {
+					case <-r.Context().Done():
+					case <-time.After(time.Hour):
+					}
+				}
+				done = r.Context().Err()
+			}))}
+			go srv.Serve(l)
+			go io.Copy(io.Discard, client)
+			if _, err := io.WriteString(client, request); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(2 * time.Hour)
+			client.Close()
+			srv.Close()
+			synctest.Wait()
+			if !errors.Is(read, wantRead) || !errors.Is(done, wantDone) {
+				t.Errorf("%q: reading ended with %v, the request with %v; want %v, %v", request, read, done, wantRead, wantDone)
+			}
+		})
+	}
+	const head = "POST / HTTP/1.1\r\nHost: example.com\r\nContent-Length: "
+	f(head+"0\r\n\r\n", nil, nil)
+	f(head+"5\r\n\r\nhello", nil, nil)
+	f(head+"5\r\n\r\nhell", os.ErrDeadlineExceeded, context.Canceled)
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -45,7 +46,8 @@ func Incoming(svc *service.Service, log *slog.Logger) http.Handler {
 	return r
 }
 
-// pausing reads a body that may come slowly, but must not stop coming.
+// pausing reads a body that may come slowly, but must not stop coming. When it
+// has ended there is no deadline any more, as with BodyDeadline.
 type pausing struct {
 	body io.Reader
 	rc   *http.ResponseController
@@ -54,5 +56,9 @@ type pausing struct {
 // Read implements io.Reader.
 func (p *pausing) Read(b []byte) (int, error) {
 	_ = p.rc.SetReadDeadline(time.Now().Add(incomingPause)) // not every writer can
-	return p.body.Read(b)
+	n, err := p.body.Read(b)
+	if errors.Is(err, io.EOF) {
+		_ = p.rc.SetReadDeadline(time.Time{}) // as above
+	}
+	return n, err
 }

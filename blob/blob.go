@@ -50,7 +50,8 @@ type Store interface {
 }
 
 // Presigner is what some stores can do beside [Store]: let a client that they do
-// not know write one blob, without its bytes passing through this process.
+// not know write or read one blob, without its bytes passing through this
+// process.
 type Presigner interface {
 	// PresignPut gives the URL of a PUT request whose body becomes the blob of
 	// the key, whole or not at all, whoever sends it and as often as it is sent
@@ -59,6 +60,11 @@ type Presigner interface {
 	// rather than give the bytes of two. Copy it to another key before trusting
 	// what was seen of it. The key must not be one that Create is called with.
 	PresignPut(ctx context.Context, key string, ttl time.Duration) (url string, err error)
+
+	// PresignGet gives the URL of a GET request that reads the blob as it is now,
+	// until ttl has passed, as a file of that name and content type. It returns
+	// an error that wraps [ErrNotFound] when there is none.
+	PresignGet(ctx context.Context, key string, ttl time.Duration, name, contentType string) (url string, err error)
 
 	// Bucket is the name by which clients know the store.
 	Bucket() string

@@ -107,7 +107,19 @@ func cmdPut(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: put URL FILE")
 	}
-	req, err := http.NewRequestWithContext(context.Background(), http.MethodPut, args[0], strings.NewReader(ts.ReadFile(args[1])))
+	sendTo(ts, http.MethodPut, args[0], strings.NewReader(ts.ReadFile(args[1])))
+}
+
+func cmdFetch(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: fetch URL")
+	}
+	sendTo(ts, http.MethodGet, args[0], http.NoBody)
+}
+
+// sendTo speaks to an address, which needs no token.
+func sendTo(ts *testscript.TestScript, method, address string, body io.Reader) {
+	req, err := http.NewRequestWithContext(context.Background(), method, address, body)
 	ts.Check(err)
 	resp, err := http.DefaultTransport.RoundTrip(req)
 	ts.Check(err)

@@ -48,6 +48,7 @@ import (
 //	upload TYPE FILE           upload a file; $KEY is its key
 //	replace FILE OLD NEW       replace text in a file
 //	put URL FILE               send a file to an address, as a client without a token does
+//	fetch URL                  read from an address, as a client without a token does
 //	md5 VAR FILE               put the MD5 of a file into a variable
 //	caller NAME [FLAG...]      make a caller and be it from now on
 //
@@ -120,8 +121,7 @@ func scripts(p testscript.Params, data string, server *process, settings []strin
 		"api": cmdAPI, "header": cmdHeader, "status": cmdStatus, "like": cmdLike, "json": cmdJSON, "finish": cmdFinish,
 		"people": cmdPeople, "upload": cmdUpload, "replace": cmdReplace, "caller": cmdCaller, "saved": cmdSaved,
 		"got": cmdGot, "keep": cmdKeep, "refused": cmdRefused, "same": cmdSame, "gzip": cmdGzip, "gunzip": cmdGunzip, "sum": cmdSum,
-		"put": cmdPut, "md5": cmdMD5, "delivered": cmdDelivered,
-		"code": cmdCode, "sent": cmdSent, "become": cmdBecome, "soon": cmdSoon,
+		"put": cmdPut, "fetch": cmdFetch, "md5": cmdMD5, "delivered": cmdDelivered, "code": cmdCode, "sent": cmdSent, "become": cmdBecome, "soon": cmdSoon,
 	}
 	return p
 }

@@ -23,8 +23,9 @@ import (
 )
 
 // BenchmarkMatch asks POST /offer/match over real HTTP, on 16 connections and
-// with 100 devices in a question, of which the offer is for a half. Its audience
-// has THRONG_BENCH_DEVICES devices, 10 million unless that is set. Beside the
+// with 100 devices in a question, of which the offer is for a half: as fast as
+// it is answered, and at 2,000 requests a second. The offer's audience has
+// THRONG_BENCH_DEVICES devices, 10 million unless that is set. Beside the
 // requests a second it reports the median and the 99th percentile in ms, and the
 // time of the cores that a request takes, of which what asks has its share.
 func BenchmarkMatch(b *testing.B) {
@@ -47,9 +48,14 @@ func BenchmarkMatch(b *testing.B) {
 	c := client.NewMintegral(at, made.AccessKey, made.APIKey)
 	target(b, c, devices)
 	bodies := questions(devices)
-	b.Run(fmt.Sprintf("devices=%d/connections=16/ids=100", devices), func(b *testing.B) {
-		ask(b, at+"/api/open/v1/offer/match", made, bodies)
-	})
+	for _, load := range []struct {
+		name string
+		rate int
+	}{{"rate=all", 0}, {"rate=2000", 2000}} {
+		b.Run(fmt.Sprintf("devices=%d/connections=16/ids=100/%s", devices, load.name), func(b *testing.B) {
+			ask(b, at+"/api/open/v1/offer/match", made, bodies, load.rate)
+		})
+	}
 }
 
 // target makes an audience of so many devices, and an offer for it.
@@ -107,8 +113,9 @@ func questions(devices int) []question {
 	return list
 }
 
-// ask sends b.N questions on 16 connections.
-func ask(b *testing.B, to string, keys *Secrets, bodies []question) {
+// ask sends b.N questions on 16 connections: as fast as they are answered, or
+// so many a second, each with its time counted from when it was due.
+func ask(b *testing.B, to string, keys *Secrets, bodies []question, rate int) {
 	const connections = 16
 	transport := &http.Transport{MaxIdleConnsPerHost: connections}
 	defer transport.CloseIdleConnections()
@@ -117,11 +124,16 @@ func ask(b *testing.B, to string, keys *Secrets, bodies []question) {
 	var wg sync.WaitGroup
 	spent := cpuTime()
 	b.ResetTimer()
+	start := time.Now()
 	for i := range connections {
 		wg.Go(func() {
 			for n := next.Add(1); n <= int64(b.N); n = next.Add(1) {
 				q := bodies[int(n)%len(bodies)]
 				begin := time.Now()
+				if rate > 0 {
+					begin = start.Add(time.Duration(n) * time.Second / time.Duration(rate))
+					time.Sleep(time.Until(begin)) // the load of so many a second
+				}
 				text, err := post(b.Context(), transport, to, keys, q.body)
 				took[i] = append(took[i], time.Since(begin))
 				if got := strings.Count(text, "true"); err != nil || got != q.wanted {

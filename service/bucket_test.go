@@ -80,6 +80,7 @@ func TestReceivedFromBucket(t *testing.T) {
 	refused("another MD5")
 	putTo(t, in.URL, strings.Repeat("x", 101))
 	refused("larger than the 100 bytes")
+	refused("no file was sent to it") // it was deleted
 	putTo(t, in.URL, "hello")
 
 	var wg sync.WaitGroup

@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"slices"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -50,6 +52,34 @@ func (s *Service) StatOutput(ctx context.Context, c *throng.Caller, id int64, ty
 		return nil, deleted(err, id)
 	}
 	return &file, nil
+}
+
+// OutputAddress is an address at which a file can be read without a token.
+type OutputAddress struct {
+	Method string // GET
+	URL    string
+	TTL    time.Duration
+}
+
+// PresignOutput gives an address in the bucket for what OpenOutput opens, with
+// the same refusals; Conflict where files are not kept in a bucket.
+func (s *Service) PresignOutput(ctx context.Context, c *throng.Caller, id int64, typ string, f Format) (*OutputAddress, error) {
+	o, err := s.output(ctx, c, id, typ, f)
+	if err != nil {
+		return nil, err
+	}
+	direct, ok := s.cfg.Blobs.(blob.Presigner)
+	if !ok {
+		return nil, throng.Errorf(throng.Conflict, "files are not kept in a bucket here; download the file itself")
+	}
+	if err := s.makeFile(ctx, o); err != nil {
+		return nil, deleted(err, id)
+	}
+	url, err := direct.PresignGet(ctx, o.key, incomingTTL, o.file.Name, o.file.ContentType)
+	if err != nil {
+		return nil, deleted(err, id)
+	}
+	return &OutputAddress{Method: http.MethodGet, URL: url, TTL: incomingTTL}, nil
 }
 
 // OpenPacked is OpenOutput of the file's gzip form, byte for byte what

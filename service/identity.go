@@ -37,9 +37,9 @@ type keyOwner struct {
 }
 
 // AuthenticateKey finds the caller of an access key for whose secret check is
-// true. Unauthorized otherwise; for a key that nobody has, check is given a
-// secret, too, so that this takes the same work. check must take the same time
-// for every secret.
+// true. Unauthorized otherwise: a key that nobody has is looked for, opened and
+// checked as one that was not asked for lately, with a secret of nobody's. check
+// must take the same time for every secret.
 func (s *Service) AuthenticateKey(ctx context.Context, accessKey string, check func(apiKey string) bool) (*throng.Caller, error) {
 	owner, err := s.owners.get(accessKey, func() (keyOwner, error) { return s.keyOwner(ctx, accessKey) })
 	if err != nil && throng.CodeOf(err) != throng.Unauthorized {

@@ -24,8 +24,8 @@ import (
 )
 
 const (
-	// incomingTTL is how long a file may be sent to an address. One whose
-	// sending began in time may take longer.
+	// incomingTTL is how long a file may be sent to an address, or read at one.
+	// One whose sending began in time may take longer.
 	incomingTTL = 300 * time.Second
 	// incomingLife is how long a file stays after it was last asked for.
 	incomingLife = 24 * time.Hour
@@ -340,6 +340,7 @@ func (s *Service) fetchIncoming(ctx context.Context, row sqldb.Incoming) (sqldb.
 	}
 	defer r.Close()
 	if r.Size() > s.cfg.UploadLimit {
+		s.dropSent(ctx, row)
 		return row, throng.Errorf(throng.Invalid, "the file that was sent to it is larger than the %d bytes allowed", s.cfg.UploadLimit)
 	}
 	file, _, err := s.takeIn(ctx, row, r)
@@ -347,10 +348,16 @@ func (s *Service) fetchIncoming(ctx context.Context, row sqldb.Incoming) (sqldb.
 		return row, err
 	}
 	row.Status, row.BlobKey, row.MD5, row.Bytes = sqldb.IncomingReceived, file.Key, file.MD5, file.Size
-	if err := s.cfg.Blobs.Delete(context.WithoutCancel(ctx), incomingPrefix+row.Slot); err != nil {
-		s.cfg.Logger.ErrorContext(ctx, "delete incoming file", "err", err) // the sweep does it
-	}
+	s.dropSent(ctx, row)
 	return row, nil
+}
+
+// dropSent deletes what was sent straight to the store; where that fails, the
+// sweep does it.
+func (s *Service) dropSent(ctx context.Context, row sqldb.Incoming) {
+	if err := s.cfg.Blobs.Delete(context.WithoutCancel(ctx), incomingPrefix+row.Slot); err != nil {
+		s.cfg.Logger.ErrorContext(ctx, "delete incoming file", "err", err)
+	}
 }
 
 // sweepIncoming removes addresses that nobody used for long, with their files,

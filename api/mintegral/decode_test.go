@@ -213,3 +213,24 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// FuzzQuery: whatever a URL holds is read without harm, and within its limits.
+func FuzzQuery(f *testing.F) {
+	f.Add("area_type=1&file_name=test.txt&file_md5=1ceada6012b007afb4b0a29984660ad0")
+	f.Add("ta_ids=1,2, 3&ta_name=x&platform=3&page=-1&limit=99999999999999999999")
+	f.Add("offer_id=66785&offer_id=2;&%zz")
+	f.Fuzz(func(t *testing.T, text string) {
+		values, _ := url.ParseQuery(text) // what can be read of it is what a request has
+		if list, problems := decodeList(values); len(problems) == 0 &&
+			(list.Page < 1 || list.Limit < 1 || list.Limit > maxLimit || list.Platform > throng.Mixed || len(list.IDs) > maxListed) {
+			t.Errorf("decodeList(%q) takes %+v", text, list)
+		}
+		if name, md5, problems := decodePresign(values); len(problems) == 0 && (name == "" || len(md5) != 32) {
+			t.Errorf("decodePresign(%q) takes %q, %q", text, name, md5)
+		}
+		q := query{values: values}
+		if id := q.id("offer_id"); len(q.problems) == 0 && id < 1 {
+			t.Errorf("id(%q) = %d", text, id)
+		}
+	})
+}

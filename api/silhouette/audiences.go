@@ -113,13 +113,9 @@ func (h *handlers) getOutput(w http.ResponseWriter, r *http.Request, c *throng.C
 	if err != nil {
 		return err
 	}
-	format := service.Format(r.URL.Query().Get("format"))
-	switch format {
-	case "":
-		format = service.Text
-	case service.Text, service.CSV, service.Parquet:
-	default:
-		return invalid("format", "must be text, csv or parquet")
+	format, err := formatFrom(r)
+	if err != nil {
+		return err
 	}
 	form := func(get func(context.Context, *throng.Caller, int64, string, service.Format) (*service.File, error)) func() (*service.File, error) {
 		return func() (*service.File, error) { return get(r.Context(), c, id, chi.URLParam(r, "type"), format) }
@@ -127,6 +123,37 @@ func (h *handlers) getOutput(w http.ResponseWriter, r *http.Request, c *throng.C
 	return api.ServeFile(h.cfg.Logger, w, r, api.Output{
 		Stat: form(h.svc.StatOutput), Open: form(h.svc.OpenOutput), Packed: form(h.svc.OpenPacked),
 	})
+}
+
+func formatFrom(r *http.Request) (service.Format, error) {
+	switch f := service.Format(r.URL.Query().Get("format")); f {
+	case "":
+		return service.Text, nil
+	case service.Text, service.CSV, service.Parquet:
+		return f, nil
+	default:
+		return "", invalid("format", "must be text, csv or parquet")
+	}
+}
+
+func (h *handlers) getOutputAddress(w http.ResponseWriter, r *http.Request, c *throng.Caller) error {
+	id, err := audienceID(r)
+	if err != nil {
+		return err
+	}
+	format, err := formatFrom(r)
+	if err != nil {
+		return err
+	}
+	at, err := h.svc.PresignOutput(r.Context(), c, id, chi.URLParam(r, "type"), format)
+	if err != nil {
+		return err
+	}
+	return answer(w, struct {
+		Method string `json:"method"`
+		URL    string `json:"url"`
+		TTL    int    `json:"ttl"` // seconds
+	}{at.Method, at.URL, int(at.TTL.Seconds())})
 }
 
 func audienceID(r *http.Request) (int64, error) {

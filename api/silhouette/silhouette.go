@@ -79,6 +79,7 @@ func New(cfg Config) http.Handler {
 		{"GET", "/audiences/{id}/deliveries", h.listDeliveries},
 		{"GET", "/audiences/{id}/deliveries/{n}", h.getDelivery},
 		{"POST", "/audiences/{id}/deliveries/{n}/cancel", h.cancelDelivery},
+		{"GET", "/audiences/{id}/outputs/{type}/address", h.getOutputAddress},
 		{"POST", "/audiences/{id}/expand", h.notBuilt},
 		{"POST", "/audiences/{id}/insight", h.notBuilt},
 		{"GET", "/audiences/{id}/insight", h.notBuilt},

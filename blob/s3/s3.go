@@ -114,6 +114,22 @@ func (s *Store) PresignPut(ctx context.Context, key string, ttl time.Duration) (
 	return u.String(), nil
 }
 
+// PresignGet implements [blob.Presigner].
+func (s *Store) PresignGet(ctx context.Context, key string, ttl time.Duration, name, contentType string) (string, error) {
+	f, err := s.lookUp(ctx, key)
+	if err != nil {
+		return "", fmt.Errorf("presign blob: %w", err)
+	}
+	u, err := s.core.PresignedGetObject(ctx, s.cfg.Bucket, f.object, ttl, url.Values{
+		"response-content-disposition": {fmt.Sprintf("attachment; filename=%q", name)},
+		"response-content-type":        {contentType},
+	})
+	if err != nil {
+		return "", fmt.Errorf("presign blob: %w", cause(ctx, err))
+	}
+	return u.String(), nil
+}
+
 // objects lists what begins with a name, in the order of names and that many
 // at a time; 0 is as many as the store likes. Names come with the prefix.
 func (s *Store) objects(ctx context.Context, name string, atOnce int) iter.Seq2[minio.ObjectInfo, error] {

@@ -345,6 +345,43 @@ func TestPresignPut(t *testing.T) {
 	}
 }
 
+func TestPresignGet(t *testing.T) {
+	s := open(t)
+	if _, err := s.PresignGet(t.Context(), "a", time.Minute, "a.txt", "text/plain"); !errors.Is(err, blob.ErrNotFound) {
+		t.Errorf("PresignGet = %v, want ErrNotFound", err)
+	}
+	write(t, s, "a", []byte("first"))
+	url, err := s.PresignGet(t.Context(), "a", time.Minute, "a.txt", "text/plain")
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, s, "a", []byte("second"))
+	for address, want := range map[string]int{url: http.StatusOK, url + "0": http.StatusForbidden} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		if err := errors.Join(err, resp.Body.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if resp.StatusCode != want {
+			t.Errorf("GET = %s, want %d", resp.Status, want)
+		}
+		if want != http.StatusOK {
+			continue
+		}
+		got := [3]string{string(body), resp.Header.Get("Content-Type"), resp.Header.Get("Content-Disposition")}
+		if diff := cmp.Diff([3]string{"first", "text/plain", `attachment; filename="a.txt"`}, got); diff != "" {
+			t.Errorf("GET (-want +got):\n%s", diff)
+		}
+	}
+}
+
 func TestOpenRefused(t *testing.T) {
 	s := open(t)
 	for name, change := range map[string]func(*Config){
