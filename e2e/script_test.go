@@ -21,6 +21,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"throng/api/mintegral"
+	"throng/internal/pgtest"
 	"throng/internal/s3test"
 )
 
@@ -73,26 +74,30 @@ func TestScripts(t *testing.T) {
 	}
 }
 
-// TestScriptsBucket runs those that are about files beside a bucket.
+// TestScriptsBucket runs those that are about files beside a bucket, some of
+// them with PostgreSQL, too.
 func TestScriptsBucket(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the scripts need the whole population")
 	}
-	blobs := s3test.URL(t)
-	data := newData(t)
-	server := start(t, data, "--blobs", blobs)
-	var files []string
-	for _, name := range []string{"files", "outputs", "presign", "uploads"} {
-		files = append(files, filepath.Join("testdata/api", name+".txtar"))
+	f := func(t *testing.T, names []string, settings ...string) {
+		t.Helper()
+		settings = append(settings, "--blobs", s3test.URL(t))
+		data := newData(t)
+		server := start(t, data, settings...)
+		var files []string
+		for _, name := range names {
+			files = append(files, filepath.Join("testdata", name+".txtar"))
+		}
+		testscript.Run(t, scripts(testscript.Params{Files: files}, data, server, settings))
+		if entries, err := os.ReadDir(filepath.Join(data, "blobs")); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("there are files beside the bucket: %v, %v", entries, err)
+		}
 	}
-	for _, name := range []string{"create", "incoming", "offer", "delete"} {
-		files = append(files, filepath.Join("testdata/mintegral", name+".txtar"))
-	}
-	testscript.Run(t, scripts(testscript.Params{Files: files}, data, server, []string{"--blobs", blobs}))
-	entries, err := os.ReadDir(filepath.Join(data, "blobs"))
-	if !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("there are files beside the bucket: %v, %v", entries, err)
-	}
+	t.Run("sqlite", func(t *testing.T) {
+		f(t, []string{"api/files", "api/outputs", "api/presign", "api/uploads", "mintegral/create", "mintegral/incoming", "mintegral/offer", "mintegral/delete"})
+	})
+	t.Run("postgres", func(t *testing.T) { f(t, []string{"api/outputs", "api/presign"}, "--database", pgtest.URL(t)) })
 }
 
 // scripts fills in what scripts need to speak to a server; commands beside it
@@ -108,7 +113,7 @@ func scripts(p testscript.Params, data string, server *process, settings []strin
 		e.Setenv("DATA", data)
 		made.into(e.Setenv)
 		e.Setenv("PATH", filepath.Dir(binary)+string(os.PathListSeparator)+e.Getenv("PATH"))
-		e.Values[answerKey{}] = &answer{header: http.Header{}}
+		e.Values[answerKey{}] = &answer{header: http.Header{}, settings: settings}
 		return nil
 	}
 	p.Condition = func(name string) (bool, error) {
@@ -128,10 +133,11 @@ func scripts(p testscript.Params, data string, server *process, settings []strin
 
 // answer is what a script knows of its last request.
 type answer struct {
-	header http.Header // sent with each request
-	status int
-	got    http.Header
-	body   []byte
+	header   http.Header // sent with each request
+	settings []string    // of the server
+	status   int
+	got      http.Header
+	body     []byte
 }
 
 type answerKey struct{}
@@ -320,7 +326,7 @@ func cmdReplace(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 func cmdCaller(ts *testscript.TestScript, _ bool, args []string) {
-	made, err := newCaller(ts.Getenv("DATA"), args...)
+	made, err := newCaller(ts.Getenv("DATA"), slices.Concat(last(ts).settings, args)...)
 	ts.Check(err)
 	made.into(ts.Setenv)
 }

