@@ -62,7 +62,7 @@ type Config struct {
 	// Defaults to 5 GiB.
 	UploadLimit int64
 	// SortMemory is how many bytes of one upload are sorted in memory before
-	// a temporary file takes them. Defaults to 16 MiB, with which an upload takes
+	// a temporary file takes them. Defaults to 12 MiB, with which an upload takes
 	// less than 64 MiB in all; more is no faster.
 	SortMemory int
 	// RowCacheBytes is how much of the rows of uploads and audiences is kept in
@@ -100,7 +100,7 @@ func (c Config) withDefaults() (Config, error) {
 		c.DeviceLock = 12 * time.Hour
 	}
 	if c.SortMemory == 0 {
-		c.SortMemory = 16 << 20
+		c.SortMemory = 12 << 20
 	}
 	if c.RowCacheBytes == 0 {
 		c.RowCacheBytes = 64 << 20
