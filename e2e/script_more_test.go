@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -144,4 +145,21 @@ func cmdSum(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	sum := sha256.Sum256([]byte(ts.ReadFile(args[1])))
 	ts.Setenv(args[0], hex.EncodeToString(sum[:]))
+}
+
+// cmdDelivered waits until a delivery ends.
+func cmdDelivered(ts *testscript.TestScript, _ bool, args []string) {
+	deadline := time.Now().Add(time.Minute)
+	for {
+		send(ts, http.MethodGet, "/platform/v0/audiences/"+args[0]+"/deliveries/"+args[1], nil)
+		got, err := lookup(last(ts).body, "response.status")
+		ts.Check(err)
+		if got == args[2] {
+			return
+		}
+		if got != "running" || time.Now().After(deadline) {
+			ts.Fatalf("delivery %s is %s, want %s\n%s", args[1], got, args[2], last(ts).body)
+		}
+		time.Sleep(5 * time.Millisecond) // between two polls, as a client would
+	}
 }

@@ -44,6 +44,7 @@ import (
 //	gzip FILE, gunzip FILE     pack or unpack a file in place
 //	sum VAR FILE               put the SHA-256 of a file into a variable
 //	finish STATUS              wait until the audience just made ends so
+//	delivered ID N STATUS      wait until a delivery of an audience ends so
 //	people FILE                write the keys of some people
 //	upload TYPE FILE           upload a file; $KEY is its key
 //	replace FILE OLD NEW       replace text in a file
@@ -52,20 +53,20 @@ import (
 //	md5 VAR FILE               put the MD5 of a file into a variable
 //	caller NAME [FLAG...]      make a caller and be it from now on
 //
+// The condition [bucket] holds where files are kept in one.
+//
 // Paths of the Mintegral API are signed with the caller's keys:
 //
 //	code CODE [PATH...]        the last answer has HTTP's 200 and this code, and details of these paths
 //	sent VAR FILE [NAME]       have an upload pre-signed and send the file; VAR is its data_path
 //	become STATUS ID           wait until a device audience stands so; it is the only one of the answer
 //	soon CODE METHOD PATH      send a request until it is answered so, within 2 s
-//
-// The condition [bucket] holds where files are kept in one.
 func TestScripts(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the scripts need the whole population")
 	}
 	data := newData(t)
-	server := start(t, data)
+	server := start(t, data, "--drop", filepath.Join(t.TempDir(), "drop"))
 	for _, dir := range []string{"testdata/vendor", "testdata/api", "testdata/mintegral"} {
 		t.Run(filepath.Base(dir), func(t *testing.T) {
 			testscript.Run(t, scripts(testscript.Params{Dir: dir}, data, server, nil))
@@ -130,7 +131,7 @@ func scripts(p testscript.Params, data string, server *process, settings []strin
 		"api": cmdAPI, "header": cmdHeader, "status": cmdStatus, "like": cmdLike, "json": cmdJSON, "finish": cmdFinish,
 		"people": cmdPeople, "upload": cmdUpload, "replace": cmdReplace, "caller": cmdCaller, "saved": cmdSaved,
 		"got": cmdGot, "keep": cmdKeep, "refused": cmdRefused, "same": cmdSame, "gzip": cmdGzip, "gunzip": cmdGunzip, "sum": cmdSum,
-		"put": cmdPut, "fetch": cmdFetch, "md5": cmdMD5, "code": cmdCode, "sent": cmdSent, "become": cmdBecome, "soon": cmdSoon,
+		"put": cmdPut, "fetch": cmdFetch, "md5": cmdMD5, "delivered": cmdDelivered, "code": cmdCode, "sent": cmdSent, "become": cmdBecome, "soon": cmdSoon,
 	}
 	return p
 }

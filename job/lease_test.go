@@ -430,3 +430,17 @@ func TestBadUse(t *testing.T) {
 		t.Error("Register after Start = nil, want an error")
 	}
 }
+
+// A runner that is for one kind only leaves the jobs of others to others.
+func TestOnly(t *testing.T) {
+	eachDB(t, func(t *testing.T, db *sqldb.DB) {
+		r := newRunner(t, db, newClock(), Kind{Name: "build", Run: returns(nil)}, Kind{Name: "deliver", Run: returns(nil)})
+		build := enqueue(t, r, Job{Kind: "build"})
+		deliver := enqueue(t, r, Job{Kind: "deliver"})
+		r.Only("deliver")
+		start(t, r)
+		waitFor(t, r, deliver, Done)
+		stop(t, r)
+		wantState(t, r, build, Queued, 0)
+	})
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -143,6 +144,19 @@ func (r *Runner) Register(k Kind) error {
 	r.kinds[k.Name] = k
 	r.names = append(r.names, k.Name)
 	return nil
+}
+
+// Only has the runner leave alone all registered kinds but these, before Start:
+// their jobs wait for another.
+func (r *Runner) Only(names ...string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.names = slices.DeleteFunc(r.names, func(name string) bool { return !slices.Contains(names, name) })
+	for name := range r.kinds {
+		if !slices.Contains(names, name) {
+			delete(r.kinds, name)
+		}
+	}
 }
 
 // Start takes up what a dead predecessor of the same owner left and begins to

@@ -34,8 +34,10 @@ type Config struct {
 	Blobs string
 	// Engine is "embedded", the default.
 	Engine string
-	// AllowPrivateCallbacks lets callbacks go to private and loopback
-	// addresses.
+	// Drop is the folder that deliveries to a drop are made in; "" is none.
+	Drop string
+	// AllowPrivateCallbacks lets callbacks and deliveries go to private and
+	// loopback addresses.
 	AllowPrivateCallbacks bool
 	// PublicURL begins every URL that the server gives out. Defaults to the
 	// listen address.

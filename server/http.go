@@ -25,6 +25,9 @@ import (
 // stopTimeout is how long requests and builds may take to come to an end.
 const stopTimeout = 30 * time.Second
 
+// serveLock is held by the one process that takes jobs for the data folder.
+const serveLock = "serve.lock"
+
 // ErrServing says that another server runs on the data folder.
 var ErrServing = errors.New("another server is running on this data folder")
 
@@ -33,7 +36,7 @@ var ErrServing = errors.New("another server is running on this data folder")
 // is called once with the URL of the server when it answers. Only one server
 // runs on a data folder; a second one gets ErrServing.
 func (s *Server) Serve(ctx context.Context, ready func(url string)) (err error) {
-	unlock, err := durable.Lock(s.path("serve.lock"))
+	unlock, err := durable.Lock(s.path(serveLock))
 	if errors.Is(err, durable.ErrLocked) {
 		return ErrServing
 	}

@@ -21,6 +21,9 @@ import (
 	"throng/blob/file"
 	"throng/blob/s3"
 	"throng/dataset"
+	"throng/delivery"
+	"throng/delivery/drop"
+	platform "throng/delivery/mintegral"
 	"throng/engine"
 	"throng/engine/bitmap"
 	"throng/internal/durable"
@@ -39,6 +42,8 @@ type Server struct {
 	engine  engine.Engine
 	blobs   store
 	sender  *webhook.Sender
+	drop    *file.Store // nil where none is set up
+	vendor  *platform.Kind
 	jobs    *job.Runner
 	service *service.Service
 	metrics *prometheus.Registry
@@ -109,7 +114,22 @@ func Open(ctx context.Context, cfg Config) (_ *Server, err error) {
 		return nil, err
 	}
 	s.sender = webhook.NewSender(webhook.Config{AllowPrivate: cfg.AllowPrivateCallbacks, Now: cfg.Now})
+	s.vendor = platform.New(platform.Config{AllowPrivate: cfg.AllowPrivateCallbacks, Now: cfg.Now})
+	if cfg.Drop != "" {
+		if s.drop, err = file.Open(cfg.Drop); err != nil {
+			return nil, fmt.Errorf("open drop: %w", err)
+		}
+	}
 	return s, s.wire(key)
+}
+
+// destinations are the kinds of places that audiences can be delivered to.
+func (s *Server) destinations() []delivery.Kind {
+	var dropped blob.Store // nil, not a nil *file.Store, where none is set up
+	if s.drop != nil {
+		dropped = s.drop
+	}
+	return []delivery.Kind{s.vendor, drop.New(dropped)}
 }
 
 // openBlobs opens the store of files, nil where it fails.
@@ -144,7 +164,7 @@ func (s *Server) wire(key *seal.Key) error {
 	render := silhouette.Renderer{URL: s.publicURL}
 	s.service, err = service.New(service.Config{
 		DB: s.db, Engine: s.engine, Blobs: s.blobs, Jobs: s.jobs, Sender: s.sender, Secrets: key,
-		Render: render.Audience, URL: s.publicURL, Now: s.cfg.Now, MinimumSize: s.cfg.MinimumSize,
+		Destinations: s.destinations(), Render: render.Audience, URL: s.publicURL, Now: s.cfg.Now, MinimumSize: s.cfg.MinimumSize,
 		AllowPrivateCallbacks: s.cfg.AllowPrivateCallbacks, KeepGenerations: s.cfg.KeepGenerations, DeviceLock: s.cfg.DeviceLock,
 		TempDir: s.path("tmp"), Logger: s.cfg.Logger,
 	})
@@ -161,6 +181,12 @@ func (s *Server) Close() error {
 	var errs []error
 	if s.sender != nil {
 		s.sender.Close()
+	}
+	if s.vendor != nil {
+		s.vendor.Close()
+	}
+	if s.drop != nil {
+		errs = append(errs, s.drop.Close())
 	}
 	if s.engine != nil {
 		errs = append(errs, s.engine.Close())

@@ -315,11 +315,15 @@ func (s *Service) cancel(ctx context.Context, tx *sqldb.Tx, row sqldb.Audience) 
 }
 
 // DeleteAudience ends an audience's build, if it runs, and removes it with its
-// files. Conflict while a running build or an offer uses it.
+// files. Conflict while a running build or an offer uses it, or it is being
+// delivered.
 func (s *Service) DeleteAudience(ctx context.Context, c *throng.Caller, id int64) error {
 	err := s.db.Tx(ctx, func(tx *sqldb.Tx) error {
 		row, err := s.audienceRow(ctx, tx, c, id)
 		if err != nil {
+			return err
+		}
+		if err := notDelivered(ctx, tx, id); err != nil {
 			return err
 		}
 		return s.remove(ctx, tx, row)

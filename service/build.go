@@ -43,13 +43,18 @@ const (
 	tellEvery = time.Second
 )
 
-// register tells the job runner how to run builds, the reading of devices and
-// callbacks.
+// JobDelivery is the kind of jobs that deliver audiences, which a process may
+// run alone.
+const JobDelivery = "delivery"
+
+// register tells the job runner how to run builds, the reading of devices,
+// callbacks and deliveries.
 func (s *Service) register() error {
 	return errors.Join(
 		s.cfg.Jobs.Register(job.Kind{Name: jobBuild, Workers: s.cfg.BuildWorkers, Run: s.build, Failed: s.buildFailed}),
 		s.cfg.Jobs.Register(job.Kind{Name: jobDevices, Workers: s.cfg.BuildWorkers, Run: s.devices, Failed: s.devicesFailed}),
-		s.cfg.Jobs.Register(job.Kind{Name: jobCallback, Workers: callbackWorkers, Run: s.deliver, Failed: s.deliveryFailed}),
+		s.cfg.Jobs.Register(job.Kind{Name: jobCallback, Workers: callbackWorkers, Run: s.callBack, Failed: s.callbackFailed}),
+		s.cfg.Jobs.Register(job.Kind{Name: JobDelivery, Workers: deliveryWorkers, Run: s.runDelivery, Failed: s.deliveryLost}),
 	)
 }
 
@@ -121,10 +126,14 @@ func (s *Service) store(ctx context.Context, files string, fn func(tx *sqldb.Tx)
 
 // permanent marks the failures that another attempt would only repeat.
 func permanent(err error) error {
-	if errors.Is(err, engine.ErrCorrupt) || errors.Is(err, engine.ErrFormat) || throng.CodeOf(err) == throng.Invalid {
+	if permanentError(err) {
 		return job.Permanent(err)
 	}
 	return err
+}
+
+func permanentError(err error) bool {
+	return errors.Is(err, engine.ErrCorrupt) || errors.Is(err, engine.ErrFormat) || throng.CodeOf(err) == throng.Invalid
 }
 
 // find does the work of a build: members, then files.

@@ -42,10 +42,10 @@ func (s *Service) announce(ctx context.Context, tx *sqldb.Tx, audienceID int64) 
 	if err != nil {
 		return err
 	}
-	return s.enqueueDelivery(ctx, tx, id, row.CallerID)
+	return s.enqueueCallback(ctx, tx, id, row.CallerID)
 }
 
-func (s *Service) enqueueDelivery(ctx context.Context, tx *sqldb.Tx, id, callerID int64) error {
+func (s *Service) enqueueCallback(ctx context.Context, tx *sqldb.Tx, id, callerID int64) error {
 	_, err := s.cfg.Jobs.Enqueue(ctx, tx, job.Job{
 		Kind: jobCallback, Key: strconv.FormatInt(id, 10), OwnerRef: id,
 		Group: strconv.FormatInt(callerID, 10), MaxAttempts: job.NoLimit,
@@ -53,9 +53,9 @@ func (s *Service) enqueueDelivery(ctx context.Context, tx *sqldb.Tx, id, callerI
 	return err
 }
 
-// deliver makes one attempt and records it. It answers when to come back; an
+// callBack makes one attempt and records it. It answers when to come back; an
 // attempt cut short by our own end is none.
-func (s *Service) deliver(ctx context.Context, j job.Job) error {
+func (s *Service) callBack(ctx context.Context, j job.Job) error {
 	c, err := s.db.Callback(ctx, 0, j.OwnerRef)
 	if errors.Is(err, sqldb.ErrNotFound) || err == nil && c.Status != sqldb.CallbackPending {
 		return nil
@@ -134,8 +134,8 @@ func (s *Service) recordAttempt(
 	return tx.UpdateCallback(ctx, c.ID, u)
 }
 
-// deliveryFailed ends a callback whose job ended otherwise than by an attempt.
-func (s *Service) deliveryFailed(ctx context.Context, tx *sqldb.Tx, j job.Job, cause error) error {
+// callbackFailed ends a callback whose job ended otherwise than by an attempt.
+func (s *Service) callbackFailed(ctx context.Context, tx *sqldb.Tx, j job.Job, cause error) error {
 	s.cfg.Logger.ErrorContext(ctx, "deliver callback", "callback", j.OwnerRef, "err", cause)
 	state, now, never := sqldb.CallbackFailed, s.now(), time.Time{}
 	err := tx.UpdateCallback(ctx, j.OwnerRef, sqldb.CallbackUpdate{Status: &state, FinishedAt: &now, NextAttemptAt: &never})
@@ -227,7 +227,7 @@ func (s *Service) ReplayCallback(ctx context.Context, c *throng.Caller, id int64
 		if err != nil {
 			return err
 		}
-		if err := s.enqueueDelivery(ctx, tx, id, row.CallerID); err != nil {
+		if err := s.enqueueCallback(ctx, tx, id, row.CallerID); err != nil {
 			return err
 		}
 		row.Status, row.NextAttemptAt = state, now

@@ -12,6 +12,7 @@ import (
 
 	"throng"
 	"throng/blob"
+	"throng/delivery"
 	"throng/engine"
 	"throng/internal/durable"
 	"throng/internal/keylock"
@@ -35,6 +36,11 @@ type Config struct {
 	// Render gives the body of a callback: what the API answers to a question
 	// for the audience, envelope and all. Required where jobs are run.
 	Render func(throng.Audience) ([]byte, error)
+	// Destinations are the kinds of places that audiences can be delivered to.
+	Destinations []delivery.Kind
+	// DeliveryRetry is how long a delivery waits after so many failures in a
+	// row. Defaults to the schedule of callbacks, webhook.Schedule.
+	DeliveryRetry func(failures int) time.Duration
 	// URL gives what begins the addresses to which files are sent. Defaults to
 	// none, so that they begin with their path.
 	URL func() string
@@ -98,6 +104,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.RowCacheBytes == 0 {
 		c.RowCacheBytes = 64 << 20
+	}
+	if c.DeliveryRetry == nil {
+		c.DeliveryRetry = retryDelivery
 	}
 	if c.BuildWorkers == 0 {
 		c.BuildWorkers = 2

@@ -51,7 +51,7 @@ func (s *Service) Sweep(ctx context.Context) error {
 	if listErr != nil {
 		return errors.Join(err, fmt.Errorf("list generations: %w", listErr))
 	}
-	return errors.Join(err, s.sweepAudiences(ctx, all), s.sweepUploads(ctx, all), s.sweepIncoming(ctx))
+	return errors.Join(err, s.sweepAudiences(ctx, all), s.sweepUploads(ctx, all), s.sweepIncoming(ctx), s.sweepDeliveries(ctx))
 }
 
 // stale tells whether a file is a kept set of rows of a generation that is gone.
@@ -196,4 +196,35 @@ func (s *Service) sweepUploads(ctx context.Context, all []engine.Info) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// sweepDeliveries removes the lists of deliveries that have ended.
+func (s *Service) sweepDeliveries(ctx context.Context) error {
+	keep := map[int64]bool{}
+	for info, err := range s.cfg.Blobs.List(ctx, "deliveries/") {
+		if err != nil {
+			return err
+		}
+		text, _, _ := strings.Cut(strings.TrimPrefix(info.Key, "deliveries/"), "/")
+		id, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			continue // nothing of ours
+		}
+		running, asked := keep[id]
+		if !asked {
+			row, err := s.db.Delivery(ctx, 0, id)
+			if err != nil && !errors.Is(err, sqldb.ErrNotFound) {
+				return err
+			}
+			running = err == nil && row.Status == sqldb.StatusRunning
+			keep[id] = running
+		}
+		if running {
+			continue
+		}
+		if err := s.cfg.Blobs.Delete(ctx, info.Key); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -34,7 +34,7 @@ type Once struct {
 	// BodyHash tells whether a repeat is the same request.
 	BodyHash string
 	// Answer words the answer to what was made: an *throng.Audience, an
-	// *throng.Upload or a *Callback. It is kept as it is.
+	// *throng.Upload, a *Callback or a *Delivery. It is kept as it is.
 	Answer func(made any) (status int, body []byte, err error)
 }
 

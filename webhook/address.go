@@ -1,10 +1,13 @@
 package webhook
 
 import (
+	"net"
+	"net/http"
 	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"code.dny.dev/ssrf"
 )
@@ -48,4 +51,27 @@ func privateHost(host string) bool {
 		return false
 	}
 	return ssrf.New(ssrf.WithAnyPort()).SafeAddr(address.Unmap().WithZone("")) != nil
+}
+
+// connectTimeout bounds the making of a connection, and of TLS over it.
+const connectTimeout = 10 * time.Second
+
+// Transport connects to addresses that users have given: to none that is
+// private, loopback, link-local or otherwise special, unless allowPrivate, as
+// found after name resolution, and over no proxy. An answer must begin within
+// timeout of the request's end. Close its idle connections when done.
+func Transport(allowPrivate bool, timeout time.Duration) *http.Transport {
+	dialer := &net.Dialer{Timeout: connectTimeout}
+	if !allowPrivate {
+		dialer.Control = ssrf.New(ssrf.WithAnyPort()).Safe
+	}
+	return &http.Transport{
+		Proxy:                 nil, // a proxy would resolve names where no check is
+		DialContext:           dialer.DialContext,
+		ForceAttemptHTTP2:     true,
+		TLSHandshakeTimeout:   connectTimeout,
+		ResponseHeaderTimeout: timeout,
+		MaxIdleConns:          20,
+		IdleConnTimeout:       30 * time.Second,
+	}
 }

@@ -9,23 +9,26 @@ import (
 	"net/http"
 	"os"
 	"syscall"
+	"time"
 
 	"code.dny.dev/ssrf"
 )
 
-// explain puts into our own words why no answer came. The errors of net/http
-// quote the URL and, where an answer is malformed, the answer.
-func (s *Sender) explain(err error) Result {
+// Explain puts into our own words why an exchange over a [Transport] brought no
+// answer within timeout. The errors of net/http quote the URL and, where an
+// answer is malformed, the answer. refused tells that the address must not be
+// called, so that trying again is of no use.
+func Explain(err error, timeout time.Duration) (text string, refused bool) {
 	if errors.Is(err, ssrf.ErrProhibitedIP) || errors.Is(err, ssrf.ErrProhibitedNetwork) || errors.Is(err, ssrf.ErrInvalidHostPort) {
-		return Result{Err: "the address is private or otherwise not to be called", Refused: true}
+		return "the address is private or otherwise not to be called", true
 	}
 	if errors.Is(err, errRedirect) {
-		return Result{Err: errRedirect.Error(), Refused: true}
+		return errRedirect.Error(), true
 	}
-	return Result{Err: s.cause(err)}
+	return cause(err, timeout), false
 }
 
-func (s *Sender) cause(err error) string {
+func cause(err error, patience time.Duration) string {
 	var dns *net.DNSError
 	var certificate *tls.CertificateVerificationError
 	var record tls.RecordHeaderError
@@ -39,7 +42,7 @@ func (s *Sender) cause(err error) string {
 	case errors.As(err, &dns):
 		return "the host name could not be resolved"
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
-		return "no answer within " + s.cfg.Timeout.String()
+		return "no answer within " + patience.String()
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "the connection was refused"
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):

@@ -43,9 +43,9 @@ func Next(attempt int, result Result, created, now time.Time, random *rand.Rand)
 	return at, at.Before(created.Add(Lifetime))
 }
 
-// retryAfter reads the header of that name, seconds or an HTTP date; 0 where it
+// RetryAfter reads the header of that name, seconds or an HTTP date; 0 where it
 // is absent, malformed or in the past, and at most [Lifetime].
-func retryAfter(header string, now time.Time) time.Duration {
+func RetryAfter(header string, now time.Time) time.Duration {
 	header = strings.TrimSpace(header)
 	if seconds, err := strconv.ParseUint(header, 10, 64); err == nil {
 		if seconds > uint64(Lifetime/time.Second) {

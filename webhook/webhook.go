@@ -1,5 +1,6 @@
 // Package webhook delivers signed messages to addresses that users have given,
-// and knows no product.
+// and knows no product. What else calls such addresses does so over its
+// [Transport].
 //
 // Messages are signed by the Standard Webhooks scheme. Since the address is a
 // user's, connections to private, loopback, link-local and other special
@@ -20,12 +21,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strconv"
 	"time"
 
-	"code.dny.dev/ssrf"
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 )
 
@@ -68,21 +67,9 @@ func NewSender(cfg Config) *Sender {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	dialer := &net.Dialer{Timeout: 10 * time.Second}
-	if !cfg.AllowPrivate {
-		dialer.Control = ssrf.New(ssrf.WithAnyPort()).Safe
-	}
-	transport := &http.Transport{
-		Proxy:                  nil, // a proxy would resolve names where no check is
-		DialContext:            dialer.DialContext,
-		ForceAttemptHTTP2:      true,
-		TLSHandshakeTimeout:    10 * time.Second,
-		ResponseHeaderTimeout:  cfg.Timeout,
-		MaxResponseHeaderBytes: maxAnswer,
-		DisableCompression:     true,
-		MaxIdleConns:           20,
-		IdleConnTimeout:        30 * time.Second,
-	}
+	transport := Transport(cfg.AllowPrivate, cfg.Timeout)
+	transport.MaxResponseHeaderBytes = maxAnswer
+	transport.DisableCompression = true
 	return &Sender{cfg: cfg, client: &http.Client{Transport: transport, CheckRedirect: checkRedirect}}
 }
 
@@ -142,7 +129,8 @@ func (s *Sender) send(ctx context.Context, m Message) Result {
 	}
 	response, err := s.client.Do(request)
 	if err != nil {
-		return s.explain(err)
+		text, refused := Explain(err, s.cfg.Timeout)
+		return Result{Err: text, Refused: refused}
 	}
 	defer response.Body.Close()
 	io.CopyN(io.Discard, response.Body, maxAnswer) //nolint:errcheck // the status has come; the rest is of no interest
@@ -153,7 +141,7 @@ func (s *Sender) send(ctx context.Context, m Message) Result {
 		Status:     response.StatusCode,
 		Err:        fmt.Sprintf("the receiver answered with status %d", response.StatusCode),
 		Gone:       response.StatusCode == http.StatusGone,
-		RetryAfter: retryAfter(response.Header.Get("Retry-After"), s.cfg.Now()),
+		RetryAfter: RetryAfter(response.Header.Get("Retry-After"), s.cfg.Now()),
 	}
 	if response.StatusCode/100 == 3 {
 		result.Err = fmt.Sprintf("the receiver answered with a redirect (status %d) that is not followed", response.StatusCode)

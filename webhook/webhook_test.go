@@ -430,8 +430,8 @@ func FuzzRetryAfter(f *testing.F) {
 	}
 	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 	f.Fuzz(func(t *testing.T, header string) {
-		if d := retryAfter(header, now); d < 0 || d > Lifetime {
-			t.Errorf("retryAfter(%q) = %v, want 0 to %v", header, d, Lifetime)
+		if d := RetryAfter(header, now); d < 0 || d > Lifetime {
+			t.Errorf("RetryAfter(%q) = %v, want 0 to %v", header, d, Lifetime)
 		}
 	})
 }

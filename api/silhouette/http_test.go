@@ -24,6 +24,8 @@ import (
 	"throng"
 	"throng/api/silhouette"
 	"throng/blob/file"
+	"throng/delivery"
+	"throng/delivery/drop"
 	"throng/engine"
 	"throng/engine/bitmap"
 	"throng/identifier"
@@ -46,7 +48,7 @@ var tables = map[string]string{
 	"dataset.json":    `{"as_of":"2026-11-01T00:00:00Z"}`,
 	"people.csv":      "person,age,gender,city\np1,20,female,c1\np2,30,male,c1\np3,40,,c2\n",
 	"locations.csv":   "kind,id,name,region,country,dma\ncountry,1,Freedonia,,,\nregion,10,North,,1,\ncity,c1,East Springfield,10,1,\ncity,c2,Springfield,,1,\ndma,501,Market,,,\n",
-	"identifiers.csv": "person,type,value\np1,email_raw,ann@example.com\np2,email_raw,bob@example.com\n",
+	"identifiers.csv": "person,type,value\np1,email_raw,ann@example.com\np2,email_raw,bob@example.com\np1,gaid,1a2b3c4d-5e6f-4081-92a3-0000000000bb\np2,ma_id,1a2b3c4d-5e6f-4081-92a3-0000000000cc\n",
 	"affinities.csv":  "affinity,name,parent\na1,Sports,.influencers.\na2,Robert Example,a1\n",
 	"interests.csv":   "person,affinity\np1,a2\np2,a2\n",
 	"accounts.csv":    "network,account,screen_name\ntwitter,t1,alpha\ntwitter,t2,beta\n",
@@ -65,13 +67,15 @@ func newSite(t testing.TB, loaded bool) *site {
 	blobs := must(file.Open(filepath.Join(dir, "blobs")))(t)
 	t.Cleanup(func() { blobs.Close() })
 	jobs := must(job.New(db, job.Config{Poll: 20 * time.Millisecond, Logger: logger}))(t)
+	dropped := must(file.Open(filepath.Join(dir, "drop")))(t)
+	t.Cleanup(func() { dropped.Close() })
 	sender := webhook.NewSender(webhook.Config{AllowPrivate: true})
 	t.Cleanup(sender.Close)
 	s := &site{t: t}
 	url := func() string { return s.url }
 	s.svc = must(service.New(service.Config{
 		DB: db, Jobs: jobs, Engine: index, Blobs: blobs, Secrets: must(seal.ParseKey(seal.NewKey()))(t), Sender: sender,
-		Render: silhouette.Renderer{URL: url}.Audience, UploadLimit: 1000, AllowPrivateCallbacks: true, Logger: logger,
+		Render: silhouette.Renderer{URL: url}.Audience, UploadLimit: 1000, Destinations: []delivery.Kind{drop.New(dropped)}, AllowPrivateCallbacks: true, Logger: logger,
 	}))(t)
 	if loaded {
 		src := t.TempDir()

@@ -18,23 +18,35 @@ CREATE INDEX incoming_by_use ON incoming (used_at);
 
 -- Device ids of audiences on their way to where they are used.
 CREATE TABLE deliveries (
-    id            {id},
-    audience_id   BIGINT NOT NULL REFERENCES audiences (id),
-    caller_id     BIGINT NOT NULL REFERENCES callers (id),
-    destination   TEXT NOT NULL,
-    name          TEXT NOT NULL,
-    status        TEXT NOT NULL,
-    step          TEXT NOT NULL,
-    settings      TEXT NOT NULL,
-    secret_sealed TEXT NOT NULL,
-    state         TEXT,
-    report        TEXT,
-    error         TEXT,
-    created_at    BIGINT NOT NULL,
-    updated_at    BIGINT NOT NULL,
-    finished_at   BIGINT
+    id              {id},
+    audience_id     BIGINT NOT NULL REFERENCES audiences (id),
+    caller_id       BIGINT NOT NULL REFERENCES callers (id),
+    destination     TEXT NOT NULL,
+    name            TEXT NOT NULL,
+    status          TEXT NOT NULL,
+    step            TEXT NOT NULL,
+    settings        TEXT NOT NULL,
+    secret_sealed   TEXT NOT NULL,
+    state           TEXT,
+    report          TEXT,
+    warnings        TEXT NOT NULL,
+    failures        BIGINT NOT NULL,
+    error           TEXT,
+    next_attempt_at BIGINT,
+    created_at      BIGINT NOT NULL,
+    updated_at      BIGINT NOT NULL,
+    finished_at     BIGINT
 );
 
 CREATE INDEX deliveries_by_audience ON deliveries (audience_id, id);
 
-CREATE INDEX deliveries_by_caller ON deliveries (caller_id, id);
+-- What callers are known by where they deliver to.
+CREATE TABLE credentials (
+    caller_id     BIGINT NOT NULL REFERENCES callers (id),
+    name          TEXT NOT NULL,
+    destination   TEXT NOT NULL,
+    endpoint      TEXT NOT NULL,
+    secret_sealed TEXT NOT NULL,
+    updated_at    BIGINT NOT NULL,
+    PRIMARY KEY (caller_id, name)
+);
