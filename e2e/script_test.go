@@ -95,9 +95,14 @@ func TestScriptsBucket(t *testing.T) {
 		}
 	}
 	t.Run("sqlite", func(t *testing.T) {
-		f(t, []string{"api/files", "api/outputs", "api/presign", "api/uploads", "mintegral/create", "mintegral/incoming", "mintegral/offer", "mintegral/delete"})
+		f(t, []string{
+			"api/files", "api/outputs", "api/presign", "api/uploads",
+			"mintegral/create", "mintegral/incoming", "mintegral/offer", "mintegral/delete",
+		})
 	})
-	t.Run("postgres", func(t *testing.T) { f(t, []string{"api/outputs", "api/presign"}, "--database", pgtest.URL(t)) })
+	t.Run("postgres", func(t *testing.T) {
+		f(t, []string{"api/outputs", "api/presign", "mintegral/create", "mintegral/offer"}, "--database", pgtest.URL(t))
+	})
 }
 
 // scripts fills in what scripts need to speak to a server; commands beside it
