@@ -38,6 +38,9 @@ const (
 	// it is packed and after.
 	defaultMaxRows = 50_000_000
 	maxName        = 255
+	// slack is how near the end of the lock the receiver is asked to decide
+	// itself: it tells whole seconds, and its clock is another.
+	slack = 2 * time.Second
 )
 
 // Config is how a [Kind] works. Zero means the default.
@@ -293,7 +296,7 @@ func (d *destination) unlocked(ctx context.Context) (remoteAudience, error) {
 	if err != nil {
 		return a, err
 	}
-	if until := a.lockedUntil(); until.After(d.cfg.Now()) && a.tells() {
+	if until := a.lockedUntil(); until.After(d.cfg.Now().Add(slack)) && a.tells() {
 		return a, lockedProblem(until)
 	}
 	return a, nil
