@@ -74,6 +74,9 @@ func (s *Service) devices(ctx context.Context, j job.Job) error {
 	if bad != nil && d.Devices.Counts != nil {
 		before, after = after, before
 	}
+	release := s.prepareSet(ctx, row.ID, after)
+	defer release()
+	changed := s.sets.change(row.ID)
 	err = s.store(ctx, found.files, func(tx *sqldb.Tx) error {
 		if err := s.cfg.Jobs.Complete(ctx, tx, j); err != nil {
 			return err
@@ -84,9 +87,14 @@ func (s *Service) devices(ctx context.Context, j job.Job) error {
 		return s.finishDevices(ctx, tx, row, d, found)
 	})
 	if err != nil {
+		changed("", s.cfg.Now())
+		s.sets.discard(found.files)
 		return err
 	}
-	s.replaceSet(ctx, row.ID, after)
+	if bad != nil && d.Devices.Counts == nil {
+		after = "" // there is no set
+	}
+	changed(after, s.cfg.Now())
 	// Nothing but these: the next files may be read already. What attempts that
 	// died have left is found by Sweep.
 	if before != "" && before != after {
@@ -97,18 +105,16 @@ func (s *Service) devices(ctx context.Context, j job.Job) error {
 	return nil
 }
 
-// replaceSet has the set of an audience's new files used. Where an offer asks it
-// on every bid, it is opened before the one before is let go.
-func (s *Service) replaceSet(ctx context.Context, id int64, prefix string) {
-	ids, err := s.db.TargetedAudiences(ctx, id)
-	if err == nil && len(ids) > 0 {
+// prepareSet opens the set of an audience's new files before they are used,
+// where an offer asks it on every bid. It stays open until release is called,
+// and then as long as it is used.
+func (s *Service) prepareSet(ctx context.Context, id int64, prefix string) (release func()) {
+	if ids, err := s.db.TargetedAudiences(ctx, id); err == nil && len(ids) > 0 {
 		if _, release, err := s.holdSet(ctx, prefix); err == nil { // who asks next is told of an error
-			s.sets.learn(id, prefix, s.cfg.Now())
-			release()
-			return
+			return release
 		}
 	}
-	s.sets.forget(id)
+	return func() {}
 }
 
 // findDevices does the work: it reads all files, then writes and matches what

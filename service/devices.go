@@ -404,7 +404,7 @@ func (s *Service) remove(ctx context.Context, tx *sqldb.Tx, row sqldb.Audience) 
 // dropFiles removes the files of a deleted audience. What stays behind is found
 // by Sweep.
 func (s *Service) dropFiles(ctx context.Context, id int64) {
-	s.sets.forget(id)
+	s.sets.change(id)("", s.cfg.Now())
 	if err := s.deleteFiles(context.WithoutCancel(ctx), audiencePrefix(id), ""); err != nil {
 		s.cfg.Logger.ErrorContext(ctx, "delete files", "audience", id, "err", err)
 	}

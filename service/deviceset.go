@@ -26,11 +26,13 @@ const (
 // deviceSets keeps the sets that were asked for last, mapped. It is safe for
 // concurrent use.
 type deviceSets struct {
-	mu    sync.Mutex
-	clock uint64
-	files map[int64]deviceFiles // of audiences
-	open  map[string]*openSet   // by prefix of files
-	bytes int64
+	mu       sync.Mutex
+	clock    uint64
+	files    map[int64]deviceFiles // of audiences
+	changing map[int64]int         // those whose files change: how often at once
+	changes  uint64                // how often a change began or ended
+	open     map[string]*openSet   // by prefix of files
+	bytes    int64
 }
 
 type deviceFiles struct {
@@ -102,6 +104,13 @@ func (d *deviceSets) drop(prefix string) {
 	}
 }
 
+// discard is drop for who does not hold the lock.
+func (d *deviceSets) discard(prefix string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.drop(prefix)
+}
+
 func (d *deviceSets) release(o *openSet) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -111,20 +120,33 @@ func (d *deviceSets) release(o *openSet) {
 }
 
 // prefixOf is where the files of an audience are, as far as is known at a time.
-func (d *deviceSets) prefixOf(id int64, now time.Time) (prefix string, ok bool) {
+// While they change nothing is. seen is for learn.
+func (d *deviceSets) prefixOf(id int64, now time.Time) (prefix string, seen uint64, ok bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	f, ok := d.files[id]
-	return f.prefix, ok && now.Sub(f.at) < setFresh
+	return f.prefix, d.changes, ok && d.changing[id] == 0 && now.Sub(f.at) < setFresh
 }
 
-// learn notes where the files of an audience are. The set of those before is
-// not needed any more.
-func (d *deviceSets) learn(id int64, prefix string, now time.Time) {
+// learn notes where the files of an audience are, unless any changed since
+// prefixOf was asked: then that may be of before.
+func (d *deviceSets) learn(id int64, prefix string, seen uint64, now time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.changing[id] == 0 && d.changes == seen {
+		d.note(id, prefix, now)
+	}
+}
+
+// note keeps where the files of an audience are; "" is nowhere. The set of
+// those before is not needed any more.
+func (d *deviceSets) note(id int64, prefix string, now time.Time) {
 	if before := d.files[id].prefix; before != prefix {
 		d.drop(before)
+	}
+	if prefix == "" {
+		delete(d.files, id)
+		return
 	}
 	if d.files == nil {
 		d.files = map[int64]deviceFiles{}
@@ -132,25 +154,40 @@ func (d *deviceSets) learn(id int64, prefix string, now time.Time) {
 	d.files[id] = deviceFiles{prefix, now}
 }
 
-// forget is called when an audience has other files, or none any more.
-func (d *deviceSets) forget(id int64) {
+// change is called before an audience's other files are committed, or that it
+// has none any more, and the function it returns after that, with where they
+// are; "" where that is not known. Between them the database is asked, so that
+// nobody who sees the change is answered from before.
+func (d *deviceSets) change(id int64) (changed func(prefix string, now time.Time)) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.drop(d.files[id].prefix)
-	delete(d.files, id)
+	if d.changing == nil {
+		d.changing = map[int64]int{}
+	}
+	d.changing[id]++
+	d.changes++
+	return func(prefix string, now time.Time) {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if d.changing[id]--; d.changing[id] == 0 {
+			delete(d.changing, id)
+		}
+		d.changes++
+		d.note(id, prefix, now)
+	}
 }
 
 // deviceSet holds the set of an audience that was read once, until release is
 // called. It is kept open between requests. errNoDevices where there is none.
 func (s *Service) deviceSet(ctx context.Context, audienceID int64) (set *device.Set, release func(), err error) {
 	now := s.cfg.Now()
-	prefix, ok := s.sets.prefixOf(audienceID, now)
+	prefix, seen, ok := s.sets.prefixOf(audienceID, now)
 	for attempt := 0; ; attempt++ {
 		if !ok {
 			if prefix, err = s.devicePrefix(ctx, audienceID); err != nil {
 				return nil, nil, err
 			}
-			s.sets.learn(audienceID, prefix, now)
+			s.sets.learn(audienceID, prefix, seen, now)
 		}
 		set, release, err = s.holdSet(ctx, prefix)
 		// An update may just have replaced the files.
