@@ -180,7 +180,7 @@ func (w *breaker) fewRecords(f *storage.Forward, live uint16) error {
 			w.list = kernel.AppendRows(w.list[:0], w.rows[b].bits)
 			rows = w.list
 		}
-		if err := section.CountFew(w.counts, rows); err != nil {
+		if err := section.CountFew(w.tally, w.counts, rows); err != nil {
 			return err
 		}
 	}

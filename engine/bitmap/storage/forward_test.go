@@ -268,7 +268,7 @@ func (p *forwardPart) compareCounts(t *testing.T, f *Forward, block *ForwardBloc
 					if !all {
 						return block.CountRows(tally, rows, all)
 					}
-					return block.CountFew(tally.Rare, rows)
+					return block.CountFew(tally, tally.Rare, rows)
 				},
 			} {
 				clear(tally.Rare)

@@ -37,6 +37,7 @@ type Tally struct {
 	codes    [batchRows*copyCodes + copyCodes]byte // of one byte
 	pairs    [batchRows*copyPairs + copyPairs]byte // of two
 	rare     [batchRows*copyRare + copyRare]byte
+	terms    []uint32 // of one row
 	touched  byte
 }
 
@@ -313,10 +314,26 @@ func (b *ForwardBlock) count(t *Tally, row int, dense bool) bool {
 }
 
 // CountFew adds the terms of rows of the block to counts, by term. It is for
-// rows that have fewer terms than the part has codes. Codes must have been
-// verified. An error wraps [ErrCorrupt].
-func (b *ForwardBlock) CountFew(counts []uint32, rows []uint16) (err error) {
-	var terms []uint32
+// rows that have fewer terms than the part has codes; of t it needs the memory
+// alone. Codes must have been verified. An error wraps [ErrCorrupt].
+func (b *ForwardBlock) CountFew(t *Tally, counts []uint32, rows []uint16) (err error) {
+	for len(rows) > 0 {
+		n := min(len(rows), batchRows)
+		// Records of a few rows are far apart: all are asked for at once.
+		if b.rows == BlockRows && b.end <= 1<<31 && !b.find(t, rows[:n]) {
+			return b.corrupt()
+		}
+		if err := b.countTerms(t, counts, rows[:n]); err != nil {
+			return err
+		}
+		rows = rows[n:]
+	}
+	return nil
+}
+
+func (b *ForwardBlock) countTerms(t *Tally, counts []uint32, rows []uint16) (err error) {
+	terms := t.terms
+	defer func() { t.terms = terms }()
 	for _, r := range rows {
 		if int(r) >= b.rows {
 			return b.corrupt()
@@ -324,11 +341,11 @@ func (b *ForwardBlock) CountFew(counts []uint32, rows []uint16) (err error) {
 		if terms, err = b.Terms(terms[:0], int(r)); err != nil {
 			return err
 		}
-		for _, t := range terms {
-			if int(t) >= len(counts) {
+		for _, term := range terms {
+			if int(term) >= len(counts) {
 				return b.f.corrupt("holds a code of no term")
 			}
-			counts[t]++
+			counts[term]++
 		}
 	}
 	return nil
