@@ -48,7 +48,7 @@ func TestCache(t *testing.T) {
 		cfg  Config
 	}{
 		{"default", Config{Workers: 3}},
-		{"small", Config{CacheBytes: 40_000}},
+		{"small", Config{CacheBytes: 100_000}},
 		{"tiny", Config{CacheBytes: 1}},
 		{"none", Config{Forget: true}},
 	} {
