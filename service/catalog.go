@@ -55,7 +55,7 @@ func (s *Service) Affinities(ctx context.Context, f AffinityFilter) ([]Affinity,
 	if f.ParentID != "" {
 		parent, ok := tree.Lookup(f.ParentID)
 		if !ok {
-			return nil, throng.Errorf(throng.NotFound, "affinity %q does not exist", f.ParentID)
+			return nil, throng.Errorf(throng.NotFound, "the dataset has no affinity of this id (parent_id)")
 		}
 		top = parent.Children
 	}

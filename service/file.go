@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -131,7 +132,7 @@ func (s *Service) output(ctx context.Context, c *throng.Caller, id int64, typ st
 	t := identifier.Type(typ)
 	switch {
 	case !slices.Contains(identifier.Outputs(), t):
-		return output{}, throng.Errorf(throng.NotFound, "there is no type of output named %q", typ)
+		return output{}, throng.Errorf(throng.NotFound, "there is no such type of output; there are %s", strings.Join(texts(nil, identifier.Outputs()), ", "))
 	case !slices.Contains([]Format{Text, CSV, Parquet}, f):
 		return output{}, refuse([]throng.Detail{{Path: "format", Message: "must be text, csv or parquet"}}, nil)
 	case !c.MayDownload(t):

@@ -223,7 +223,7 @@ func (s *Service) Uploads(ctx context.Context, c *throng.Caller, p throng.Page) 
 func (s *Service) Upload(ctx context.Context, c *throng.Caller, key string) (*throng.Upload, error) {
 	row, err := s.db.UploadByKey(ctx, c.ID, key)
 	if err != nil {
-		return nil, known(err, "upload %s does not exist", key)
+		return nil, known(err, "there is no upload of this key")
 	}
 	return fromUpload(row)
 }
@@ -234,14 +234,14 @@ func (s *Service) DeleteUpload(ctx context.Context, c *throng.Caller, key string
 	err := s.db.Tx(ctx, func(tx *sqldb.Tx) error {
 		var err error
 		if row, err = tx.UploadByKey(ctx, c.ID, key); err != nil {
-			return known(err, "upload %s does not exist", key)
+			return known(err, "there is no upload of this key")
 		}
 		used, err := tx.UsedByRunning(ctx, sqldb.UseUpload, row.ID)
 		if err != nil {
 			return err
 		}
 		if used {
-			return throng.Errorf(throng.Conflict, "upload %s is used by a running build", key)
+			return throng.Errorf(throng.Conflict, "the upload is used by a running build")
 		}
 		return tx.DeleteUpload(ctx, row.ID)
 	})

@@ -159,7 +159,7 @@ func (h *handlers) getOutputAddress(w http.ResponseWriter, r *http.Request, c *t
 func audienceID(r *http.Request) (int64, error) {
 	id, err := strconv.ParseInt(chi.URLParam(r, "id"), 10, 64)
 	if err != nil {
-		return 0, throng.Errorf(throng.NotFound, "there is no audience %q", chi.URLParam(r, "id"))
+		return 0, throng.Errorf(throng.NotFound, "there is no such audience: an id is a number")
 	}
 	return id, nil
 }

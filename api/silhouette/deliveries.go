@@ -76,7 +76,7 @@ func deliveryID(r *http.Request) (audience, n int64, err error) {
 		return 0, 0, err
 	}
 	if n, err = strconv.ParseInt(chi.URLParam(r, "n"), 10, 64); err != nil {
-		return 0, 0, throng.Errorf(throng.NotFound, "there is no delivery %q", chi.URLParam(r, "n"))
+		return 0, 0, throng.Errorf(throng.NotFound, "there is no such delivery: an id is a number")
 	}
 	return audience, n, nil
 }

@@ -149,7 +149,7 @@ func (h *handlers) replayCallback(w http.ResponseWriter, r *http.Request, c *thr
 func callbackID(r *http.Request) (int64, error) {
 	id, err := strconv.ParseInt(chi.URLParam(r, "id"), 10, 64)
 	if err != nil {
-		return 0, throng.Errorf(throng.NotFound, "there is no callback %q", chi.URLParam(r, "id"))
+		return 0, throng.Errorf(throng.NotFound, "there is no such callback: an id is a number")
 	}
 	return id, nil
 }
