@@ -3,13 +3,10 @@ package webhook
 import (
 	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
 	"time"
-
-	"code.dny.dev/ssrf"
 )
 
 // maxURLLen is the greatest length of an address in bytes.
@@ -41,37 +38,30 @@ func CheckURL(raw string) (problem string, private bool) {
 	return "", privateHost(u.Hostname())
 }
 
-func privateHost(host string) bool {
-	name := strings.ToLower(strings.TrimSuffix(host, "."))
-	if name == "localhost" || strings.HasSuffix(name, ".localhost") {
-		return true
-	}
-	address, err := netip.ParseAddr(host)
-	if err != nil {
-		return false
-	}
-	return ssrf.New(ssrf.WithAnyPort()).SafeAddr(address.Unmap().WithZone("")) != nil
-}
-
 // connectTimeout bounds the making of a connection, and of TLS over it.
 const connectTimeout = 10 * time.Second
+
+// maxHeader is how many bytes the header of an answer may have.
+const maxHeader = 64 << 10
 
 // Transport connects to addresses that users have given: to none that is
 // private, loopback, link-local or otherwise special, unless allowPrivate, as
 // found after name resolution, and over no proxy. An answer must begin within
 // timeout of the request's end. Close its idle connections when done.
 func Transport(allowPrivate bool, timeout time.Duration) *http.Transport {
-	dialer := &net.Dialer{Timeout: connectTimeout}
+	dial := (&net.Dialer{Timeout: connectTimeout}).DialContext
 	if !allowPrivate {
-		dialer.Control = ssrf.New(ssrf.WithAnyPort()).Safe
+		dial = newGuard().dial
 	}
 	return &http.Transport{
 		Proxy:                 nil, // a proxy would resolve names where no check is
-		DialContext:           dialer.DialContext,
+		DialContext:           dial,
 		ForceAttemptHTTP2:     true,
 		TLSHandshakeTimeout:   connectTimeout,
 		ResponseHeaderTimeout: timeout,
-		MaxIdleConns:          20,
-		IdleConnTimeout:       30 * time.Second,
+		// Of more a receiver has nothing to say.
+		MaxResponseHeaderBytes: maxHeader,
+		MaxIdleConns:           20,
+		IdleConnTimeout:        30 * time.Second,
 	}
 }

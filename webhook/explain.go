@@ -19,7 +19,7 @@ import (
 // answer is malformed, the answer. refused tells that the address must not be
 // called, so that trying again is of no use.
 func Explain(err error, timeout time.Duration) (text string, refused bool) {
-	if errors.Is(err, ssrf.ErrProhibitedIP) || errors.Is(err, ssrf.ErrProhibitedNetwork) || errors.Is(err, ssrf.ErrInvalidHostPort) {
+	if errors.Is(err, errPrivate) || errors.Is(err, ssrf.ErrProhibitedIP) || errors.Is(err, ssrf.ErrProhibitedNetwork) || errors.Is(err, ssrf.ErrInvalidHostPort) {
 		return "the address is private or otherwise not to be called", true
 	}
 	if errors.Is(err, errRedirect) {

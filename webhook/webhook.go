@@ -68,7 +68,6 @@ func NewSender(cfg Config) *Sender {
 		cfg.Now = time.Now
 	}
 	transport := Transport(cfg.AllowPrivate, cfg.Timeout)
-	transport.MaxResponseHeaderBytes = maxAnswer
 	transport.DisableCompression = true
 	return &Sender{cfg: cfg, client: &http.Client{Transport: transport, CheckRedirect: checkRedirect}}
 }
