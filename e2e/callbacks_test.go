@@ -194,9 +194,21 @@ func TestPrivateCallbacksRefused(t *testing.T) {
 		url      string
 		warnings string // how many
 	}{
-		{url, "1"}, {as("localhost"), "1"}, {as("LOCALHOST."), "1"}, {as("[::1]"), "1"}, {as("[::ffff:127.0.0.1]"), "1"}, {as("2130706433"), "1"}, {as("0x7f.1"), "1"},
-		{as("0177.0.0.1"), "1"}, {as("127.1"), "1"}, {as("１２７.0.0.1"), "1"}, {as("example.com@127.0.0.1"), "1"}, {as("[64:ff9b::7f00:1]"), "1"}, {as("0.0.0.0"), "1"},
-		{"http://169.254.169.254/latest/meta-data/", "1"}, {"http://100.64.0.1/", "1"},
+		{url, "1"},
+		{as("localhost"), "1"},
+		{as("LOCALHOST."), "1"},
+		{as("[::1]"), "1"},
+		{as("[::ffff:127.0.0.1]"), "1"},
+		{as("2130706433"), "1"},
+		{as("0x7f.1"), "1"},
+		{as("0177.0.0.1"), "1"},
+		{as("127.1"), "1"},
+		{as("１２７.0.0.1"), "1"},
+		{as("example.com@127.0.0.1"), "1"},
+		{as("[64:ff9b::7f00:1]"), "1"},
+		{as("0.0.0.0"), "1"},
+		{"http://169.254.169.254/latest/meta-data/", "1"},
+		{"http://100.64.0.1/", "1"},
 	} {
 		made := exchange(t, server, token, http.MethodPost, "/platform/v0/audiences", "application/json", definition(`"callback_url":"`+test.url+`"`))
 		eventually(t, server, token, "/platform/v0/callbacks?limit=1", "response.data.0.audience_id", value(t, made, "response.id"))

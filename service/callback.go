@@ -67,13 +67,13 @@ func (s *Service) callBack(ctx context.Context, j job.Job) error {
 	if err != nil {
 		return err
 	}
-	key, err := s.cfg.Secrets.Open(caller.WebhookSecretSealed, webhookBinding(caller.Name))
+	keys, err := s.opened(ctx, caller, sqldb.SecretWebhook, caller.WebhookSecretSealed, webhookBinding(caller.Name))
 	if err != nil {
-		return fmt.Errorf("open webhook secret: %w", err)
+		return err
 	}
 	at := s.now()
 	result := s.cfg.Sender.Send(ctx, webhook.Message{
-		ID: "callback_" + strconv.FormatInt(c.ID, 10), URL: c.URL, Secret: key, Body: c.Body,
+		ID: "callback_" + strconv.FormatInt(c.ID, 10), URL: c.URL, Secret: keys[0], Older: keys[1:], Body: c.Body,
 	})
 	if result.Aborted {
 		return job.Released
@@ -92,7 +92,28 @@ func (s *Service) callBack(ctx context.Context, j job.Job) error {
 	if retry {
 		return job.RetryAfter(again.Sub(s.now()), errors.New("not delivered yet"))
 	}
+	s.tellCallback(ctx, c, callbackState(result), result.Err)
 	return nil
+}
+
+// tellCallback counts a callback that has ended, and writes down that one never
+// arrived: the error is in our own words.
+func (s *Service) tellCallback(ctx context.Context, c sqldb.Callback, state, cause string) {
+	s.cfg.CallbackEnded(state)
+	if state != sqldb.CallbackDelivered {
+		s.cfg.Logger.WarnContext(ctx, "callback not delivered", "callback", c.ID, "audience", c.AudienceID, "status", state, "attempts", c.Attempts+1, "err", cause)
+	}
+}
+
+// callbackState is that of a callback of which no further attempt is made.
+func callbackState(result webhook.Result) string {
+	switch {
+	case result.OK():
+		return sqldb.CallbackDelivered
+	case result.Refused:
+		return sqldb.CallbackRefused
+	}
+	return sqldb.CallbackFailed
 }
 
 // attemptsFrom is since when a message has been tried: a replay begins anew.
@@ -119,17 +140,8 @@ func (s *Service) recordAttempt(
 	}
 	now, state := s.now(), sqldb.CallbackPending
 	u := sqldb.CallbackUpdate{Status: &state, NextAttemptAt: &again}
-	switch {
-	case retry:
-	case result.OK():
-		state = sqldb.CallbackDelivered
-	case result.Refused:
-		state = sqldb.CallbackRefused
-	default:
-		state = sqldb.CallbackFailed
-	}
 	if !retry {
-		again, u.FinishedAt = time.Time{}, &now
+		state, again, u.FinishedAt = callbackState(result), time.Time{}, &now
 	}
 	return tx.UpdateCallback(ctx, c.ID, u)
 }
@@ -137,6 +149,7 @@ func (s *Service) recordAttempt(
 // callbackFailed ends a callback whose job ended otherwise than by an attempt.
 func (s *Service) callbackFailed(ctx context.Context, tx *sqldb.Tx, j job.Job, cause error) error {
 	s.cfg.Logger.ErrorContext(ctx, "deliver callback", "callback", j.OwnerRef, "err", cause)
+	s.cfg.CallbackEnded(sqldb.CallbackFailed)
 	state, now, never := sqldb.CallbackFailed, s.now(), time.Time{}
 	err := tx.UpdateCallback(ctx, j.OwnerRef, sqldb.CallbackUpdate{Status: &state, FinishedAt: &now, NextAttemptAt: &never})
 	if errors.Is(err, sqldb.ErrNotFound) {

@@ -3,7 +3,6 @@ package service
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"throng"
@@ -20,7 +19,11 @@ func (s *Service) Authenticate(ctx context.Context, token string) (*throng.Calle
 	if token == "" {
 		return nil, throng.Errorf(throng.Unauthorized, "a bearer token is needed")
 	}
-	row, err := s.db.CallerByTokenHash(ctx, seal.HashToken(token))
+	hash := seal.HashToken(token)
+	row, err := s.db.CallerByTokenHash(ctx, hash)
+	if errors.Is(err, sqldb.ErrNotFound) {
+		row, err = s.db.CallerByOldToken(ctx, hash, s.now())
+	}
 	if errors.Is(err, sqldb.ErrNotFound) || err == nil && !row.RevokedAt.IsZero() {
 		return nil, throng.Errorf(throng.Unauthorized, "the token is not known")
 	}
@@ -30,10 +33,11 @@ func (s *Service) Authenticate(ctx context.Context, token string) (*throng.Calle
 	return fromCaller(row), nil
 }
 
-// keyOwner is a caller and the secret that requests are signed with.
+// keyOwner is a caller and the secrets that requests are signed with: one, and
+// those that it has replaced.
 type keyOwner struct {
-	caller *throng.Caller
-	apiKey string
+	caller  *throng.Caller
+	apiKeys []string
 }
 
 // AuthenticateKey finds the caller of an access key for whose secret check is
@@ -45,7 +49,11 @@ func (s *Service) AuthenticateKey(ctx context.Context, accessKey string, check f
 	if err != nil && throng.CodeOf(err) != throng.Unauthorized {
 		return nil, err
 	}
-	if !check(owner.apiKey) || err != nil {
+	signed := false
+	for _, key := range owner.apiKeys { // all, whichever it is
+		signed = check(key) || signed
+	}
+	if !signed || err != nil {
 		return nil, errSignature()
 	}
 	caller := *owner.caller
@@ -66,14 +74,14 @@ func (s *Service) keyOwner(ctx context.Context, accessKey string) (keyOwner, err
 		return keyOwner{}, err
 	}
 	if nobody {
-		apiKey, err := s.cfg.Secrets.Open(s.nobody, apiKeyBinding(""))
-		return keyOwner{apiKey: apiKey}, errors.Join(err, errSignature())
+		keys, err := s.opened(ctx, sqldb.Caller{}, sqldb.SecretAPIKey, s.nobody, apiKeyBinding(""))
+		return keyOwner{apiKeys: keys}, errors.Join(err, errSignature())
 	}
-	apiKey, err := s.cfg.Secrets.Open(row.APIKeySealed, apiKeyBinding(row.Name))
+	keys, err := s.opened(ctx, row, sqldb.SecretAPIKey, row.APIKeySealed, apiKeyBinding(row.Name))
 	if err != nil {
-		return keyOwner{}, fmt.Errorf("open api key: %w", err)
+		return keyOwner{}, err
 	}
-	return keyOwner{fromCaller(row), apiKey}, nil
+	return keyOwner{fromCaller(row), keys}, nil
 }
 
 // Login opens a session of 12 hours for the web page and returns its id, a

@@ -73,6 +73,9 @@ type Config struct {
 	// BuildWorkers is how many builds run at once in this process, and how many
 	// lists of devices are read. Defaults to 2.
 	BuildWorkers int
+	// CallbackEnded is told how each callback has ended: delivered, failed or
+	// refused. Defaults to nobody.
+	CallbackEnded func(status string)
 	// Logger takes what nobody is answered. Defaults to slog.Default().
 	Logger *slog.Logger
 }
@@ -107,6 +110,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.DeliveryRetry == nil {
 		c.DeliveryRetry = retryDelivery
+	}
+	if c.CallbackEnded == nil {
+		c.CallbackEnded = func(string) {}
 	}
 	if c.BuildWorkers == 0 {
 		c.BuildWorkers = 2

@@ -43,7 +43,7 @@ func (s *Service) Ready(ctx context.Context) error {
 func (s *Service) Sweep(ctx context.Context) error {
 	now := s.now()
 	_, err := s.db.SweepAnswers(ctx, now.Add(-answerLife))
-	err = errors.Join(err, s.db.SweepSessions(ctx, now), s.SweepGenerations(ctx))
+	err = errors.Join(err, s.db.SweepSessions(ctx, now), s.db.SweepOldSecrets(ctx, now), s.SweepGenerations(ctx))
 	if store, ok := s.cfg.Blobs.(blob.Sweeper); ok {
 		err = errors.Join(err, store.Sweep(ctx, now.Add(-orphanAge)))
 	}

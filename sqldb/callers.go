@@ -160,7 +160,7 @@ func (q Queries) update(ctx context.Context, table string, a assign, condition s
 	return q.h.write(ctx, func(x conn) error { return x.change(ctx, query, append(a.args, args...)...) })
 }
 
-// RevokeCaller ends a caller's access for good, and its web sessions. A second
+// RevokeCaller ends a caller's access for good, its old secrets and its web sessions. A second
 // time it changes nothing. [ErrNotFound] when there is no such caller.
 func (q Queries) RevokeCaller(ctx context.Context, id int64, at time.Time) error {
 	err := q.h.write(ctx, func(x conn) error {
@@ -168,7 +168,10 @@ func (q Queries) RevokeCaller(ctx context.Context, id int64, at time.Time) error
 		if err != nil {
 			return err
 		}
-		_, err = x.exec(ctx, `DELETE FROM sessions WHERE caller_id = ?`, id)
+		if _, err = x.exec(ctx, `DELETE FROM sessions WHERE caller_id = ?`, id); err != nil {
+			return err
+		}
+		_, err = x.exec(ctx, `DELETE FROM old_secrets WHERE caller_id = ?`, id)
 		return err
 	})
 	return wrap("revoke caller", err)

@@ -23,6 +23,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
@@ -82,7 +83,10 @@ type Message struct {
 	ID     string // for the header webhook-id: letters, digits, - and _
 	URL    string
 	Secret string // whsec_ and base64; see NewSecret
-	Body   []byte // JSON
+	// Older are secrets that the receiver may still hold. The message is signed
+	// with each, and verified with any.
+	Older []string
+	Body  []byte // JSON
 }
 
 // Result is how a delivery ended. Its texts hold nothing of what the receiver
@@ -149,14 +153,10 @@ func (s *Sender) send(ctx context.Context, m Message) Result {
 }
 
 func (s *Sender) request(ctx context.Context, m Message) (*http.Request, error) {
-	signer, err := standardwebhooks.NewWebhook(m.Secret)
-	if err != nil {
-		return nil, errors.New("the secret for signing is malformed")
-	}
 	now := s.cfg.Now()
-	signature, err := signer.Sign(m.ID, now, m.Body)
+	signature, err := m.sign(now)
 	if err != nil {
-		return nil, errors.New("the message could not be signed")
+		return nil, err
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, m.URL, bytes.NewReader(m.Body))
 	if err != nil {
@@ -168,6 +168,23 @@ func (s *Sender) request(ctx context.Context, m Message) (*http.Request, error) 
 	request.Header.Set(standardwebhooks.HeaderWebhookTimestamp, strconv.FormatInt(now.Unix(), 10))
 	request.Header.Set(standardwebhooks.HeaderWebhookSignature, signature)
 	return request, nil
+}
+
+// sign gives the signatures by all secrets, the newest first.
+func (m Message) sign(now time.Time) (string, error) {
+	var all []string
+	for _, secret := range append([]string{m.Secret}, m.Older...) {
+		signer, err := standardwebhooks.NewWebhook(secret)
+		if err != nil {
+			return "", errors.New("the secret for signing is malformed")
+		}
+		signature, err := signer.Sign(m.ID, now, m.Body)
+		if err != nil {
+			return "", errors.New("the message could not be signed")
+		}
+		all = append(all, signature)
+	}
+	return strings.Join(all, " "), nil
 }
 
 var (

@@ -14,6 +14,7 @@ type callerCmd struct {
 	Add    callerAddCmd    `cmd:"" help:"Make a caller and print its token, once."`
 	List   callerListCmd   `cmd:"" help:"List the callers."`
 	Set    callerSetCmd    `cmd:"" help:"Change what a caller may do."`
+	Rotate callerRotateCmd `cmd:"" help:"Replace secrets of a caller and print the new ones, once."`
 	Revoke callerRevokeCmd `cmd:"" help:"End a caller's access."`
 }
 
