@@ -48,6 +48,9 @@ type Config struct {
 	// KeepGenerations is how many of the newest generations are kept.
 	// Defaults to 2.
 	KeepGenerations int
+	// KeepAudiences is for how many days audiences stay after their end; 0 is
+	// for ever.
+	KeepAudiences int
 	// DeviceLock is for how long the files of a device audience stay as they
 	// are after they were given; -1 is none. Defaults to 12 hours.
 	DeviceLock time.Duration
@@ -117,6 +120,9 @@ func (c Config) checkStores() error {
 	if c.KeepGenerations < 1 {
 		return usage("keep-generations", "want at least 1")
 	}
+	if c.KeepAudiences < 0 || c.KeepAudiences > maxKeep {
+		return usage("keep-audiences", "want a number of days from 1 to %d, or 0 to keep them for ever", maxKeep)
+	}
 	if c.Blobs != "" {
 		if _, err := c.bucket(); err != nil {
 			return err
@@ -127,6 +133,9 @@ func (c Config) checkStores() error {
 	}
 	return nil
 }
+
+// maxKeep is a hundred years in days.
+const maxKeep = 36_500
 
 // bucket says where files are kept that are not kept in a folder.
 func (c Config) bucket() (s3.Config, error) {

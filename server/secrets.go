@@ -54,6 +54,12 @@ func (s *Server) RotateCaller(ctx context.Context, name string, spec RotationSpe
 	return out, nil
 }
 
+// EraseCaller ends a caller's access and erases all that was theirs. done is
+// told how far it is. It can be interrupted, and begun again.
+func (s *Server) EraseCaller(ctx context.Context, name string, done func(audiences, uploads int)) error {
+	return s.service.EraseCaller(ctx, name, done)
+}
+
 // countCallbacks counts callbacks by how they have ended.
 func (s *Server) countCallbacks() func(status string) {
 	ended := prometheus.NewCounterVec(prometheus.CounterOpts{

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -167,6 +168,7 @@ func (s *Server) wire(key *seal.Key) error {
 		Destinations: s.destinations(), Render: render.Audience, URL: s.publicURL, Now: s.cfg.Now, MinimumSize: s.cfg.MinimumSize,
 		AllowPrivateCallbacks: s.cfg.AllowPrivateCallbacks, KeepGenerations: s.cfg.KeepGenerations, DeviceLock: s.cfg.DeviceLock,
 		TempDir: s.path("tmp"), Logger: s.cfg.Logger, CallbackEnded: s.countCallbacks(),
+		KeepAudiences: time.Duration(s.cfg.KeepAudiences) * 24 * time.Hour,
 	})
 	if err != nil {
 		return err

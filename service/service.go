@@ -55,6 +55,9 @@ type Config struct {
 	// KeepGenerations is how many of the last generations stay, used or not.
 	// Defaults to 2.
 	KeepGenerations int
+	// KeepAudiences is for how long audiences stay after their end, and uploads
+	// after the last audience that used them. 0 is for ever.
+	KeepAudiences time.Duration
 	// DeviceLock is for how long the files of a device audience stay as they
 	// are after they were given. Defaults to 12 hours; -1 is none.
 	DeviceLock time.Duration

@@ -38,8 +38,8 @@ func (s *Service) Ready(ctx context.Context) error {
 	return g.Info().Err
 }
 
-// Sweep removes what is no longer needed: generations, answers, sessions and
-// files that belong to nothing. Call it after a load and every hour.
+// Sweep removes what is no longer needed or no longer to be kept: generations,
+// answers, sessions, old audiences and files that belong to nothing. Call it after a load and every hour.
 func (s *Service) Sweep(ctx context.Context) error {
 	now := s.now()
 	_, err := s.db.SweepAnswers(ctx, now.Add(-answerLife))
@@ -51,7 +51,7 @@ func (s *Service) Sweep(ctx context.Context) error {
 	if listErr != nil {
 		return errors.Join(err, fmt.Errorf("list generations: %w", listErr))
 	}
-	return errors.Join(err, s.sweepAudiences(ctx, all), s.sweepUploads(ctx, all), s.sweepIncoming(ctx), s.sweepDeliveries(ctx))
+	return errors.Join(err, s.sweepOld(ctx), s.sweepAudiences(ctx, all), s.sweepUploads(ctx, all), s.sweepIncoming(ctx), s.sweepDeliveries(ctx))
 }
 
 // stale tells whether a file is a kept set of rows of a generation that is gone.

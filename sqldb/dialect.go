@@ -76,6 +76,7 @@ const readerConns = 8
 // openSQLite opens two pools on one file: one connection that writes, since
 // SQLite knows one writer only and waiting in Go is fair, and several that read
 // beside it. synchronous(FULL): what was accepted survives a power cut.
+// secure_delete: what was deleted is overwritten.
 func openSQLite(ctx context.Context, file string) (writer, reader *sql.DB, err error) {
 	if err := createPrivate(file); err != nil {
 		return nil, nil, err
@@ -85,7 +86,7 @@ func openSQLite(ctx context.Context, file string) (writer, reader *sql.DB, err e
 		return nil, nil, err
 	}
 	dsn := func(txlock string, pragmas ...string) string {
-		pragmas = append([]string{fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds()), "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)"}, pragmas...)
+		pragmas = append([]string{fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds()), "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "secure_delete(1)"}, pragmas...)
 		values := url.Values{"_txlock": {txlock}, "_pragma": pragmas}
 		return "file:" + (&url.URL{Path: filepath.ToSlash(abs)}).EscapedPath() + "?" + values.Encode()
 	}

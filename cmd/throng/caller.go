@@ -126,7 +126,8 @@ func (c *callerSetCmd) Run(e *env) error {
 }
 
 type callerRevokeCmd struct {
-	Name string `arg:"" help:"Its name."`
+	Name  string `arg:"" help:"Its name."`
+	Erase bool   `help:"Erase all that was the caller's, too: audiences, uploads, offers, deliveries, callbacks, keys. Where it is interrupted, run it again."`
 }
 
 func (c *callerRevokeCmd) Run(e *env) error {
@@ -135,5 +136,13 @@ func (c *callerRevokeCmd) Run(e *env) error {
 		return err
 	}
 	defer s.Close()
-	return s.RevokeCaller(e.ctx, c.Name)
+	if !c.Erase {
+		return s.RevokeCaller(e.ctx, c.Name)
+	}
+	audiences, uploads := 0, 0
+	if err := s.EraseCaller(e.ctx, c.Name, func(a, u int) { audiences, uploads = a, u }); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(e.out, "%s is revoked; %d audiences and %d uploads were erased, with all that was made of them\n", c.Name, audiences, uploads)
+	return err
 }

@@ -32,6 +32,7 @@ type settings struct {
 	PublicURL             string        `name:"public-url" help:"Begins every URL given out. Default: the listen address." env:"THRONG_PUBLIC_URL" placeholder:"URL"`
 	MinimumSize           uint64        `help:"People below which no size is shown and no file is made." default:"0" env:"THRONG_MINIMUM_SIZE" placeholder:"N"`
 	KeepGenerations       int           `help:"How many of the newest generations are kept. Default: 2." default:"2" env:"THRONG_KEEP_GENERATIONS" placeholder:"N"`
+	KeepAudiences         int           `help:"For how many days audiences stay after their end, and uploads after the last audience that used them; 0 is for ever." default:"0" env:"THRONG_KEEP_AUDIENCES" placeholder:"DAYS"`
 	DeviceLock            time.Duration `help:"For how long the files of a device audience stay as they are after they were given; 0 is none. Default: 12h." default:"12h" env:"THRONG_DEVICE_LOCK" placeholder:"DURATION"`
 	SecretKey             string        `help:"32 bytes in base64 that seal what must be read again. Default: made at the first start, in the data folder." env:"THRONG_SECRET_KEY" placeholder:"KEY"`
 }
@@ -49,7 +50,7 @@ func (s *settings) config(e *env) server.Config {
 	return server.Config{
 		Data: s.Data, Listen: s.Listen, AdminListen: s.AdminListen, Database: s.Database, Blobs: s.Blobs, Drop: s.Drop, Engine: s.Engine,
 		AllowPrivateCallbacks: s.AllowPrivateCallbacks, PublicURL: s.PublicURL, MinimumSize: s.MinimumSize,
-		KeepGenerations: s.KeepGenerations, DeviceLock: lock, SecretKey: s.SecretKey, Logger: slog.New(handler),
+		KeepGenerations: s.KeepGenerations, KeepAudiences: s.KeepAudiences, DeviceLock: lock, SecretKey: s.SecretKey, Logger: slog.New(handler),
 	}
 }
 

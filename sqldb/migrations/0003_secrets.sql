@@ -12,3 +12,8 @@ CREATE TABLE old_secrets (
 CREATE INDEX old_secrets_by_caller ON old_secrets (caller_id, kind, ends_at);
 
 CREATE INDEX old_secrets_by_hash ON old_secrets (hash);
+
+-- What was deleted is looked for every hour.
+CREATE INDEX audiences_by_deletion ON audiences (deleted_at);
+
+CREATE INDEX callbacks_by_audience ON callbacks (audience_id);
