@@ -110,9 +110,9 @@ func start(t testing.TB, data string, args ...string) *process {
 		for {
 			line, err := lines.ReadString('\n')
 			_, _ = p.log.Write([]byte(line))
-			var entry struct{ Msg, URL string }
+			var entry struct{ Msg, Listen string }
 			if json.Unmarshal([]byte(line), &entry) == nil && entry.Msg == "serving" {
-				url <- entry.URL
+				url <- "http://" + entry.Listen
 			}
 			if err != nil {
 				break

@@ -55,7 +55,7 @@ func (s *Server) Serve(ctx context.Context, ready func(url string)) (err error) 
 	if err := s.jobs.Start(ctx); err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	s.cfg.Logger.InfoContext(ctx, "serving", "url", s.publicURL())
+	s.cfg.Logger.InfoContext(ctx, "serving", "url", s.publicURL(), "listen", listener.Addr().String())
 
 	// The group's context ends with ctx, or with the first server that fails.
 	group, gctx := errgroup.WithContext(ctx)
@@ -146,7 +146,7 @@ func (s *Server) Handler() http.Handler {
 	s.metrics.MustRegister(seconds, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 
 	r := chi.NewRouter()
-	r.Use(measure(seconds))
+	r.Use(measure(seconds), harden(s.secure()))
 	r.Get("/healthz", func(w http.ResponseWriter, _ *http.Request) { text(w, http.StatusOK, "alive") })
 	r.Get("/readyz", s.readyz)
 	documents := []web.Document{

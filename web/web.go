@@ -49,11 +49,17 @@ type pages struct {
 	cfg Config
 }
 
-// cookieName is the session's cookie, which holds for sessionLife.
-const (
-	cookieName  = "throng_session"
-	sessionLife = 12 * time.Hour
-)
+// sessionLife is how long the session's cookie holds.
+const sessionLife = 12 * time.Hour
+
+// cookieName is the session's cookie. By the prefix browsers take it from this
+// host alone, over https, and from no other of its domain.
+func (p *pages) cookieName() string {
+	if p.cfg.Secure {
+		return "__Host-throng_session"
+	}
+	return "throng_session"
+}
 
 // New gives the page, to be mounted at /. Requests from other sites that
 // change anything are refused.
@@ -144,7 +150,7 @@ func (p *pages) signed(next func(http.ResponseWriter, *http.Request, *throng.Cal
 }
 
 func (p *pages) caller(r *http.Request) (*throng.Caller, error) {
-	cookie, err := r.Cookie(cookieName)
+	cookie, err := r.Cookie(p.cookieName())
 	if err != nil {
 		return nil, throng.Errorf(throng.Unauthorized, "log in first")
 	}
@@ -152,8 +158,12 @@ func (p *pages) caller(r *http.Request) (*throng.Caller, error) {
 }
 
 func (p *pages) login(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Cache-Control", "no-store")
 	r.Body = http.MaxBytesReader(w, r.Body, 4096)
 	session, _, err := p.cfg.Service.Login(r.Context(), strings.TrimSpace(r.FormValue("token")))
+	if err == nil {
+		err = p.endSession(r) // one browser, one session: whoever set the old one has it no more
+	}
 	switch {
 	case throng.CodeOf(err) == throng.Unauthorized && err != nil:
 		p.show(w, r, http.StatusUnauthorized, loginPage("That is no valid token."))
@@ -165,12 +175,20 @@ func (p *pages) login(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// endSession ends the session that a request comes with.
+func (p *pages) endSession(r *http.Request) error {
+	cookie, err := r.Cookie(p.cookieName())
+	if err != nil {
+		return nil // there is none
+	}
+	return p.cfg.Service.Logout(r.Context(), cookie.Value)
+}
+
 func (p *pages) logout(w http.ResponseWriter, r *http.Request) {
-	if cookie, err := r.Cookie(cookieName); err == nil {
-		if err := p.cfg.Service.Logout(r.Context(), cookie.Value); err != nil {
-			p.fail(w, r, nil, err)
-			return
-		}
+	w.Header().Set("Cache-Control", "no-store")
+	if err := p.endSession(r); err != nil {
+		p.fail(w, r, nil, err)
+		return
 	}
 	p.cookie(w, "", -time.Second)
 	http.Redirect(w, r, "/", http.StatusSeeOther)
@@ -178,7 +196,7 @@ func (p *pages) logout(w http.ResponseWriter, r *http.Request) {
 
 func (p *pages) cookie(w http.ResponseWriter, value string, life time.Duration) {
 	http.SetCookie(w, &http.Cookie{
-		Name: cookieName, Value: value, Path: "/", MaxAge: int(life / time.Second),
+		Name: p.cookieName(), Value: value, Path: "/", MaxAge: int(life / time.Second),
 		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: p.cfg.Secure,
 	})
 }
