@@ -94,8 +94,19 @@ func (b *lockedBuffer) String() string {
 // listens. It ends with the test.
 func start(t testing.TB, data string, args ...string) *process {
 	t.Helper()
+	return startUnder(t, "", data, args...)
+}
+
+// startUnder is start by a shell's script, unless it is empty, which has the
+// command and its arguments as its own.
+func startUnder(t testing.TB, script, data string, args ...string) *process {
+	t.Helper()
 	p := &process{log: &lockedBuffer{}, done: make(chan struct{})}
-	p.cmd = exec.CommandContext(t.Context(), binary, append([]string{"serve", "--data", data, "--listen", "127.0.0.1:0", "--log-format", "json"}, args...)...)
+	args = append([]string{"serve", "--data", data, "--listen", "127.0.0.1:0", "--log-format", "json"}, args...)
+	p.cmd = exec.CommandContext(t.Context(), binary, args...)
+	if script != "" {
+		p.cmd = exec.CommandContext(t.Context(), "sh", append([]string{"-c", script, binary}, args...)...)
+	}
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
 		t.Fatalf("start throng: %v", err)

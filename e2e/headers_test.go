@@ -37,6 +37,12 @@ func (p *process) visit(t *testing.T, method, path, body string, headers ...stri
 	return exchanged{resp.StatusCode, resp.Header, text.Bytes()}
 }
 
+// sessionOf gives the cookie that an answer sets, as a request sends it.
+func sessionOf(e exchanged) string {
+	cookie, _, _ := strings.Cut(e.header.Get("Set-Cookie"), ";")
+	return cookie
+}
+
 // TestHeaders looks at the headers of every kind of answer, over http and behind
 // https.
 func TestHeaders(t *testing.T) {
@@ -64,7 +70,7 @@ func testHeaders(t *testing.T, hsts string, settings ...string) {
 	}
 	waitDone(t, c, id)
 	login := server.visit(t, http.MethodPost, "/login", url.Values{"token": {made.Token}}.Encode(), "Content-Type", "application/x-www-form-urlencoded")
-	cookie := strings.SplitN(login.header.Get("Set-Cookie"), ";", 2)[0]
+	cookie := sessionOf(login)
 	name := "throng_session="
 	if hsts != "" {
 		name = "__Host-" + name
@@ -155,7 +161,7 @@ func TestForeignOrigins(t *testing.T) {
 	form := url.Values{"token": {token}}.Encode()
 	content := []string{"Content-Type", "application/x-www-form-urlencoded"}
 	login := server.visit(t, http.MethodPost, "/login", form, content...)
-	cookie := []string{"Cookie", strings.SplitN(login.header.Get("Set-Cookie"), ";", 2)[0]}
+	cookie := []string{"Cookie", sessionOf(login)}
 	signedIn := func(what string, want int) {
 		t.Helper()
 		if got := server.visit(t, http.MethodGet, "/", "", cookie...); got.status != want {
@@ -213,7 +219,7 @@ func TestSessions(t *testing.T) {
 		if got.status != http.StatusSeeOther {
 			t.Fatalf("POST /login = %d", got.status)
 		}
-		return strings.SplitN(got.header.Get("Set-Cookie"), ";", 2)[0]
+		return sessionOf(got)
 	}
 	home := func(cookie string) exchanged { return server.visit(t, http.MethodGet, "/", "", "Cookie", cookie) }
 	opens := func(what, cookie string, want int) {

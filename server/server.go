@@ -94,6 +94,7 @@ func Open(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
+	s.warnOfModes(ctx)
 	database := cfg.Database
 	if database == "" {
 		database = s.path("throng.db")
