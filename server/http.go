@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/pprof"
@@ -15,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 
+	"throng"
 	"throng/api"
 	"throng/api/mintegral"
 	"throng/api/silhouette"
@@ -59,7 +61,7 @@ func (s *Server) Serve(ctx context.Context, ready func(url string)) (err error) 
 
 	// The group's context ends with ctx, or with the first server that fails.
 	group, gctx := errgroup.WithContext(ctx)
-	serve(gctx, group, listener, s.Handler())
+	serve(gctx, group, s.cfg.Logger, listener, s.Handler())
 	if err := s.serveAdmin(gctx, group); err != nil {
 		group.Go(func() error { return err })
 	}
@@ -94,12 +96,13 @@ func (s *Server) sweep(ctx context.Context) error {
 }
 
 // serve answers on a listener until ctx is done.
-func serve(ctx context.Context, group *errgroup.Group, l net.Listener, h http.Handler) {
+func serve(ctx context.Context, group *errgroup.Group, log *slog.Logger, l net.Listener, h http.Handler) {
 	srv := &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 		BaseContext:       func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
 	}
 	group.Go(func() error {
@@ -134,7 +137,7 @@ func (s *Server) serveAdmin(ctx context.Context, group *errgroup.Group) error {
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
-	serve(ctx, group, l, mux)
+	serve(ctx, group, s.cfg.Logger, l, mux)
 	return nil
 }
 
@@ -146,7 +149,7 @@ func (s *Server) Handler() http.Handler {
 	s.metrics.MustRegister(seconds, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 
 	r := chi.NewRouter()
-	r.Use(measure(seconds), harden(s.secure()))
+	r.Use(measure(seconds), harden(s.secure()), api.Recover(s.cfg.Logger, failPlainly))
 	r.Get("/healthz", func(w http.ResponseWriter, _ *http.Request) { text(w, http.StatusOK, "alive") })
 	r.Get("/readyz", s.readyz)
 	documents := []web.Document{
@@ -173,6 +176,12 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	text(w, http.StatusOK, "ready")
+}
+
+// failPlainly answers where what was asked for has no shape of its own for
+// errors.
+func failPlainly(w http.ResponseWriter, _ *http.Request, err error) {
+	text(w, api.Status(throng.CodeOf(err)), throng.MessageOf(err))
 }
 
 func text(w http.ResponseWriter, status int, s string) {

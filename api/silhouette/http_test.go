@@ -355,7 +355,7 @@ func TestStatuses(t *testing.T) {
 		{"no number", s.token, "GET", "/audiences/abc", "", nil, 404, "not_found", ""},
 		{"audience of another", limited, "GET", "/audiences/" + id, "", nil, 404, "not_found", ""},
 		{"file of another", limited, "GET", "/audiences/" + id + "/outputs/md5", "", nil, 404, "not_found", ""},
-		{"unknown type of file", s.token, "GET", "/audiences/" + id + "/outputs/fax", "", nil, 404, "not_found", "fax"},
+		{"unknown type of file", s.token, "GET", "/audiences/" + id + "/outputs/fax", "", nil, 404, "not_found", "type of output"},
 		{"unknown format", s.token, "GET", "/audiences/" + id + "/outputs/md5?format=xml", "", nil, 400, "invalid_request", "format"},
 		{"cancel of what is done", s.token, "POST", "/audiences/" + id + "/cancel", "", nil, 409, "conflict", "done"},
 		{"upload without type", s.token, "POST", "/uploads", "x\n", nil, 400, "invalid_request", "type"},
@@ -367,7 +367,7 @@ func TestStatuses(t *testing.T) {
 		{"limit", s.token, "GET", "/audiences?limit=501", "", nil, 400, "invalid_request", "limit"},
 		{"cursor", s.token, "GET", "/audiences?next=!", "", nil, 400, "invalid_request", "next"},
 		{"rollups_only", s.token, "GET", "/affinities?rollups_only=maybe", "", nil, 400, "invalid_request", "rollups_only"},
-		{"unknown parent", s.token, "GET", "/affinities?parent_id=zz", "", nil, 404, "not_found", "zz"},
+		{"unknown parent", s.token, "GET", "/affinities?parent_id=zz", "", nil, 404, "not_found", "parent_id"},
 		{"idempotency key", s.token, "POST", "/audiences", good, []string{"Idempotency-Key", "a b"}, 400, "invalid_request", "Idempotency-Key"},
 		{"insight", s.token, "POST", "/audiences/" + id + "/insight", "", nil, 501, "not_built", "not built"},
 	} {

@@ -245,6 +245,10 @@ func (a *api) presign(ctx context.Context, name, sum string) (target, error) {
 	if problem, _ := webhook.CheckURL(out.S3.URL); problem != "" || out.S3.DataPath == "" || out.S3.Method != http.MethodPut {
 		return target{}, &delivery.Problem{Message: "the receiver was asked where a file goes, but its answer lacks what is documented", Final: true}
 	}
+	if u, err := url.Parse(out.S3.URL); err != nil || u.Scheme == "http" && strings.HasPrefix(a.base, "https:") {
+		return target{}, &delivery.Problem{Message: "the receiver, which is asked over https, wants the files over http, where others can read them; " +
+			"a throng gives out the addresses of its --public-url", Final: true}
+	}
 	return out.S3.target, nil
 }
 

@@ -2,6 +2,8 @@ package mintegral
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io"
 	"net/http"
@@ -292,6 +294,26 @@ func TestPrivatePresigned(t *testing.T) {
 	}
 	_, err := deliver(t.Context(), kindOf(s), order(s), testSecret)
 	wantProblem(t, err, true, "lacks what is documented")
+}
+
+// Device ids do not leave in the clear where the receiver is asked over https.
+func TestPresignedInTheClear(t *testing.T) {
+	s := newServer(t) // gives out addresses of its own, which are of http
+	secure := httptest.NewTLSServer(s.Config.Handler)
+	defer secure.Close()
+	k := kindOf(s)
+	roots := x509.NewCertPool()
+	roots.AddCert(secure.Certificate())
+	k.client.Transport.(*http.Transport).TLSClientConfig = &tls.Config{RootCAs: roots}
+	o := order(s)
+	o.Endpoint = secure.URL
+	_, err := deliver(t.Context(), k, o, testSecret)
+	wantProblem(t, err, true, "over http")
+	for _, asked := range s.asked {
+		if strings.HasPrefix(asked, "PUT /bucket/") {
+			t.Errorf("a file was sent: %s", asked)
+		}
+	}
 }
 
 // A receiver that takes the file and no more of it is given up.
