@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -31,18 +32,15 @@ func newNode(t *testing.T, name, data string, flags ...string) *node {
 	t.Helper()
 	// One that the kernel does not give to connections, so that it is still
 	// free when the server comes back.
-	for port := 12_000; port < 20_000; port++ {
-		l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	for range 1000 {
+		l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", fmt.Sprintf("127.0.0.1:%d", 12_000+rand.IntN(8_000)))
 		if err != nil {
 			continue
 		}
-		t.Cleanup(func() { l.Close() }) // of no effect after the first start
-		n := &node{name: name, data: data, listen: l.Addr().String()}
-		n.flags = append([]string{"--data", data}, flags...)
 		l.Close()
-		return n
+		return &node{name: name, data: data, listen: l.Addr().String(), flags: append([]string{"--data", data}, flags...)}
 	}
-	t.Fatal("no port of 12000 to 19999 is free")
+	t.Fatal("found no free port of 12000 to 19999")
 	return nil
 }
 
