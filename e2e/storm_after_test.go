@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net/http"
@@ -248,7 +249,7 @@ func (s *storm) holdFiles() {
 	if root == "" {
 		root = filepath.Join(s.nodes[0].data, "blobs")
 	}
-	before := len(filesBelow(s.t, root))
+	before := len(storedFiles(s.t, root))
 	var strays, missing []string
 	for range 4 { // what a first sweep deletes from a bucket stays there until a later one
 		s.age(root)
@@ -256,9 +257,11 @@ func (s *storm) holdFiles() {
 			s.start(n)
 		}
 		strays, missing = s.compareFiles(root)
-		for began := time.Now(); len(strays) > 0 && time.Since(began) < 10*time.Second; {
-			time.Sleep(20 * time.Millisecond) // between two looks; the sweep is under way
-			strays, missing = s.compareFiles(root)
+		for last, moved := len(strays), time.Now(); len(strays) > 0 && time.Since(moved) < 3*time.Second; {
+			time.Sleep(50 * time.Millisecond) // between two looks; the sweep is under way
+			if strays, missing = s.compareFiles(root); len(strays) != last {
+				last, moved = len(strays), time.Now()
+			}
 		}
 		s.stopAll()
 		if len(strays) == 0 {
@@ -271,7 +274,7 @@ func (s *storm) holdFiles() {
 	if len(missing) > 0 {
 		s.t.Errorf("files that rows tell of are not there: %q", missing[:min(5, len(missing))])
 	}
-	s.t.Logf("%d files in the store, %d after the sweep", before, len(filesBelow(s.t, root)))
+	s.t.Logf("%d files in the store, %d after the sweep", before, len(storedFiles(s.t, root)))
 	for _, n := range s.nodes {
 		if left := filesBelow(s.t, filepath.Join(n.data, "tmp")); len(left) > 0 {
 			s.t.Errorf("temporary files of %s are left: %v", n.name, sortedKeys(left))
@@ -319,6 +322,26 @@ func (s *storm) age(root string) {
 	}
 }
 
+// storedFiles lists files, some of which may be removed meanwhile.
+func storedFiles(t *testing.T, root string) (names []string) {
+	t.Helper()
+	err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil || d.IsDir() {
+			return err
+		}
+		rel, err := filepath.Rel(root, name)
+		names = append(names, filepath.ToSlash(rel))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
+}
+
 // compareFiles gives the files that no row tells of, and those told of that are
 // not there.
 func (s *storm) compareFiles(root string) (strays, missing []string) {
@@ -339,7 +362,7 @@ func (s *storm) compareFiles(root string) (strays, missing []string) {
 		wanted[key] = true
 	}
 	found := map[string]bool{}
-	for name := range filesBelow(s.t, root) {
+	for _, name := range storedFiles(s.t, root) {
 		key, _, _ := strings.Cut(name, "!") // a bucket's objects have more behind the key
 		prefix := key
 		if i := strings.LastIndexByte(key, '/'); !wanted[key] && i > 0 {

@@ -54,11 +54,10 @@ type storm struct {
 	servers   []*process // all that were ever started
 
 	mu     sync.Mutex
-	ledger []*entry                // guarded by mu
-	drops  map[string]string       // guarded by mu; what the deliveries of like audiences held
-	tally  map[string]int          // guarded by mu; what callers did, and how often
-	waits  map[string]longest      // guarded by mu; by what was waited for
-	devPut map[string]deviceFigure // guarded by mu
+	ledger []*entry           // guarded by mu
+	drops  map[string]string  // guarded by mu; what the deliveries of like audiences held
+	tally  map[string]int     // guarded by mu; what callers did, and how often
+	waits  map[string]longest // guarded by mu; by what was waited for
 }
 
 // longest is the longest wait for something since a server was last seen dying.
@@ -66,9 +65,6 @@ type longest struct {
 	d    time.Duration
 	what string
 }
-
-// deviceFigure is what a device audience must be in the end.
-type deviceFigure struct{ devices, people uint64 }
 
 // entry is an audience that was accepted.
 type entry struct {
@@ -136,7 +132,7 @@ func newStorm(t *testing.T, database, blobs string, stream uint64) *storm {
 	s := &storm{
 		t: t, database: database, blobs: blobs, seed: stormSeed(t), began: time.Now(), drop: filepath.Join(t.TempDir(), "drop"),
 		over: make(chan struct{}), hits: map[string]int{}, missed: map[string]int{}, drops: map[string]string{}, tally: map[string]int{},
-		callers: map[string]*caller{}, waits: map[string]longest{}, devPut: map[string]deviceFigure{},
+		callers: map[string]*caller{}, waits: map[string]longest{},
 	}
 	s.rng = rand.New(rand.NewPCG(s.seed, stream))
 	t.Logf("seed %d", s.seed)
