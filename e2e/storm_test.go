@@ -145,6 +145,22 @@ func newStorm(t *testing.T, database, blobs string, stream uint64) *storm {
 	return s
 }
 
+// stormCount is how often is killed.
+func stormCount(t *testing.T) int {
+	t.Helper()
+	kills := stormKills
+	if testing.Short() {
+		kills = 6
+	}
+	if text := os.Getenv("THRONG_TEST_KILLS"); text != "" {
+		var err error
+		if kills, err = strconv.Atoi(text); err != nil || kills < 1 {
+			t.Fatalf("THRONG_TEST_KILLS=%s, want a number of kills", text)
+		}
+	}
+	return kills
+}
+
 func stormSeed(t *testing.T) uint64 {
 	t.Helper()
 	text := os.Getenv("THRONG_TEST_SEED")
@@ -189,16 +205,7 @@ func (s *storm) addCaller(name string, flags ...string) *caller {
 // run is the storm and what is looked at afterwards.
 func (s *storm) run() {
 	s.t.Helper()
-	kills := stormKills
-	if testing.Short() {
-		kills = 6
-	}
-	if text := os.Getenv("THRONG_TEST_KILLS"); text != "" {
-		var err error
-		if kills, err = strconv.Atoi(text); err != nil || kills < 1 {
-			s.t.Fatalf("THRONG_TEST_KILLS=%s, want a number of kills", text)
-		}
-	}
+	kills := stormCount(s.t)
 	s.addCaller("steady")
 	s.addCaller("hasty", "--concurrent-builds", "2")
 	s.addCaller("lists")
