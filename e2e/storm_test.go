@@ -109,20 +109,24 @@ func TestCrash(t *testing.T) {
 		s.addNode("one", filepath.Join(t.TempDir(), "data"))
 		s.run()
 	})
-	// Two servers with a data folder each, on one database and one bucket.
-	t.Run("postgres", func(t *testing.T) {
-		database, bucket := pgtest.URL(t), s3test.URL(t)
-		s := newStorm(t, database, bucket, 1)
-		u, err := url.Parse(bucket)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.bucket = filepath.Join(os.Getenv("THRONG_TEST_S3_DIR"), strings.TrimPrefix(u.Path, "/"))
-		flags := []string{"--database", database, "--blobs", bucket, "--secret-key", base64.StdEncoding.EncodeToString([]byte("a storm of thirty-two bytes here"))}
-		s.addNode("one", filepath.Join(t.TempDir(), "one"), flags...)
-		s.addNode("two", filepath.Join(t.TempDir(), "two"), flags...)
-		s.run()
-	})
+	t.Run("postgres", func(t *testing.T) { newPair(t).run() })
+}
+
+// newPair is a storm of two servers with a data folder each, on one database and
+// one bucket.
+func newPair(t *testing.T) *storm {
+	t.Helper()
+	database, bucket := pgtest.URL(t), s3test.URL(t)
+	u, err := url.Parse(bucket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newStorm(t, database, bucket, 1)
+	s.bucket = filepath.Join(os.Getenv("THRONG_TEST_S3_DIR"), strings.TrimPrefix(u.Path, "/"))
+	flags := []string{"--database", database, "--blobs", bucket, "--secret-key", base64.StdEncoding.EncodeToString([]byte("a storm of thirty-two bytes here"))}
+	s.addNode("one", filepath.Join(t.TempDir(), "one"), flags...)
+	s.addNode("two", filepath.Join(t.TempDir(), "two"), flags...)
+	return s
 }
 
 // newStorm prepares one. Where servers share a database they must have loaded
