@@ -16,8 +16,8 @@ import (
 	"throng/internal/seal"
 )
 
-// leaseOfBuilds is within what time the work of a server that is gone is taken
-// over by another one that lives.
+// leaseOfBuilds is within what time the work of a server that is gone is done by
+// another one that lives.
 const leaseOfBuilds = time.Minute
 
 // TestTakeover stops a server in the middle of a build, without killing it: the
@@ -35,6 +35,7 @@ func TestTakeover(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.receiver.kind = true
 	s.start(one)
 	s.start(two)
 	e := s.stopInBuild(one, two, definition)
@@ -42,8 +43,8 @@ func TestTakeover(t *testing.T) {
 	a := c.awaitAt(t, two, e.id, 10*leaseOfBuilds)
 	took := time.Since(began)
 	t.Logf("the build was done %.1f s after its server had stopped", took.Seconds())
-	if took > leaseOfBuilds+15*time.Second {
-		t.Logf("more than the lease of %v, a heartbeat and the build; is the machine busy?", leaseOfBuilds)
+	if took > leaseOfBuilds {
+		t.Logf("that is more than %v; is the machine busy?", leaseOfBuilds)
 	}
 	want := s.sceneries[0].known[0]
 	if a.Status != "done" || a.Size == nil || *a.Size != want.size {
@@ -68,7 +69,7 @@ func TestTakeover(t *testing.T) {
 	s.stopAll()
 	messages := s.receiver.byAudience()[e.id]
 	if len(messages) != 1 || messages[0].tries != 1 || !bytes.Equal(messages[0].body, body) {
-		t.Errorf("callbacks = %+v, want one with %s", messages, body)
+		t.Errorf("%d callbacks, the first one %d times, want one once, with what GET answers", len(messages), messages[0].tries)
 	}
 	db := openRows(t, s.database, "")
 	defer db.Close()
