@@ -20,6 +20,10 @@ import (
 // the callback tells the same, no file is left, and a build after the repair is
 // done.
 func TestBuildFailures(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for builds that are tried again")
+	}
+	t.Parallel() // it waits, mostly
 	for _, f := range []failing{
 		{
 			name: "dataset changed", code: "invalid_request", says: "parameters[0].affinities.affinities[0].id",

@@ -222,6 +222,9 @@ func (s *storm) run() {
 	for i, do := range s.workers() {
 		work.Go(func() { do(ctx, uint64(i)) })
 	}
+	if s.database != "" {
+		work.Go(func() { s.watchLeases(ctx) })
+	}
 	for i, w := range plan(s.rng, kills, s.blobs == "") {
 		s.strike(ctx, i, w)
 		if s.t.Failed() {
@@ -240,6 +243,24 @@ func (s *storm) run() {
 	s.afterwards(ctx)
 	if s.t.Failed() {
 		s.logServers()
+	}
+}
+
+// watchLeases makes sure that no job runs for long after its lease has ended.
+func (s *storm) watchLeases(ctx context.Context) {
+	db := openRows(s.t, s.database, "")
+	defer db.Close()
+	for s.goesOn() && ctx.Err() == nil {
+		var late int
+		err := db.QueryRowContext(ctx, `SELECT COUNT(*) FROM jobs WHERE state = 'running' AND lease_until < $1`,
+			time.Now().Add(-20*time.Second).UnixMicro()).Scan(&late)
+		if err != nil || late > 0 {
+			s.t.Errorf("%d jobs run though their leases ended 20 s ago: %v", late, err)
+			return
+		}
+		if pause(ctx, 200*time.Millisecond) != nil {
+			return
+		}
 	}
 }
 

@@ -26,8 +26,9 @@ const leaseOfBuilds = time.Minute
 // result, one set of files and one callback.
 func TestTakeover(t *testing.T) {
 	if testing.Short() {
-		t.Skip("waits for a lease of a minute")
+		t.Skip("waits for a lease to end")
 	}
+	t.Parallel() // it waits, mostly
 	s := newPair(t)
 	one, two := s.nodes[0], s.nodes[1]
 	c := s.addCaller("steady")
