@@ -141,7 +141,7 @@ func (f *failing) run() {
 		return err == nil && f.await(c, id).Status == "done"
 	})
 	p.kill()
-	p = start(t, f.data) // which sweeps what attempts that died have left
+	start(t, f.data) // which sweeps what attempts that died have left
 	for id, body := range bodies {
 		if bytes.Contains(body, []byte(`"status":"failed"`)) {
 			within(t, 10*time.Second, "the sweep of a failed build's files", func() bool {
