@@ -48,6 +48,9 @@ cross: ## build and vet for every platform that is released
 race: ## the short tests under the race detector, in random order
 	CGO_ENABLED=1 $(GO) test -race -short -shuffle=on -timeout 20m $$($(GO) list ./... | grep -v /e2e$$)
 
+crash: ## kill 300 processes under load on SQLite, and 300 on PostgreSQL with two servers; a quarter of an hour or more
+	THRONG_TEST_KILLS=300 scripts/postgres scripts/s3 $(GO) test ./e2e -run 'TestCrash' -v -count 1 -timeout 3h
+
 fuzz: ## two minutes of every fuzz target
 	scripts/fuzz 2m
 
@@ -57,4 +60,4 @@ demo: ## the demo, on http://127.0.0.1:8080
 bench-peers: ## compare with ClickHouse, DuckDB, PostgreSQL and roaring; installs them; some 15 minutes, 3 GB of disk
 	bench/peers/run
 
-.PHONY: help build test check fmt fmt-check lint generate-check tidy-check cross race fuzz demo bench-peers
+.PHONY: help build test check fmt fmt-check lint generate-check tidy-check cross race crash fuzz demo bench-peers

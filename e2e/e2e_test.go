@@ -53,8 +53,12 @@ func throng(t testing.TB, args ...string) string {
 }
 
 // run is throng without the test's end.
-func run(args ...string) (string, error) {
+func run(args ...string) (string, error) { return runWith(nil, args...) }
+
+// runWith is run of a command that reads its standard input.
+func runWith(in io.Reader, args ...string) (string, error) {
 	cmd := exec.CommandContext(context.Background(), binary, args...)
+	cmd.Stdin = in
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
@@ -90,29 +94,26 @@ func (b *lockedBuffer) String() string {
 	return b.buf.String()
 }
 
-// start runs throng serve on a free port of the loopback and waits until it
-// listens. It ends with the test.
-func start(t testing.TB, data string, args ...string) *process {
-	t.Helper()
-	return startUnder(t, "", data, args...)
+// launch runs throng serve. Its URL is sent once, when it listens.
+func launch(ctx context.Context, args ...string) (*process, <-chan string, error) {
+	return launchUnder(ctx, "", args...)
 }
 
-// startUnder is start by a shell's script, unless it is empty, which has the
+// launchUnder is launch by a shell's script, unless it is empty, which has the
 // command and its arguments as its own.
-func startUnder(t testing.TB, script, data string, args ...string) *process {
-	t.Helper()
+func launchUnder(ctx context.Context, script string, args ...string) (*process, <-chan string, error) {
 	p := &process{log: &lockedBuffer{}, done: make(chan struct{})}
-	args = append([]string{"serve", "--data", data, "--listen", "127.0.0.1:0", "--log-format", "json"}, args...)
-	p.cmd = exec.CommandContext(t.Context(), binary, args...)
+	args = append([]string{"serve", "--log-format", "json"}, args...)
+	p.cmd = exec.CommandContext(ctx, binary, args...)
 	if script != "" {
-		p.cmd = exec.CommandContext(t.Context(), "sh", append([]string{"-c", script, binary}, args...)...)
+		p.cmd = exec.CommandContext(ctx, "sh", append([]string{"-c", script, binary}, args...)...)
 	}
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
-		t.Fatalf("start throng: %v", err)
+		return nil, nil, fmt.Errorf("start throng: %w", err)
 	}
 	if err := p.cmd.Start(); err != nil {
-		t.Fatalf("start throng: %v", err)
+		return nil, nil, fmt.Errorf("start throng: %w", err)
 	}
 	url := make(chan string, 1)
 	go func() {
@@ -131,6 +132,23 @@ func startUnder(t testing.TB, script, data string, args ...string) *process {
 		}
 		p.err = p.cmd.Wait()
 	}()
+	return p, url, nil
+}
+
+// start runs throng serve on a free port of the loopback and waits until it
+// listens. It ends with the test.
+func start(t testing.TB, data string, args ...string) *process {
+	t.Helper()
+	return startUnder(t, "", data, args...)
+}
+
+// startUnder is start by a shell's script, as launchUnder has it.
+func startUnder(t testing.TB, script, data string, args ...string) *process {
+	t.Helper()
+	p, url, err := launchUnder(t.Context(), script, append([]string{"--data", data, "--listen", "127.0.0.1:0"}, args...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
 		p.kill()
 		if t.Failed() {

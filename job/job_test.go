@@ -124,7 +124,7 @@ func TestEnqueue(t *testing.T) {
 		want := []Job{{
 			ID: id, Kind: "k", Key: "key", OwnerRef: 7, Payload: []byte(`{"a":"\u0000"}`), Group: "g", Priority: 3,
 			Concurrency: 2, RunAt: c.Now(), MaxAttempts: DefaultMaxAttempts, State: Running, Attempts: 1,
-			HeartbeatAt: c.Now(), CreatedAt: c.Now(), claim: 1, leaseUntil: c.Now().Add(time.Minute),
+			HeartbeatAt: c.Now(), CreatedAt: c.Now(), claim: 1, leaseUntil: c.Now().Add(50 * time.Second),
 		}}
 		if diff := cmp.Diff(want, got, cmp.AllowUnexported(Job{})); diff != "" {
 			t.Errorf("the handler was given (-want +got):\n%s", diff)

@@ -21,8 +21,9 @@ type Config struct {
 	// that name. Empty is a random name, and nothing is taken up at once.
 	Owner string
 	// Lease is how long a job may go without a heartbeat before it is given to
-	// another worker. Clocks of servers on one database should agree to within
-	// a small part of it. Defaults to 60 seconds.
+	// another worker, at that one's next heartbeat. Clocks of servers on one
+	// database should agree to within a small part of it. Defaults to 50
+	// seconds, so that what a dead server ran is run again within a minute.
 	Lease time.Duration
 	// Heartbeat is how often leases are renewed, dead workers looked for, and
 	// cancellations by other processes noticed. Defaults to 5 seconds.
@@ -46,7 +47,7 @@ type Config struct {
 }
 
 func (c Config) withDefaults() (Config, error) {
-	setDefault(&c.Lease, time.Minute)
+	setDefault(&c.Lease, 50*time.Second)
 	setDefault(&c.Heartbeat, 5*time.Second)
 	setDefault(&c.Poll, 500*time.Millisecond)
 	setDefault(&c.Backoff, time.Second)

@@ -42,6 +42,7 @@ type Server struct {
 	db      *sqldb.DB
 	engine  engine.Engine
 	blobs   store
+	temp    *tempFolder
 	sender  *webhook.Sender
 	drop    *file.Store // nil where none is set up
 	vendor  *platform.Kind
@@ -115,6 +116,9 @@ func Open(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if s.blobs, err = s.openBlobs(ctx); err != nil {
 		return nil, err
 	}
+	if s.temp, err = openTemp(s.path("tmp")); err != nil {
+		return nil, err
+	}
 	s.sender = webhook.NewSender(webhook.Config{AllowPrivate: cfg.AllowPrivateCallbacks, Now: cfg.Now})
 	s.vendor = platform.New(platform.Config{AllowPrivate: cfg.AllowPrivateCallbacks, Now: cfg.Now})
 	if cfg.Drop != "" {
@@ -168,7 +172,7 @@ func (s *Server) wire(key *seal.Key) error {
 		DB: s.db, Engine: s.engine, Blobs: s.blobs, Jobs: s.jobs, Sender: s.sender, Secrets: key,
 		Destinations: s.destinations(), Render: render.Audience, URL: s.publicURL, Now: s.cfg.Now, MinimumSize: s.cfg.MinimumSize,
 		AllowPrivateCallbacks: s.cfg.AllowPrivateCallbacks, KeepGenerations: s.cfg.KeepGenerations, DeviceLock: s.cfg.DeviceLock,
-		TempDir: s.path("tmp"), Logger: s.cfg.Logger, CallbackEnded: s.countCallbacks(),
+		TempDir: s.temp.dir, Logger: s.cfg.Logger, CallbackEnded: s.countCallbacks(),
 		KeepAudiences: time.Duration(s.cfg.KeepAudiences) * 24 * time.Hour,
 	})
 	if err != nil {
@@ -199,6 +203,9 @@ func (s *Server) Close() error {
 	}
 	if s.db != nil {
 		errs = append(errs, s.db.Close())
+	}
+	if s.temp != nil {
+		errs = append(errs, s.temp.close())
 	}
 	return errors.Join(errs...)
 }

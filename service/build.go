@@ -84,9 +84,7 @@ func (s *Service) build(ctx context.Context, j job.Job) error {
 	defer g.Release()
 	info := g.Info()
 	row.Generation, row.AsOf = info.ID, info.AsOf
-	err = s.db.UpdateAudience(ctx, row.ID, sqldb.AudienceUpdate{
-		IfStatus: sqldb.StatusRunning, Generation: &row.Generation, AsOf: &row.AsOf,
-	})
+	err = s.updateHeld(ctx, j, sqldb.AudienceUpdate{IfStatus: sqldb.StatusRunning, Generation: &row.Generation, AsOf: &row.AsOf})
 	if errors.Is(err, sqldb.ErrConflict) {
 		return nil
 	}
@@ -95,7 +93,7 @@ func (s *Service) build(ctx context.Context, j job.Job) error {
 	}
 	b := built{files: audiencePrefix(row.ID) + seal.NewSecret()[:12]}
 	cleanup := context.WithoutCancel(ctx)
-	if err = s.find(ctx, g, row, &b); err != nil {
+	if err = s.find(ctx, j, g, row, &b); err != nil {
 		return permanent(errors.Join(err, s.deleteFiles(cleanup, b.files+"/", "")))
 	}
 	if err := s.store(ctx, b.files, func(tx *sqldb.Tx) error { return s.finish(ctx, tx, j, row, b) }); err != nil {
@@ -108,20 +106,38 @@ func (s *Service) build(ctx context.Context, j job.Job) error {
 	return nil
 }
 
+// updateHeld changes a job's audience while the job is still this worker's: one
+// that another has taken over writes nothing into what that makes.
+func (s *Service) updateHeld(ctx context.Context, j job.Job, u sqldb.AudienceUpdate) error {
+	return s.db.Tx(ctx, func(tx *sqldb.Tx) error {
+		if err := s.cfg.Jobs.Check(ctx, tx, j); err != nil {
+			return err
+		}
+		return tx.UpdateAudience(ctx, j.OwnerRef, u)
+	})
+}
+
 // store runs the transaction that makes the files of a build known. They are
 // deleted where it was certainly not committed; where nobody can tell, since
 // the commit itself failed, they are left to the sweep.
 func (s *Service) store(ctx context.Context, files string, fn func(tx *sqldb.Tx) error) error {
-	refused := true
-	err := s.db.Tx(ctx, func(tx *sqldb.Tx) error {
-		err := fn(tx)
-		refused = err != nil
-		return err
-	})
-	if err != nil && refused {
+	doubt, err := s.try(ctx, fn)
+	if err != nil && !doubt {
 		return errors.Join(err, s.deleteFiles(context.WithoutCancel(ctx), files+"/", ""))
 	}
 	return err
+}
+
+// try runs a transaction. doubt tells of an error that it may have been
+// committed nevertheless, since the commit itself failed: what it refers to must
+// then stay, and the sweep finds what belongs to nothing.
+func (s *Service) try(ctx context.Context, fn func(tx *sqldb.Tx) error) (doubt bool, err error) {
+	err = s.db.Tx(ctx, func(tx *sqldb.Tx) error {
+		err := fn(tx)
+		doubt = err == nil
+		return err
+	})
+	return doubt && err != nil, err
 }
 
 // permanent marks the failures that another attempt would only repeat.
@@ -137,8 +153,8 @@ func permanentError(err error) bool {
 }
 
 // find does the work of a build: members, then files.
-func (s *Service) find(ctx context.Context, g engine.Generation, row sqldb.Audience, b *built) error {
-	p := s.follow(ctx, row.ID)
+func (s *Service) find(ctx context.Context, j job.Job, g engine.Generation, row sqldb.Audience, b *built) error {
+	p := s.follow(ctx, j)
 	defer p.stop()
 	p.at(stepMembers, 0.02)
 	params, err := definitionOf(row.Definition)
@@ -259,7 +275,7 @@ func failureOf(cause error) throng.Failure {
 // progress shows how far a running build is, and that it lives.
 type progress struct {
 	s    *Service
-	id   int64
+	j    job.Job // whose OwnerRef is the audience
 	done chan struct{}
 	wg   sync.WaitGroup
 
@@ -271,8 +287,8 @@ type progress struct {
 }
 
 // follow starts to write down a build's progress; stop ends it.
-func (s *Service) follow(ctx context.Context, id int64) *progress {
-	p := &progress{s: s, id: id, done: make(chan struct{}), wake: make(chan struct{}, 1)}
+func (s *Service) follow(ctx context.Context, j job.Job) *progress {
+	p := &progress{s: s, j: j, done: make(chan struct{}), wake: make(chan struct{}, 1)}
 	p.wg.Go(func() {
 		t := time.NewTicker(beatEvery)
 		defer t.Stop()
@@ -312,11 +328,9 @@ func (p *progress) tell(ctx context.Context) {
 	step, share := p.step, p.share
 	p.mu.Unlock()
 	now := p.s.now()
-	err := p.s.db.UpdateAudience(ctx, p.id, sqldb.AudienceUpdate{
-		IfStatus: sqldb.StatusRunning, Step: &step, Progress: &share, HeartbeatAt: &now,
-	})
-	if err != nil && ctx.Err() == nil && !errors.Is(err, sqldb.ErrConflict) {
-		p.s.cfg.Logger.WarnContext(ctx, "tell progress", "audience", p.id, "err", err)
+	err := p.s.updateHeld(ctx, p.j, sqldb.AudienceUpdate{IfStatus: sqldb.StatusRunning, Step: &step, Progress: &share, HeartbeatAt: &now})
+	if err != nil && ctx.Err() == nil && !errors.Is(err, sqldb.ErrConflict) && !errors.Is(err, job.ErrLost) {
+		p.s.cfg.Logger.WarnContext(ctx, "tell progress", "audience", p.j.OwnerRef, "err", err)
 	}
 }
 

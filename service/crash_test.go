@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -13,6 +14,7 @@ import (
 
 	"throng"
 	"throng/blob"
+	"throng/engine"
 )
 
 // gate is a store whose writer of one sort of file waits or fails.
@@ -261,5 +263,95 @@ func TestDatasetChanges(t *testing.T) {
 	}
 	if left, _ := s.Credits(t.Context(), c); left.Builds != 1 {
 		t.Errorf("builds left = %d, want 1", left.Builds)
+	}
+}
+
+// lateEngine is an engine whose first generation is long in coming.
+type lateEngine struct {
+	engine.Engine
+	hold chan struct{}
+	seen chan struct{} // closed when somebody waits
+	once sync.Once
+}
+
+func (e *lateEngine) Acquire(ctx context.Context, id string) (engine.Generation, error) {
+	e.once.Do(func() {
+		close(e.seen)
+		<-e.hold
+	})
+	return e.Engine.Acquire(ctx, id)
+}
+
+// A worker that comes back after its build was taken over writes nothing into
+// what the other one makes, whatever it was about to write.
+func TestLateWorker(t *testing.T) {
+	late := &lateEngine{hold: make(chan struct{}), seen: make(chan struct{})}
+	s := open(t, func(c *Config) {
+		late.Engine, c.BuildWorkers = c.Engine, 1
+		late.once.Do(func() {}) // until the build is about to begin
+		c.Engine = late
+	})
+	s.load(people())
+	a := s.create(s.caller, definition(everyone))
+	late.once = sync.Once{}
+	s.run()
+	<-late.seen
+	g := &gate{match: "/text-md5", hold: make(chan struct{})}
+	two := s.again(gated(g), func(c *Config) { c.Engine = late.Engine })
+	two.run()
+	<-g.seen
+	began := must(two.Audience(t.Context(), two.caller, a.ID))
+	s.load(people())
+	close(late.hold)
+	if err := s.jobs.Stop(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	close(g.hold)
+	done := two.wait(two.caller, a.ID)
+	if done.Status != throng.Done || done.Generation != began.Generation || !done.AsOf.Equal(began.AsOf) {
+		t.Errorf("the audience is %s, of generation %s, want done of %s, with which the worker began that built it", done.Status, done.Generation, began.Generation)
+	}
+}
+
+// TestCancelInEveryStep cancels a build, and deletes it, at each of its steps:
+// nothing of it stays, its credit comes back, and nobody is called.
+func TestCancelInEveryStep(t *testing.T) {
+	r := receive(t)
+	for _, at := range []string{"/" + rowsPrefix, "/text-ss_id", "/text-md5", "/members-md5"} {
+		for name, end := range map[string]func(s *testService, c *throng.Caller, id int64) error{
+			"cancel": func(s *testService, c *throng.Caller, id int64) error { return s.CancelAudience(t.Context(), c, id) },
+			"delete": func(s *testService, c *throng.Caller, id int64) error { return s.DeleteAudience(t.Context(), c, id) },
+		} {
+			t.Run(name+at, func(t *testing.T) {
+				g := &gate{match: at, hold: make(chan struct{})}
+				s := start(t, gated(g))
+				two := int64(2)
+				c := s.add("c", CallerSettings{Builds: &two})
+				c.Grants = throng.Grants()
+				d := definition(everyone)
+				d.CallbackURL = r.URL
+				a := s.create(c, d)
+				<-g.seen
+				if err := end(s, c, a.ID); err != nil {
+					t.Fatal(err)
+				}
+				close(g.hold)
+				if err := s.jobs.Stop(context.Background()); err != nil {
+					t.Fatal(err)
+				}
+				if left, _ := s.Credits(t.Context(), c); left.Builds != 2 {
+					t.Errorf("builds left = %d, want 2", left.Builds)
+				}
+				if keys := s.files(a.ID); len(keys) != 0 {
+					t.Errorf("files are left: %q", keys)
+				}
+				if list, _, err := s.Callbacks(t.Context(), c, CallbackFilter{}); err != nil || len(list) != 0 {
+					t.Errorf("callbacks = %+v, %v, want none", list, err)
+				}
+			})
+		}
+	}
+	if n := r.count(); n != 0 {
+		t.Errorf("%d callbacks were sent, want none", n)
 	}
 }

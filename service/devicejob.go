@@ -66,7 +66,7 @@ func (s *Service) devices(ctx context.Context, j job.Job) error {
 	}
 	found := readDevices{files: audiencePrefix(row.ID) + seal.NewSecret()[:12]}
 	cleanup := context.WithoutCancel(ctx)
-	bad, err := s.findDevices(ctx, row.ID, d.Devices.Sources, &found)
+	bad, err := s.findDevices(ctx, j, d.Devices.Sources, &found)
 	if err != nil {
 		return permanent(errors.Join(err, s.deleteFiles(cleanup, found.files+"/", "")))
 	}
@@ -119,8 +119,8 @@ func (s *Service) prepareSet(ctx context.Context, id int64, prefix string) (rele
 
 // findDevices does the work: it reads all files, then writes and matches what
 // they hold. bad is what makes the files of no use, which is the caller's doing.
-func (s *Service) findDevices(ctx context.Context, id int64, sources []deviceSource, found *readDevices) (bad *throng.Failure, err error) {
-	p := s.follow(ctx, id)
+func (s *Service) findDevices(ctx context.Context, j job.Job, sources []deviceSource, found *readDevices) (bad *throng.Failure, err error) {
+	p := s.follow(ctx, j)
 	defer p.stop()
 	p.at(stepReading, 0.01)
 	g, err := s.cfg.Engine.Acquire(ctx, "")

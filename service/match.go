@@ -2,11 +2,13 @@ package service
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"throng"
 	"throng/device"
 	"throng/identifier"
+	"throng/sqldb"
 )
 
 // MatchOffer tells of each device whether the offer is for it: it is in any
@@ -19,10 +21,27 @@ func (s *Service) MatchOffer(ctx context.Context, c *throng.Caller, offerID int6
 	if len(problems) > 0 {
 		return nil, throng.Refuse(throng.Invalid, problems)
 	}
-	o, err := s.recentOffer(ctx, c, offerID)
-	if err != nil {
-		return nil, err
+	for attempt := 0; ; attempt++ {
+		o, err := s.recentOffer(ctx, c, offerID)
+		if err != nil {
+			return nil, err
+		}
+		matches, err := s.match(ctx, o, list)
+		if attempt == maxOfferReads || !errors.Is(err, sqldb.ErrNotFound) {
+			return matches, err
+		}
+		// An audience is deleted when no offer is for it any more. So the offer
+		// was changed since it was read, maybe by another process.
+		s.offers.forget(offerKey{c.ID, offerID})
 	}
+}
+
+// maxOfferReads is how often an offer is read again that changes while devices
+// are looked for: more often than anybody changes one in that time.
+const maxOfferReads = 3
+
+// match tells of each device whether the offer is for it.
+func (s *Service) match(ctx context.Context, o *throng.Offer, list []device.Wanted) ([]bool, error) {
 	matches, excluded := make([]bool, len(list)), make([]bool, len(list))
 	if err := s.findIn(ctx, o.Include, list, matches); err != nil {
 		return nil, err

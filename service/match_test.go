@@ -126,3 +126,30 @@ func TestMatchOfferAfterUpdate(t *testing.T) {
 		want("after an update", step.want...)
 	}
 }
+
+// TestMatchOfferChangedElsewhere: another server gives an offer another audience
+// and deletes the one before, of which this one still knows.
+func TestMatchOfferChangedElsewhere(t *testing.T) {
+	s := withDevices(t)
+	before, after := s.devicesOf("oaid", "oaid_column\na\n").ID, s.devicesOf("oaid", "oaid_column\nb\n").ID
+	if err := s.PutOffer(t.Context(), s.caller, throng.Offer{ID: 1, Include: []int64{before}}); err != nil {
+		t.Fatal(err)
+	}
+	devices := []throng.DeviceID{{Type: "oaid", ID: "a"}, {Type: "oaid", ID: "b"}}
+	if diff := cmp.Diff([]bool{true, false}, must(s.MatchOffer(t.Context(), s.caller, 1, devices))); diff != "" {
+		t.Errorf("MatchOffer() at first (-want +got):\n%s", diff)
+	}
+	other := s.again()
+	if err := other.PutOffer(t.Context(), s.caller, throng.Offer{ID: 1, Include: []int64{after}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := other.DeleteDevices(t.Context(), s.caller, []int64{before}); err != nil {
+		t.Fatal(err)
+	}
+	s.clock.Add(setFresh) // where the files are is forgotten, and the offer not yet
+	s.offers.kept[offerKey{s.caller.ID, 1}] = recentValue[*throng.Offer]{&throng.Offer{ID: 1, Include: []int64{before}}, s.clock.Now()}
+	got, err := s.MatchOffer(t.Context(), s.caller, 1, devices)
+	if diff := cmp.Diff([]bool{false, true}, got); diff != "" || err != nil {
+		t.Errorf("MatchOffer() after the change: %v (-want +got):\n%s", err, diff)
+	}
+}

@@ -43,7 +43,7 @@ func (s *Service) CreateUpload(ctx context.Context, c *throng.Caller, typ, name 
 		CallerID: c.ID, Type: typ, Name: name, Status: string(throng.UploadReady), CreatedAt: now,
 		Generation: g.Info().ID, BlobKey: "uploads/" + seal.NewSecret()[:20],
 	}
-	var stored *storedUpload
+	var stored storedUpload
 	if err = s.readUpload(ctx, g, t, &u, body); err == nil {
 		u.Key = fmt.Sprintf("/uploads/%s/%s.%s", now.Format("2006-01-02"), u.MD5, t.Extension())
 		if once != nil && once.BodyHash == "" {
@@ -51,17 +51,14 @@ func (s *Service) CreateUpload(ctx context.Context, c *throng.Caller, typ, name 
 		}
 		stored, err = s.storeUpload(ctx, c, u, once)
 	}
-	if stored != nil && stored.fresh {
-		return stored.upload, nil
+	if stored.uses {
+		return stored.upload, err
 	}
 	// A failure, or the same bytes were there before: these lines are not needed.
 	if dropErr := s.deleteFiles(context.WithoutCancel(ctx), u.BlobKey+"/", ""); dropErr != nil {
 		s.cfg.Logger.ErrorContext(ctx, "delete lines of upload", "err", dropErr)
 	}
-	if err != nil {
-		return nil, err
-	}
-	return stored.upload, nil
+	return stored.upload, err
 }
 
 // PresignUpload is PresignFile for a file that CreateUploadFrom is to read as
@@ -110,8 +107,8 @@ func checkUpload(typ, name string) (identifier.Type, error) {
 func uploadNames() string { return strings.Join(retype[string](identifier.Uploads()), ", ") }
 
 type storedUpload struct {
-	upload *throng.Upload
-	fresh  bool
+	upload *throng.Upload // nil after an error
+	uses   bool           // the lines that were just written, or maybe, where a commit is in doubt
 }
 
 // readUpload reads a body, writes its lines and who owns them, and fills in
@@ -175,23 +172,23 @@ func (s *Service) keepLines(ctx context.Context, g engine.Generation, t identifi
 }
 
 // storeUpload makes an upload visible, or finds the one of the same key.
-func (s *Service) storeUpload(ctx context.Context, c *throng.Caller, u sqldb.Upload, once *Once) (*storedUpload, error) {
-	var out storedUpload
-	err := s.db.Tx(ctx, func(tx *sqldb.Tx) error {
-		row, fresh, err := tx.InsertUpload(ctx, u)
-		if err != nil {
+func (s *Service) storeUpload(ctx context.Context, c *throng.Caller, u sqldb.Upload, once *Once) (storedUpload, error) {
+	var made *throng.Upload
+	var fresh bool
+	doubt, err := s.try(ctx, func(tx *sqldb.Tx) (err error) {
+		var row sqldb.Upload
+		if row, fresh, err = tx.InsertUpload(ctx, u); err != nil {
 			return err
 		}
-		if out.upload, err = fromUpload(row); err != nil {
+		if made, err = fromUpload(row); err != nil {
 			return err
 		}
-		out.fresh = fresh
-		return s.keep(ctx, tx, c, once, out.upload)
+		return s.keep(ctx, tx, c, once, made)
 	})
 	if err != nil {
-		return nil, err
+		return storedUpload{uses: fresh && doubt}, err
 	}
-	return &out, nil
+	return storedUpload{made, fresh}, nil
 }
 
 // Uploads lists a caller's uploads, newest first; next is "" at the end.
