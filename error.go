@@ -16,6 +16,7 @@ const (
 	Unauthorized     Code = "unauthorized"      // 401
 	Forbidden        Code = "forbidden"         // 403: the message names the missing grant
 	CreditsExhausted Code = "credits_exhausted" // 403
+	QuotaExceeded    Code = "quota_exceeded"    // 403: the message tells what is stored, and what to delete
 	NotFound         Code = "not_found"         // 404
 	MethodNotAllowed Code = "method_not_allowed"
 	Conflict         Code = "conflict"          // 409
@@ -23,6 +24,7 @@ const (
 	Unsupported      Code = "unsupported_media" // 415
 	RateLimited      Code = "rate_limited"      // 429
 	Unavailable      Code = "unavailable"       // 503
+	StorageFull      Code = "storage_full"      // 503: no room on a disk of ours
 	NotBuilt         Code = "not_built"         // 501: documented, but not there yet
 	Internal         Code = "internal"          // 500: its text never leaves the process
 )

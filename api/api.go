@@ -30,7 +30,7 @@ func Status(code throng.Code) int {
 		return http.StatusBadRequest
 	case throng.Unauthorized:
 		return http.StatusUnauthorized
-	case throng.Forbidden, throng.CreditsExhausted:
+	case throng.Forbidden, throng.CreditsExhausted, throng.QuotaExceeded:
 		return http.StatusForbidden
 	case throng.NotFound:
 		return http.StatusNotFound
@@ -44,7 +44,7 @@ func Status(code throng.Code) int {
 		return http.StatusUnsupportedMediaType
 	case throng.RateLimited:
 		return http.StatusTooManyRequests
-	case throng.Unavailable:
+	case throng.Unavailable, throng.StorageFull:
 		return http.StatusServiceUnavailable
 	case throng.NotBuilt:
 		return http.StatusNotImplemented

@@ -73,6 +73,9 @@ type Config struct {
 	// BuildWorkers is how many builds run at once in this process, and how many
 	// lists of devices are read. Defaults to 2.
 	BuildWorkers int
+	// Peers tells how many servers answer callers now, who share limits of
+	// requests a second. Defaults to one.
+	Peers func() int
 	// Logger takes what nobody is answered. Defaults to slog.Default().
 	Logger *slog.Logger
 }
@@ -111,6 +114,9 @@ func (c Config) withDefaults() (Config, error) {
 	if c.BuildWorkers == 0 {
 		c.BuildWorkers = 2
 	}
+	if c.Peers == nil {
+		c.Peers = func() int { return 1 }
+	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
@@ -126,6 +132,7 @@ type Service struct {
 	kept  rowCache     // rows of uploads and audiences
 	sets  deviceSets   // of device audiences
 
+	rates  *rates
 	owners *recent[string, keyOwner] // by access key
 	nobody string                    // the sealed secret of an access key that nobody has
 	offers *recent[offerKey, *throng.Offer]
@@ -146,6 +153,7 @@ func New(cfg Config) (*Service, error) {
 	}
 	s := &Service{
 		cfg: cfg, db: cfg.DB, kept: rowCache{limit: cfg.RowCacheBytes},
+		rates:  newRates(cfg.Now),
 		owners: newRecent[string, keyOwner](cfg.Now), nobody: cfg.Secrets.Seal(seal.NewSecret(), apiKeyBinding("")),
 		offers: newRecent[offerKey, *throng.Offer](cfg.Now),
 	}
