@@ -43,6 +43,15 @@ func (s *Service) room(ctx context.Context, q storedQueries, c *throng.Caller) (
 	return 0, errQuota(stored, limit)
 }
 
+// mostStored is what a caller may store, in bytes. Of an upload nobody knows
+// before its end whether it is there already, and takes no room.
+func mostStored(c *throng.Caller) int64 {
+	if c.Limits.StoredMiB <= 0 {
+		return unlimited
+	}
+	return c.Limits.StoredMiB * mib
+}
+
 // within makes sure, in the transaction that stores more for a caller, that it
 // is no more than may be stored. QuotaExceeded.
 func (s *Service) within(ctx context.Context, tx *sqldb.Tx, c *throng.Caller) error {

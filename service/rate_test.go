@@ -68,8 +68,11 @@ func TestRateLimit(t *testing.T) {
 		t.Fatal(err)
 	}
 	ways := map[string]func() error{
-		"token":   func() error { _, err := s.Authenticate(ctx, made.Token); return err },
-		"key":     func() error { _, err := s.AuthenticateKey(ctx, made.AccessKey, func(string) bool { return true }); return err },
+		"token": func() error { _, err := s.Authenticate(ctx, made.Token); return err },
+		"key": func() error {
+			_, err := s.AuthenticateKey(ctx, made.AccessKey, func(string) bool { return true })
+			return err
+		},
 		"session": func() error { _, err := s.SessionCaller(ctx, session); return err },
 	}
 	for name, way := range ways { // three

@@ -73,6 +73,9 @@ type Config struct {
 	// BuildWorkers is how many builds run at once in this process, and how many
 	// lists of devices are read. Defaults to 2.
 	BuildWorkers int
+	// CountTimeout bounds a preview, and a look-up, its time in the queue
+	// included. Defaults to 30 s; -1 is no bound.
+	CountTimeout time.Duration
 	// Peers tells how many servers answer callers now, who share limits of
 	// requests a second. Defaults to one.
 	Peers func() int
@@ -114,6 +117,9 @@ func (c Config) withDefaults() (Config, error) {
 	if c.BuildWorkers == 0 {
 		c.BuildWorkers = 2
 	}
+	if c.CountTimeout == 0 {
+		c.CountTimeout = 30 * time.Second
+	}
 	if c.Peers == nil {
 		c.Peers = func() int { return 1 }
 	}
@@ -133,6 +139,8 @@ type Service struct {
 	sets  deviceSets   // of device audiences
 
 	rates  *rates
+	counts admission                 // previews
+	reads  admission                 // uploads that are read
 	owners *recent[string, keyOwner] // by access key
 	nobody string                    // the sealed secret of an access key that nobody has
 	offers *recent[offerKey, *throng.Offer]
@@ -153,7 +161,7 @@ func New(cfg Config) (*Service, error) {
 	}
 	s := &Service{
 		cfg: cfg, db: cfg.DB, kept: rowCache{limit: cfg.RowCacheBytes},
-		rates:  newRates(cfg.Now),
+		rates: newRates(cfg.Now), counts: newCounts(), reads: newReads(),
 		owners: newRecent[string, keyOwner](cfg.Now), nobody: cfg.Secrets.Seal(seal.NewSecret(), apiKeyBinding("")),
 		offers: newRecent[offerKey, *throng.Offer](cfg.Now),
 	}

@@ -27,7 +27,8 @@ func linesKey(prefix string) string { return prefix + "/lines" }
 // and matches it on the current generation. Only normalised forms are kept.
 // The same bytes twice on one day are one upload. TooLarge beyond the limit,
 // Invalid for an unknown type and for an archive that cannot be read to its
-// end, QuotaExceeded where no more may be stored for the caller. Where once is given without a BodyHash, that is filled in.
+// end, QuotaExceeded where no more may be stored for the caller, RateLimited and
+// Unavailable where too many uploads are under way. Where once is given without a BodyHash, that is filled in.
 func (s *Service) CreateUpload(ctx context.Context, c *throng.Caller, typ, name string, body io.Reader, once *Once) (*throng.Upload, error) {
 	t, err := checkUpload(typ, name)
 	if err != nil {
@@ -38,17 +39,21 @@ func (s *Service) CreateUpload(ctx context.Context, c *throng.Caller, typ, name 
 		return nil, err
 	}
 	defer g.Release()
-	room, err := s.room(ctx, s.db, c)
+	if _, err := s.room(ctx, s.db, c); err != nil {
+		return nil, err
+	}
+	leave, err := s.mayUpload(ctx, c)
 	if err != nil {
 		return nil, err
 	}
+	defer leave()
 	now := s.now()
 	u := sqldb.Upload{
 		CallerID: c.ID, Type: typ, Name: name, Status: string(throng.UploadReady), CreatedAt: now,
 		Generation: g.Info().ID, BlobKey: "uploads/" + seal.NewSecret()[:20],
 	}
 	var stored *storedUpload
-	if err = s.readUpload(ctx, g, t, &u, body, room); errors.Is(err, errNoRoom) {
+	if err = s.readUpload(ctx, g, t, &u, body, mostStored(c)); errors.Is(err, errNoRoom) {
 		err = s.noRoom(ctx, c, sqldb.Stored{Uploads: u.Bytes})
 	}
 	if err == nil {
@@ -123,13 +128,13 @@ type storedUpload struct {
 
 // readUpload reads a body, writes its lines and who owns them, and fills in
 // what it found.
-func (s *Service) readUpload(ctx context.Context, g engine.Generation, t identifier.Type, u *sqldb.Upload, body io.Reader, room int64) error {
+func (s *Service) readUpload(ctx context.Context, g engine.Generation, t identifier.Type, u *sqldb.Upload, body io.Reader, most int64) error {
 	forms, err := s.readLines(ctx, t, body)
 	if err != nil {
 		return err
 	}
 	defer forms.close()
-	kept := keptLines{key: linesKey(u.BlobKey), room: room, size: &u.Bytes}
+	kept := keptLines{key: linesKey(u.BlobKey), most: most, size: &u.Bytes}
 	rows, matched, err := s.keepLines(ctx, g, t, kept, forms)
 	if err != nil {
 		return err
@@ -151,7 +156,7 @@ func (s *Service) readUpload(ctx context.Context, g engine.Generation, t identif
 // keptLines is where lines are written, and how many bytes of them may be.
 type keptLines struct {
 	key  string
-	room int64
+	most int64
 	size *int64
 }
 
@@ -167,7 +172,7 @@ func (s *Service) keepLines(ctx context.Context, g engine.Generation, t identifi
 	rows, matched, err := g.Match(ctx, t, func(yield func([]byte) bool) {
 		var writeErr error
 		failed = forms.each(ctx, func(text []byte) bool {
-			if *to.size += int64(len(text)) + 1; *to.size > to.room {
+			if *to.size += int64(len(text)) + 1; *to.size > to.most {
 				writeErr = errNoRoom
 				return false
 			}
