@@ -166,7 +166,8 @@ func (s *Server) wire(key *seal.Key) error {
 		DB: s.db, Engine: s.engine, Blobs: s.blobs, Jobs: s.jobs, Sender: s.sender, Secrets: key,
 		Destinations: s.destinations(), Render: render.Audience, URL: s.publicURL, Now: s.cfg.Now, MinimumSize: s.cfg.MinimumSize,
 		AllowPrivateCallbacks: s.cfg.AllowPrivateCallbacks, KeepGenerations: s.cfg.KeepGenerations, DeviceLock: s.cfg.DeviceLock,
-		TempDir: s.path("tmp"), Logger: s.cfg.Logger,
+		CountTimeout: s.cfg.CountTimeout,
+		TempDir:      s.path("tmp"), Logger: s.cfg.Logger,
 	})
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"os"
 
 	"throng"
 	"throng/identifier"
@@ -86,6 +87,9 @@ func tooLarge(what string) error {
 func readError(err error) error {
 	if errors.Is(err, lines.ErrArchive) {
 		return throng.Errorf(throng.Invalid, "the file is a damaged or truncated archive")
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return throng.Errorf(throng.Invalid, "the file came too slowly, or stopped coming; send it again")
 	}
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		return throng.Errorf(throng.Invalid, "the body ended before the end of the file")
