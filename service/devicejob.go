@@ -185,8 +185,8 @@ func (s *Service) collect(ctx context.Context, c *device.Collector, sources []de
 		}))
 		r.Close()
 		switch {
-		case errors.Is(err, device.ErrArchive):
-			return badFile(f, "is a damaged or truncated archive"), nil
+		case archiveTrouble(err) != "":
+			return badFile(f, archiveTrouble(err)), nil
 		case errors.Is(err, device.ErrTooLarge):
 			return badFile(f, "has more in it than is allowed"), nil
 		case err != nil:
