@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -78,9 +79,27 @@ func Refuse(code Code, details []Detail) *Error {
 // maxTold is how many problems a message repeats.
 const maxTold = 3
 
+// ErrorOf finds what callers may know of an error chain. Where a disk is full
+// that is said, whatever met it; nil where nothing is known.
+func ErrorOf(err error) *Error {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e
+	}
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return &Error{Code: StorageFull, Message: storageFull, RetryAfter: retryFull, err: err}
+	}
+	return nil
+}
+
+const (
+	storageFull = "the server has no room left to store anything; its operator must make some: send the request again later"
+	// retryFull is when somebody may have made room.
+	retryFull = time.Minute
+)
+
 // CodeOf finds the code of an error chain; Internal where it has none.
 func CodeOf(err error) Code {
-	if e, ok := errors.AsType[*Error](err); ok {
+	if e := ErrorOf(err); e != nil {
 		return e.Code
 	}
 	return Internal
@@ -88,7 +107,7 @@ func CodeOf(err error) Code {
 
 // MessageOf is the text that may leave the process.
 func MessageOf(err error) string {
-	if e, ok := errors.AsType[*Error](err); ok {
+	if e := ErrorOf(err); e != nil {
 		return e.Message
 	}
 	return "internal error"

@@ -174,6 +174,7 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	if err := s.service.Ready(ctx); err != nil {
 		s.cfg.Logger.WarnContext(ctx, "not ready", "err", err)
+		w.Header().Set("Retry-After", "10")
 		text(w, http.StatusServiceUnavailable, notReady(err))
 		return
 	}

@@ -249,7 +249,7 @@ func failureOf(cause error) throng.Failure {
 	switch code := throng.CodeOf(cause); {
 	case code == throng.Invalid:
 		return throng.Failure{Code: string(code), Message: throng.MessageOf(cause)}
-	case code == throng.QuotaExceeded:
+	case code == throng.QuotaExceeded, code == throng.StorageFull:
 		return throng.Failure{Code: string(code), Message: throng.MessageOf(cause), Retry: true}
 	case errors.Is(cause, engine.ErrNoGeneration):
 		return throng.Failure{Code: string(throng.Unavailable), Message: "no dataset is loaded", Retry: true}

@@ -123,7 +123,7 @@ func (h *handlers) refuse(w http.ResponseWriter, r *http.Request, status int, er
 		code = http.StatusBadRequest
 	}
 	text, data := throng.MessageOf(err), failure{Details: []throng.Detail{}}
-	if e, ok := errors.AsType[*throng.Error](err); ok && e.Details != nil {
+	if e := throng.ErrorOf(err); e != nil && e.Details != nil {
 		data.Details = e.Details
 	}
 	h.send(w, r, status, envelope{code, text, text, data})
