@@ -1,14 +1,19 @@
 package service
 
 import (
+	"context"
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
 	"throng"
+	"throng/blob"
 	"throng/identifier"
 	"throng/sqldb"
 )
@@ -291,4 +296,65 @@ func TestCallerLimits(t *testing.T) {
 	if want := (throng.CallerLimits{WaitingBuilds: throng.DefaultWaitingBuilds}); c.Limits != want {
 		t.Errorf("limits of a new caller = %+v, want %+v", c.Limits, want)
 	}
+}
+
+// fullStore is a store without room for some keys.
+type fullStore struct {
+	blob.Store
+	full func(key string) bool
+}
+
+func (s fullStore) Create(ctx context.Context, key string) (blob.Writer, error) {
+	w, err := s.Store.Create(ctx, key)
+	if err == nil && s.full(key) {
+		return fullWriter{w}, nil
+	}
+	return w, err
+}
+
+type fullWriter struct{ blob.Writer }
+
+func (fullWriter) Write([]byte) (int, error) {
+	return 0, &fs.PathError{Op: "write", Path: "file", Err: syscall.ENOSPC}
+}
+
+// A build without room for its files fails so that the caller can repeat it; a
+// preview that only cannot keep what it found does not fail.
+func TestFullStore(t *testing.T) {
+	var full atomic.Value
+	full.Store("text-")
+	s := open(t, func(c *Config) {
+		c.Blobs = fullStore{c.Blobs, func(key string) bool {
+			part := full.Load().(string)
+			return part != "" && strings.Contains(key, part)
+		}}
+	})
+	s.load(people())
+	s.run()
+	ctx := t.Context()
+	d := definition(`[{"operation":"OR","gender":{"genders":["male","female","unknown"]}}]`)
+	a := s.wait(s.caller, s.create(s.caller, d).ID)
+	if a.Status != throng.Failed || a.Failure.Code != string(throng.StorageFull) || !a.Failure.Retry || !strings.Contains(a.Failure.Message, "no room") {
+		t.Errorf("build on a full disk is %s, %+v", a.Status, a.Failure)
+	}
+	if left := s.blobsOf("audiences/"); len(left) != 0 {
+		t.Errorf("files are left: %v", left)
+	}
+	if c, err := s.Credits(ctx, s.caller); err != nil || c.Builds != -1 {
+		t.Errorf("credits = %+v, %v", c, err)
+	}
+	full.Store("")
+	u, err := s.CreateUpload(ctx, s.caller, "email_raw", "", strings.NewReader("ann@example.com\n"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.load(people()) // its rows are to be found anew
+	full.Store("rows-")
+	p, err := s.PreviewAudience(ctx, s.caller, definition(`[{"operation":"OR","upload":{"keys":["`+u.Key+`"],"type":"email_raw"}}]`))
+	if err != nil || *p.Size != 1 {
+		t.Errorf("preview on a full disk: %+v, %v", p, err)
+	}
+	_, err = s.CreateUpload(ctx, s.caller, "email_raw", "", strings.NewReader("bob@example.com\n"), nil)
+	wantCode(t, err, throng.StorageFull)
+	s.noOrphans(1)
 }
