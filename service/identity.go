@@ -21,6 +21,9 @@ func (s *Service) Authenticate(ctx context.Context, token string) (*throng.Calle
 	if token == "" {
 		return nil, throng.Errorf(throng.Unauthorized, "a bearer token is needed")
 	}
+	if !seal.IsToken(token) {
+		return nil, throng.Errorf(throng.Unauthorized, "the token is not known")
+	}
 	row, err := s.db.CallerByTokenHash(ctx, seal.HashToken(token))
 	if errors.Is(err, sqldb.ErrNotFound) || err == nil && !row.RevokedAt.IsZero() {
 		return nil, throng.Errorf(throng.Unauthorized, "the token is not known")
