@@ -32,7 +32,8 @@ func TestRequestsPerSecond(t *testing.T) {
 			Token     string `json:"token"`
 			AccessKey string `json:"access_key"`
 			APIKey    string `json:"api_key"`
-		}) {
+		},
+		) {
 			t.Helper()
 			args := append([]string{"caller", "add", name, "--json", "--data", data}, settings...)
 			if err := json.Unmarshal([]byte(throng(t, append(args, flags...)...)), &s); err != nil {

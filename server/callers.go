@@ -154,7 +154,7 @@ func (c CallerSpec) settings() (set service.CallerSettings, err error) {
 	}
 	set.Builds, set.Insights, set.Expansions, set.ConcurrentBuilds = c.Builds, c.Insights, c.Expansions, c.ConcurrentBuilds
 	set.CallerLimits = service.CallerLimits(c.CallerLimits)
-	return set, c.CallerLimits.check()
+	return set, c.check()
 }
 
 // words turns the words of a flag into values of a closed set.

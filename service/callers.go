@@ -37,7 +37,7 @@ func (s *Service) AddCaller(ctx context.Context, name string, set CallerSettings
 		Builds: or(set.Builds, sqldb.Unlimited), Insights: or(set.Insights, sqldb.Unlimited),
 		Expansions:       or(set.Expansions, sqldb.Unlimited),
 		ConcurrentBuilds: int64(or(set.ConcurrentBuilds, 0)),
-		CallerLimits:     set.CallerLimits.row(),
+		CallerLimits:     set.row(),
 		CreatedAt:        s.now(),
 	})
 	if errors.Is(err, sqldb.ErrExists) {

@@ -44,12 +44,10 @@ func numbers(from, n int) string {
 	return b.String()[:n/8*8]
 }
 
-func one[T any](v T) *T { return &v }
-
 func TestQuotaOfUploads(t *testing.T) {
 	s := start(t)
 	ctx := t.Context()
-	c := s.limited("small", CallerLimits{StoredMiB: one(int64(1))})
+	c := s.limited("small", CallerLimits{StoredMiB: new(int64(1))})
 	put := func(from, n int) (*throng.Upload, error) {
 		return s.CreateUpload(ctx, c, "twitter_id", "", strings.NewReader(numbers(from, n)), nil)
 	}
@@ -88,7 +86,7 @@ func TestQuotaOfUploads(t *testing.T) {
 // Of uploads at once, each of which would fit alone, no more are kept than fit.
 func TestQuotaAtOnce(t *testing.T) {
 	s := start(t)
-	c := s.limited("eager", CallerLimits{StoredMiB: one(int64(1))})
+	c := s.limited("eager", CallerLimits{StoredMiB: new(int64(1))})
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	taken := 0
@@ -115,7 +113,7 @@ func TestQuotaAtOnce(t *testing.T) {
 func TestQuotaOfIncoming(t *testing.T) {
 	s := open(t, withURL)
 	ctx := t.Context()
-	c := s.limited("sender", CallerLimits{StoredMiB: one(int64(1))})
+	c := s.limited("sender", CallerLimits{StoredMiB: new(int64(1))})
 	send := func(size int64, body io.Reader) error {
 		in, err := s.PresignFile(ctx, c, "", "")
 		if err != nil {
@@ -147,7 +145,7 @@ func TestQuotaOfIncoming(t *testing.T) {
 func TestQuotaOfBuilds(t *testing.T) {
 	s := start(t)
 	ctx := t.Context()
-	c := s.limited("builder", CallerLimits{StoredMiB: one(int64(1))})
+	c := s.limited("builder", CallerLimits{StoredMiB: new(int64(1))})
 	everybody := `[{"operation":"OR","gender":{"genders":["male","female","unknown"]}}]`
 	a := s.wait(c, s.create(c, definition(everybody)).ID)
 	if a.Status != throng.Done {
@@ -238,8 +236,8 @@ func TestWaitingBuilds(t *testing.T) {
 	s := open(t, withURL)
 	s.load(people()) // jobs do not run
 	ctx := t.Context()
-	c := s.limited("patient", CallerLimits{WaitingBuilds: one(3)})
-	if err := s.SetCaller(ctx, "patient", CallerSettings{Builds: one(int64(10))}); err != nil {
+	c := s.limited("patient", CallerLimits{WaitingBuilds: new(3)})
+	if err := s.SetCaller(ctx, "patient", CallerSettings{Builds: new(int64(10))}); err != nil {
 		t.Fatal(err)
 	}
 	d := definition(`[{"operation":"OR","affinities":{"affinities":[{"id":"a2"}]}}]`)
@@ -285,8 +283,10 @@ func TestCallerLimits(t *testing.T) {
 	s := open(t)
 	ctx := t.Context()
 	for _, set := range []CallerSettings{
-		{CallerLimits: CallerLimits{RequestsPerSecond: one(-1)}}, {CallerLimits: CallerLimits{WaitingBuilds: one(-1)}},
-		{CallerLimits: CallerLimits{StoredMiB: one(int64(-1))}}, {CallerLimits: CallerLimits{StoredMiB: one(int64(1) << 50)}},
+		{CallerLimits: CallerLimits{RequestsPerSecond: new(-1)}},
+		{CallerLimits: CallerLimits{WaitingBuilds: new(-1)}},
+		{CallerLimits: CallerLimits{StoredMiB: new(int64(-1))}},
+		{CallerLimits: CallerLimits{StoredMiB: new(int64(1) << 50)}},
 	} {
 		_, err := s.AddCaller(ctx, "bad", set)
 		wantCode(t, err, throng.Invalid)
