@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"errors"
+	"io"
 	"strings"
 	"sync"
 	"testing"
@@ -172,4 +173,43 @@ func TestCountTimeout(t *testing.T) {
 	s.cfg.CountTimeout = time.Nanosecond
 	_, _, err = s.JobTitles(t.Context(), "a", throng.Page{})
 	wantCode(t, err, throng.Unavailable)
+}
+
+// A caller whose uploads do not come to their end keeps the others' from being
+// read no more than its own share does.
+func TestSlowUploads(t *testing.T) {
+	s := start(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	slow := s.limited("slow", CallerLimits{})
+	var wg sync.WaitGroup
+	defer wg.Wait() // after all bodies were closed
+	for range s.reads.share {
+		r, w := io.Pipe()
+		wg.Go(func() { s.CreateUpload(ctx, slow, "twitter_id", "", r, nil) })
+		w.Write([]byte("1\n")) // returns once it is being read
+		defer w.Close()
+	}
+	waits := make(chan error, s.reads.each)
+	for range s.reads.each - s.reads.share {
+		go func() {
+			_, err := s.CreateUpload(ctx, slow, "twitter_id", "", strings.NewReader("1\n"), nil)
+			waits <- err
+		}()
+	}
+	for done := false; !done; { // until they wait
+		s.reads.mu.Lock()
+		done = s.reads.queued == s.reads.each-s.reads.share
+		s.reads.mu.Unlock()
+	}
+	_, err := s.CreateUpload(ctx, slow, "twitter_id", "", strings.NewReader("1\n"), nil)
+	wantCode(t, err, throng.RateLimited)
+	if _, err := s.CreateUpload(ctx, s.caller, "twitter_id", "", strings.NewReader("1001\n"), nil); err != nil {
+		t.Errorf("another's upload meanwhile: %v", err)
+	}
+	cancel()
+	for range s.reads.each - s.reads.share {
+		if err := <-waits; !errors.Is(err, context.Canceled) {
+			t.Errorf("an upload that waited = %v", err)
+		}
+	}
 }

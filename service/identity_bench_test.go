@@ -35,6 +35,20 @@ func BenchmarkAuthenticate(b *testing.B) {
 			}
 		})
 	}
+	limited, err := s.AddCaller(b.Context(), "limited", CallerSettings{CallerLimits: CallerLimits{RequestsPerSecond: new(1 << 30)}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for name, key := range map[string]string{"signed": made.AccessKey, "signed, with a limit": limited.AccessKey} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := s.AuthenticateKey(b.Context(), key, func(string) bool { return true }); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
 	b.Run("wrong signature", func(b *testing.B) { // what POST /offer/match meets
 		b.ReportAllocs()
 		for b.Loop() {
