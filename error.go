@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -16,6 +17,7 @@ const (
 	Unauthorized     Code = "unauthorized"      // 401
 	Forbidden        Code = "forbidden"         // 403: the message names the missing grant
 	CreditsExhausted Code = "credits_exhausted" // 403
+	QuotaExceeded    Code = "quota_exceeded"    // 403: the message tells what is stored, and what to delete
 	NotFound         Code = "not_found"         // 404
 	MethodNotAllowed Code = "method_not_allowed"
 	Conflict         Code = "conflict"          // 409
@@ -23,6 +25,7 @@ const (
 	Unsupported      Code = "unsupported_media" // 415
 	RateLimited      Code = "rate_limited"      // 429
 	Unavailable      Code = "unavailable"       // 503
+	StorageFull      Code = "storage_full"      // 503: no room on a disk of ours
 	NotBuilt         Code = "not_built"         // 501: documented, but not there yet
 	Internal         Code = "internal"          // 500: its text never leaves the process
 )
@@ -76,9 +79,27 @@ func Refuse(code Code, details []Detail) *Error {
 // maxTold is how many problems a message repeats.
 const maxTold = 3
 
+// ErrorOf finds what callers may know of an error chain. Where a disk is full
+// that is said, whatever met it; nil where nothing is known.
+func ErrorOf(err error) *Error {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e
+	}
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return &Error{Code: StorageFull, Message: storageFull, RetryAfter: retryFull, err: err}
+	}
+	return nil
+}
+
+const (
+	storageFull = "the server has no room left to store anything; its operator must make some: send the request again later"
+	// retryFull is when somebody may have made room.
+	retryFull = time.Minute
+)
+
 // CodeOf finds the code of an error chain; Internal where it has none.
 func CodeOf(err error) Code {
-	if e, ok := errors.AsType[*Error](err); ok {
+	if e := ErrorOf(err); e != nil {
 		return e.Code
 	}
 	return Internal
@@ -86,7 +107,7 @@ func CodeOf(err error) Code {
 
 // MessageOf is the text that may leave the process.
 func MessageOf(err error) string {
-	if e, ok := errors.AsType[*Error](err); ok {
+	if e := ErrorOf(err); e != nil {
 		return e.Message
 	}
 	return "internal error"

@@ -29,6 +29,7 @@ type Caller struct {
 	Grants                            []Grant
 	// ConcurrentBuilds is how many builds run at once; 0: no limit.
 	ConcurrentBuilds int
+	Limits           CallerLimits
 }
 
 // Has tells whether the caller has a grant.

@@ -30,7 +30,7 @@ func Status(code throng.Code) int {
 		return http.StatusBadRequest
 	case throng.Unauthorized:
 		return http.StatusUnauthorized
-	case throng.Forbidden, throng.CreditsExhausted:
+	case throng.Forbidden, throng.CreditsExhausted, throng.QuotaExceeded:
 		return http.StatusForbidden
 	case throng.NotFound:
 		return http.StatusNotFound
@@ -44,7 +44,7 @@ func Status(code throng.Code) int {
 		return http.StatusUnsupportedMediaType
 	case throng.RateLimited:
 		return http.StatusTooManyRequests
-	case throng.Unavailable:
+	case throng.Unavailable, throng.StorageFull:
 		return http.StatusServiceUnavailable
 	case throng.NotBuilt:
 		return http.StatusNotImplemented
@@ -58,13 +58,16 @@ func Status(code throng.Code) int {
 // told, and returns the status. A client that went away is no error of ours.
 func ErrorHeader(log *slog.Logger, w http.ResponseWriter, r *http.Request, err error) int {
 	code := throng.CodeOf(err)
-	if code == throng.Internal && r.Context().Err() == nil {
+	if (code == throng.Internal || code == throng.StorageFull) && r.Context().Err() == nil {
 		log.ErrorContext(r.Context(), "request failed", "request", RequestID(r.Context()), "method", r.Method, "err", err)
 	}
-	if e, ok := errors.AsType[*throng.Error](err); ok && e.RetryAfter > 0 {
+	status := Status(code)
+	if e := throng.ErrorOf(err); e != nil && e.RetryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
+	} else if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "1") // nobody said when; not never, and not at once
 	}
-	return Status(code)
+	return status
 }
 
 // Bearer gives the token of a request, "" where it has none.

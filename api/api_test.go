@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -11,6 +12,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,7 +22,7 @@ import (
 
 func TestStatus(t *testing.T) {
 	for code, want := range map[throng.Code]int{
-		throng.Invalid: 400, throng.Unauthorized: 401, throng.Forbidden: 403, throng.CreditsExhausted: 403, throng.NotFound: 404,
+		throng.Invalid: 400, throng.Unauthorized: 401, throng.Forbidden: 403, throng.CreditsExhausted: 403, throng.QuotaExceeded: 403, throng.StorageFull: 503, throng.NotFound: 404,
 		throng.MethodNotAllowed: 405, throng.Conflict: 409, throng.TooLarge: 413, throng.Unsupported: 415, throng.RateLimited: 429,
 		throng.Internal: 500, throng.NotBuilt: 501, throng.Unavailable: 503, "unheard of": 500,
 	} {
@@ -42,7 +44,10 @@ func TestErrorHeader(t *testing.T) {
 	}{
 		{"unauthorized", throng.Errorf(throng.Unauthorized, "who"), 401, "Retry-After", "", false},
 		{"retry", unavailable, 503, "Retry-After", "2", false},
-		{"no retry", throng.Errorf(throng.Unavailable, "not yet"), 503, "Retry-After", "", false},
+		{"nobody knows when", throng.Errorf(throng.Unavailable, "not yet"), 503, "Retry-After", "1", false},
+		{"too many", throng.Errorf(throng.RateLimited, "slowly"), 429, "Retry-After", "1", false},
+		{"no room", fmt.Errorf("write blob: %w", syscall.ENOSPC), 503, "Retry-After", "60", true},
+		{"quota", throng.Errorf(throng.QuotaExceeded, "delete"), 403, "Retry-After", "", false},
 		{"internal", errors.New("disk full"), 500, "Retry-After", "", true},
 	}
 	for _, test := range tests {

@@ -1,20 +1,15 @@
 package api
 
 import (
-	"errors"
 	"io"
 	"log/slog"
 	"net/http"
-	"time"
 
 	"github.com/go-chi/chi/v5"
 
 	"throng"
 	"throng/service"
 )
-
-// incomingPause is how long a sender of a file may send nothing at all.
-const incomingPause = time.Minute
 
 // Incoming takes the files that callers send to the addresses that the APIs
 // gave them: PUT /{token} below where it is mounted, the body being the file,
@@ -34,8 +29,7 @@ func Incoming(svc *service.Service, log *slog.Logger) http.Handler {
 		fail(w, r, throng.Errorf(throng.MethodNotAllowed, "send the file with PUT"))
 	})
 	r.Put("/{token}", func(w http.ResponseWriter, r *http.Request) {
-		body := &pausing{body: r.Body, rc: http.NewResponseController(w)}
-		md5, err := svc.Receive(r.Context(), chi.URLParam(r, "token"), r.ContentLength, body)
+		md5, err := svc.Receive(r.Context(), chi.URLParam(r, "token"), r.ContentLength, PacedBody(w, r.Body))
 		if err != nil {
 			fail(w, r, err)
 			return
@@ -44,21 +38,4 @@ func Incoming(svc *service.Service, log *slog.Logger) http.Handler {
 		w.WriteHeader(http.StatusOK)
 	})
 	return r
-}
-
-// pausing reads a body that may come slowly, but must not stop coming. When it
-// has ended there is no deadline any more, as with BodyDeadline.
-type pausing struct {
-	body io.Reader
-	rc   *http.ResponseController
-}
-
-// Read implements io.Reader.
-func (p *pausing) Read(b []byte) (int, error) {
-	_ = p.rc.SetReadDeadline(time.Now().Add(incomingPause)) // not every writer can
-	n, err := p.body.Read(b)
-	if errors.Is(err, io.EOF) {
-		_ = p.rc.SetReadDeadline(time.Time{}) // as above
-	}
-	return n, err
 }

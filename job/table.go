@@ -95,6 +95,12 @@ func (r *Runner) Enqueue(ctx context.Context, tx *sqldb.Tx, j Job) (id int64, er
 	return id, nil
 }
 
+// Waiting returns how many jobs of a kind and group wait for their turn.
+func (r *Runner) Waiting(ctx context.Context, tx *sqldb.Tx, kind, group string) (n int, err error) {
+	err = tx.QueryRow(ctx, `SELECT COUNT(*) FROM jobs WHERE state = 'queued' AND kind = ? AND group_key = ?`, kind, group).Scan(&n)
+	return n, wrap("count waiting jobs", err)
+}
+
 // Get returns a job, or [ErrNotFound].
 func (r *Runner) Get(ctx context.Context, id int64) (j Job, err error) {
 	err = r.db.View(ctx, func(q sqldb.Reader) error {

@@ -13,12 +13,19 @@ import (
 
 // CallerSpec says what a caller may do, in the words of the command line.
 // What is nil stays as it is; of a new caller it is nothing beyond ss_id, no
-// grant, unlimited credits and no limit of builds.
+// grant, unlimited credits, no limit but of builds that wait, 1,000.
 type CallerSpec struct {
 	CanGenerate, CanView, CanDownload *[]string // types, or "all"
 	Grants                            *[]string // grants, or "all"
 	Builds, Insights, Expansions      *int64
 	ConcurrentBuilds                  *int
+	CallerLimits
+}
+
+// CallerLimits are what a caller may take; 0 is no limit.
+type CallerLimits struct {
+	RequestsPerSecond, WaitingBuilds *int
+	StoredMiB                        *int64
 }
 
 // Secrets are told once.
@@ -32,18 +39,22 @@ type Secrets struct {
 
 // Caller is a caller as the operator sees it.
 type Caller struct {
-	Name             string    `json:"name"`
-	CanGenerate      []string  `json:"can_generate"`
-	CanView          []string  `json:"can_view"`
-	CanDownload      []string  `json:"can_download"`
-	Grants           []string  `json:"grants"`
-	Builds           int64     `json:"builds"`
-	Insights         int64     `json:"insights"`
-	Expansions       int64     `json:"expansions"`
-	ConcurrentBuilds int       `json:"concurrent_builds"`
-	AccessKey        string    `json:"access_key"`
-	CreatedAt        time.Time `json:"created_at"`
-	Revoked          bool      `json:"revoked"`
+	Name              string    `json:"name"`
+	CanGenerate       []string  `json:"can_generate"`
+	CanView           []string  `json:"can_view"`
+	CanDownload       []string  `json:"can_download"`
+	Grants            []string  `json:"grants"`
+	Builds            int64     `json:"builds"`
+	Insights          int64     `json:"insights"`
+	Expansions        int64     `json:"expansions"`
+	ConcurrentBuilds  int       `json:"concurrent_builds"`
+	RequestsPerSecond int       `json:"requests_per_second"`
+	WaitingBuilds     int       `json:"waiting_builds"`
+	StoredMiB         int64     `json:"stored_mib"`
+	StoredBytes       int64     `json:"stored_bytes"` // of files that are kept for it now
+	AccessKey         string    `json:"access_key"`
+	CreatedAt         time.Time `json:"created_at"`
+	Revoked           bool      `json:"revoked"`
 }
 
 // AddCaller makes a caller.
@@ -104,7 +115,8 @@ func (s *Server) Callers(ctx context.Context) ([]Caller, error) {
 		callers[i] = Caller{
 			Name: c.Name, CanGenerate: texts(c.CanGenerate), CanView: texts(c.CanView), CanDownload: texts(c.CanDownload),
 			Grants: texts(c.Grants), Builds: c.Credits.Builds, Insights: c.Credits.Insights, Expansions: c.Credits.Expansions,
-			ConcurrentBuilds: c.ConcurrentBuilds, AccessKey: c.AccessKey, CreatedAt: c.CreatedAt, Revoked: !c.RevokedAt.IsZero(),
+			ConcurrentBuilds: c.ConcurrentBuilds, RequestsPerSecond: c.Limits.RequestsPerSecond, WaitingBuilds: c.Limits.WaitingBuilds,
+			StoredMiB: c.Limits.StoredMiB, StoredBytes: c.Stored, AccessKey: c.AccessKey, CreatedAt: c.CreatedAt, Revoked: !c.RevokedAt.IsZero(),
 		}
 	}
 	return callers, nil
@@ -141,7 +153,8 @@ func (c CallerSpec) settings() (set service.CallerSettings, err error) {
 		return set, usage("concurrent-builds", "want a number from 0")
 	}
 	set.Builds, set.Insights, set.Expansions, set.ConcurrentBuilds = c.Builds, c.Insights, c.Expansions, c.ConcurrentBuilds
-	return set, nil
+	set.CallerLimits = service.CallerLimits(c.CallerLimits)
+	return set, c.check()
 }
 
 // words turns the words of a flag into values of a closed set.
@@ -163,4 +176,25 @@ func words[T ~string](flag string, given *[]string, allowed []T) (*[]T, error) {
 		}
 	}
 	return &list, nil
+}
+
+func (l CallerLimits) check() error {
+	whole := func(flag string, n int64) error {
+		if n < 0 || n > throng.MaxStoredMiB {
+			return usage(flag, "want a number from 0 to %d; 0 is no limit", int64(throng.MaxStoredMiB))
+		}
+		return nil
+	}
+	for flag, n := range map[string]*int{"requests-per-second": l.RequestsPerSecond, "waiting-builds": l.WaitingBuilds} {
+		if n == nil {
+			continue
+		}
+		if err := whole(flag, int64(*n)); err != nil {
+			return err
+		}
+	}
+	if l.StoredMiB == nil {
+		return nil
+	}
+	return whole("stored-mib", *l.StoredMiB)
 }

@@ -54,6 +54,12 @@ type Config struct {
 	// DeviceLock is for how long the files of a device audience stay as they
 	// are after they were given; -1 is none. Defaults to 12 hours.
 	DeviceLock time.Duration
+	// CountTimeout bounds previews and look-ups. Defaults to 30 s; -1 is no
+	// bound.
+	CountTimeout time.Duration
+	// MaxConnections is how many connections are served at once. Defaults to
+	// 4,096.
+	MaxConnections int
 	// SecretKey is 32 bytes in base64, which seal what must be read again.
 	// Defaults to one made at the first start, in a file of the data folder.
 	SecretKey string
@@ -61,6 +67,8 @@ type Config struct {
 	Logger *slog.Logger
 	// Now defaults to time.Now.
 	Now func() time.Time
+
+	pace pace // of clients
 }
 
 // UsageError is a setting that cannot be used. The command exits with 2.
@@ -97,6 +105,13 @@ func (c Config) withDefaults() (Config, error) {
 	if c.DeviceLock == 0 {
 		c.DeviceLock = 12 * time.Hour
 	}
+	if c.CountTimeout == 0 {
+		c.CountTimeout = 30 * time.Second
+	}
+	if c.MaxConnections == 0 {
+		c.MaxConnections = 4096
+	}
+	c.pace = c.pace.withDefaults()
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
@@ -117,6 +132,9 @@ func (c Config) checkEngine() error {
 }
 
 func (c Config) checkStores() error {
+	if c.MaxConnections < 1 {
+		return usage("max-connections", "want at least 1")
+	}
 	if c.KeepGenerations < 1 {
 		return usage("keep-generations", "want at least 1")
 	}

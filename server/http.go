@@ -24,9 +24,6 @@ import (
 	"throng/web"
 )
 
-// stopTimeout is how long requests and builds may take to come to an end.
-const stopTimeout = 30 * time.Second
-
 // serveLock is held by the one process that takes jobs for the data folder.
 const serveLock = "serve.lock"
 
@@ -61,7 +58,7 @@ func (s *Server) Serve(ctx context.Context, ready func(url string)) (err error) 
 
 	// The group's context ends with ctx, or with the first server that fails.
 	group, gctx := errgroup.WithContext(ctx)
-	serve(gctx, group, s.cfg.Logger, listener, s.Handler())
+	s.serve(gctx, group, newLimited(listener, s.cfg.MaxConnections, s.cfg.pace.write), s.Handler(), s.cfg.pace.apply)
 	if err := s.serveAdmin(gctx, group); err != nil {
 		group.Go(func() error { return err })
 	}
@@ -69,10 +66,13 @@ func (s *Server) Serve(ctx context.Context, ready func(url string)) (err error) 
 	if ready != nil {
 		ready(s.publicURL())
 	}
-	err = group.Wait()
-	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
-	defer cancel()
-	return errors.Join(err, s.jobs.Stop(stop))
+	group.Go(func() error { // while requests finish
+		<-gctx.Done()
+		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.pace.stop)
+		defer cancel()
+		return s.jobs.Stop(stop)
+	})
+	return group.Wait()
 }
 
 // sweepEvery is how often what is no longer needed is removed.
@@ -95,16 +95,16 @@ func (s *Server) sweep(ctx context.Context) error {
 	}
 }
 
-// serve answers on a listener until ctx is done.
-func serve(ctx context.Context, group *errgroup.Group, log *slog.Logger, l net.Listener, h http.Handler) {
+// serve answers on a listener until ctx is done, and then for as long as what
+// is under way takes, within the time to stop: no client holds the server longer.
+func (s *Server) serve(ctx context.Context, group *errgroup.Group, l net.Listener, h http.Handler, set func(*http.Server)) {
 	srv := &http.Server{
-		Handler:           h,
-		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
-		BaseContext:       func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
+		Handler:        h,
+		MaxHeaderBytes: 64 << 10,
+		ErrorLog:       slog.NewLogLogger(s.cfg.Logger.Handler(), slog.LevelWarn),
+		BaseContext:    func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
 	}
+	set(srv)
 	group.Go(func() error {
 		if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("serve: %w", err)
@@ -113,10 +113,15 @@ func serve(ctx context.Context, group *errgroup.Group, log *slog.Logger, l net.L
 	})
 	group.Go(func() error {
 		<-ctx.Done()
-		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.pace.stop)
 		defer cancel()
-		if err := srv.Shutdown(stop); err != nil {
-			return errors.Join(fmt.Errorf("stop serving: %w", err), srv.Close())
+		err := srv.Shutdown(stop)
+		if errors.Is(err, context.DeadlineExceeded) {
+			s.cfg.Logger.WarnContext(ctx, "requests were cut that did not end in time", "after", s.cfg.pace.stop)
+			return srv.Close()
+		}
+		if err != nil {
+			return fmt.Errorf("stop serving: %w", err)
 		}
 		return nil
 	})
@@ -137,7 +142,7 @@ func (s *Server) serveAdmin(ctx context.Context, group *errgroup.Group) error {
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
-	serve(ctx, group, s.cfg.Logger, l, mux)
+	s.serve(ctx, group, l, mux, s.cfg.pace.applyAdmin)
 	return nil
 }
 
@@ -172,6 +177,7 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	if err := s.service.Ready(ctx); err != nil {
 		s.cfg.Logger.WarnContext(ctx, "not ready", "err", err)
+		w.Header().Set("Retry-After", "10")
 		text(w, http.StatusServiceUnavailable, notReady(err))
 		return
 	}

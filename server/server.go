@@ -173,7 +173,7 @@ func (s *Server) wire(key *seal.Key) error {
 		Destinations: s.destinations(), Render: render.Audience, URL: s.publicURL, Now: s.cfg.Now, MinimumSize: s.cfg.MinimumSize,
 		AllowPrivateCallbacks: s.cfg.AllowPrivateCallbacks, KeepGenerations: s.cfg.KeepGenerations, DeviceLock: s.cfg.DeviceLock,
 		TempDir: s.temp.dir, Logger: s.cfg.Logger, CallbackEnded: s.countCallbacks(),
-		KeepAudiences: time.Duration(s.cfg.KeepAudiences) * 24 * time.Hour,
+		KeepAudiences: time.Duration(s.cfg.KeepAudiences) * 24 * time.Hour, CountTimeout: s.cfg.CountTimeout,
 	})
 	if err != nil {
 		return err

@@ -42,7 +42,8 @@ func readDetails(a sqldb.Audience) (d details, err error) {
 
 // CreateAudience accepts a definition and starts its build. It spends a credit
 // of builds. When it returns, audience, job and the answer kept for once are
-// durable. ErrAnswered where once was carried out before.
+// durable. ErrAnswered where once was carried out before; RateLimited where too
+// many builds wait, QuotaExceeded where nothing more may be stored.
 func (s *Service) CreateAudience(ctx context.Context, c *throng.Caller, def Definition, once *Once) (*throng.Audience, error) {
 	g, err := s.acquire(ctx)
 	if err != nil {
@@ -110,6 +111,12 @@ func (s *Service) start(ctx context.Context, c *throng.Caller, a sqldb.Audience,
 	a.CreatedAt, a.HeartbeatAt = now, now
 	var made throng.Audience
 	err := s.db.Tx(ctx, func(tx *sqldb.Tx) error {
+		if err := s.mayWait(ctx, tx, c, jobBuild); err != nil {
+			return err
+		}
+		if _, err := s.room(ctx, tx, c); err != nil {
+			return err
+		}
 		err := tx.SpendCredit(ctx, c.ID, sqldb.CreditBuilds)
 		if errors.Is(err, sqldb.ErrExhausted) {
 			return throng.Errorf(throng.CreditsExhausted, "no credits for builds are left")
@@ -129,7 +136,7 @@ func (s *Service) start(ctx context.Context, c *throng.Caller, a sqldb.Audience,
 		}
 		_, err = s.cfg.Jobs.Enqueue(ctx, tx, job.Job{
 			Kind: jobBuild, Key: strconv.FormatInt(a.ID, 10), OwnerRef: a.ID,
-			Group: strconv.FormatInt(c.ID, 10), Concurrency: c.ConcurrentBuilds, MaxAttempts: buildAttempts,
+			Group: group(c.ID), Concurrency: c.ConcurrentBuilds, MaxAttempts: buildAttempts,
 		})
 		if err != nil {
 			return err
@@ -144,6 +151,9 @@ func (s *Service) start(ctx context.Context, c *throng.Caller, a sqldb.Audience,
 	}
 	return &made, nil
 }
+
+// group is the name under which a caller's jobs share the workers with others'.
+func group(callerID int64) string { return strconv.FormatInt(callerID, 10) }
 
 // stillThere makes sure that nothing that was found by check was deleted since.
 func stillThere(ctx context.Context, tx *sqldb.Tx, callerID int64, k checked) error {

@@ -149,7 +149,8 @@ func permanent(err error) error {
 }
 
 func permanentError(err error) bool {
-	return errors.Is(err, engine.ErrCorrupt) || errors.Is(err, engine.ErrFormat) || throng.CodeOf(err) == throng.Invalid
+	return errors.Is(err, engine.ErrCorrupt) || errors.Is(err, engine.ErrFormat) ||
+		throng.CodeOf(err) == throng.Invalid || throng.CodeOf(err) == throng.QuotaExceeded
 }
 
 // find does the work of a build: members, then files.
@@ -226,6 +227,9 @@ func (s *Service) finish(ctx context.Context, tx *sqldb.Tx, j job.Job, row sqldb
 	if err := tx.PutOutputs(ctx, row.ID, b.outputs); err != nil {
 		return err
 	}
+	if err := s.withinOf(ctx, tx, row.CallerID); err != nil {
+		return err
+	}
 	return s.announce(ctx, tx, row.ID)
 }
 
@@ -261,6 +265,8 @@ func failureOf(cause error) throng.Failure {
 	switch code := throng.CodeOf(cause); {
 	case code == throng.Invalid:
 		return throng.Failure{Code: string(code), Message: throng.MessageOf(cause)}
+	case code == throng.QuotaExceeded, code == throng.StorageFull:
+		return throng.Failure{Code: string(code), Message: throng.MessageOf(cause), Retry: true}
 	case errors.Is(cause, engine.ErrNoGeneration):
 		return throng.Failure{Code: string(throng.Unavailable), Message: "no dataset is loaded", Retry: true}
 	case errors.Is(cause, engine.ErrCorrupt):

@@ -37,6 +37,7 @@ func (s *Service) AddCaller(ctx context.Context, name string, set CallerSettings
 		Builds: or(set.Builds, sqldb.Unlimited), Insights: or(set.Insights, sqldb.Unlimited),
 		Expansions:       or(set.Expansions, sqldb.Unlimited),
 		ConcurrentBuilds: int64(or(set.ConcurrentBuilds, 0)),
+		CallerLimits:     set.row(),
 		CreatedAt:        s.now(),
 	})
 	if errors.Is(err, sqldb.ErrExists) {
@@ -82,6 +83,7 @@ func (s *Service) SetCaller(ctx context.Context, name string, set CallerSettings
 		n := int64(*set.ConcurrentBuilds)
 		u.ConcurrentBuilds = &n
 	}
+	u.RequestsPerSecond, u.WaitingBuilds, u.StoredMiB = wide(set.RequestsPerSecond), wide(set.WaitingBuilds), set.StoredMiB
 	defer s.owners.forget(row.AccessKey)
 	return s.db.UpdateCaller(ctx, row.ID, u)
 }
@@ -104,8 +106,12 @@ func (s *Service) ListCallers(ctx context.Context) ([]CallerInfo, error) {
 	}
 	list := make([]CallerInfo, len(rows))
 	for i, r := range rows {
+		stored, err := s.db.StoredBytes(ctx, r.ID)
+		if err != nil {
+			return nil, err
+		}
 		list[i] = CallerInfo{
-			Caller: *fromCaller(r), Credits: credits(r), TokenID: r.TokenID, AccessKey: r.AccessKey,
+			Caller: *fromCaller(r), Credits: credits(r), TokenID: r.TokenID, AccessKey: r.AccessKey, Stored: stored.Total(),
 			CreatedAt: r.CreatedAt, RevokedAt: r.RevokedAt,
 		}
 	}
@@ -164,7 +170,7 @@ func (set CallerSettings) check() error {
 	if set.ConcurrentBuilds != nil && *set.ConcurrentBuilds < 0 {
 		return throng.Errorf(throng.Invalid, "concurrent builds are a number from 0; 0 is no limit")
 	}
-	return nil
+	return set.CallerLimits.check()
 }
 
 // texts lists types in the order of identifier.Outputs, ss_id always with them.
@@ -200,4 +206,30 @@ func or[T any](v *T, otherwise T) T {
 		return otherwise
 	}
 	return *v
+}
+
+// row is what is stored of the limits of a new caller.
+func (l CallerLimits) row() sqldb.CallerLimits {
+	return sqldb.CallerLimits{
+		RequestsPerSecond: int64(or(l.RequestsPerSecond, 0)),
+		WaitingBuilds:     int64(or(l.WaitingBuilds, throng.DefaultWaitingBuilds)),
+		StoredMiB:         or(l.StoredMiB, 0),
+	}
+}
+
+func (l CallerLimits) check() error {
+	for _, n := range []*int64{wide(l.RequestsPerSecond), wide(l.WaitingBuilds), l.StoredMiB} {
+		if n != nil && (*n < 0 || *n > throng.MaxStoredMiB) {
+			return throng.Errorf(throng.Invalid, "limits are a number from 0 to %d; 0 is no limit", int64(throng.MaxStoredMiB))
+		}
+	}
+	return nil
+}
+
+func wide(n *int) *int64 {
+	if n == nil {
+		return nil
+	}
+	w := int64(*n)
+	return &w
 }

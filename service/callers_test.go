@@ -26,6 +26,7 @@ func TestCallers(t *testing.T) {
 	want := &throng.Caller{
 		ID: got.ID, Name: "ann", CanGenerate: []identifier.Type{"ss_id", "email_raw"}, CanView: identifier.Outputs(),
 		CanDownload: identifier.Outputs(), Grants: grants, ConcurrentBuilds: 2,
+		Limits: throng.CallerLimits{WaitingBuilds: throng.DefaultWaitingBuilds},
 	}
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Errorf("Authenticate, %v (-want +got):\n%s", err, diff)

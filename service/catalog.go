@@ -143,9 +143,11 @@ func (s *Service) terms(ctx context.Context, f query.Field, q string, p throng.P
 		return nil, "", err
 	}
 	defer g.Release()
+	ctx, cancel, tell := s.timed(ctx)
+	defer cancel()
 	found, more, err := g.Catalog().Search(ctx, f, q, at.Offset, limit)
 	if err != nil {
-		return nil, "", err
+		return nil, "", tell(err)
 	}
 	list := make([]Term, len(found))
 	for i, t := range found {

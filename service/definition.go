@@ -126,13 +126,23 @@ func outputNames() string {
 }
 
 // PreviewAudience counts a definition and stores nothing. Its name, callbacks
-// and outputs do not matter.
+// and outputs do not matter. RateLimited and Unavailable where too many previews
+// are under way, Unavailable where it takes too long.
 func (s *Service) PreviewAudience(ctx context.Context, c *throng.Caller, def Definition) (*throng.Preview, error) {
-	return s.preview(ctx, c, c.ID, def)
+	ctx, cancel, tell := s.timed(ctx)
+	defer cancel()
+	leave, err := s.counts.enter(ctx, c.ID)
+	if err != nil {
+		return nil, tell(err)
+	}
+	defer leave()
+	p, err := s.preview(ctx, c, c.ID, def)
+	return p, tell(err)
 }
 
 // Count counts a definition with every grant; uploads and audiences are those
-// of the caller of that name, or of any for "".
+// of the caller of that name, or of any for "". It is the operator's: nothing
+// bounds its time.
 func (s *Service) Count(ctx context.Context, callerName string, def Definition) (*throng.Preview, error) {
 	everything := &throng.Caller{Grants: throng.Grants()}
 	if callerName != "" {

@@ -40,6 +40,7 @@ func invalidKey(prefix string) string { return prefix + "/invalid" }
 // it shows until it is stored.
 type readDevices struct {
 	files    string // prefix of the keys
+	bytes    int64  // of the set and the lines
 	counts   throng.DeviceCounts
 	lists    []throng.DeviceFile
 	warnings []string
@@ -89,7 +90,7 @@ func (s *Service) devices(ctx context.Context, j job.Job) error {
 	if err != nil {
 		changed("", s.cfg.Now())
 		s.sets.discard(found.files)
-		return err
+		return permanent(err)
 	}
 	if bad != nil && d.Devices.Counts == nil {
 		after = "" // there is no set
@@ -184,8 +185,8 @@ func (s *Service) collect(ctx context.Context, c *device.Collector, sources []de
 		}))
 		r.Close()
 		switch {
-		case errors.Is(err, device.ErrArchive):
-			return badFile(f, "is a damaged or truncated archive"), nil
+		case archiveTrouble(err) != "":
+			return badFile(f, archiveTrouble(err)), nil
 		case errors.Is(err, device.ErrTooLarge):
 			return badFile(f, "has more in it than is allowed"), nil
 		case err != nil:
@@ -289,7 +290,7 @@ func (s *Service) keepDevices(ctx context.Context, g engine.Generation, c *devic
 		return fmt.Errorf("store devices: %w", err)
 	}
 	defer w.Abort() //nolint:errcheck // of no effect after Commit
-	set := device.NewSetWriter(w)
+	set := device.NewSetWriter(counting{w, &found.bytes})
 	var owners []query.RowSet
 	for _, f := range device.Families() {
 		if c.Taken(f) == 0 {
@@ -311,7 +312,7 @@ func (s *Service) keepDevices(ctx context.Context, g engine.Generation, c *devic
 		return fmt.Errorf("store devices: %w", err)
 	}
 	if c.HasMA() {
-		rows, err := s.keepMA(ctx, g, c, linesKey(found.files))
+		rows, err := s.keepMA(ctx, g, c, linesKey(found.files), &found.bytes)
 		if err != nil {
 			return err
 		}
@@ -348,13 +349,13 @@ func (s *Service) keepFamily(
 // keepMA writes raw advertising ids one a line, for later generations: those
 // that the dataset has as ma_id alone are of no family, and found by nothing
 // else.
-func (s *Service) keepMA(ctx context.Context, g engine.Generation, c *device.Collector, key string) (query.RowSet, error) {
+func (s *Service) keepMA(ctx context.Context, g engine.Generation, c *device.Collector, key string, size *int64) (query.RowSet, error) {
 	w, err := s.cfg.Blobs.Create(ctx, key)
 	if err != nil {
 		return nil, fmt.Errorf("store devices: %w", err)
 	}
 	defer w.Abort() //nolint:errcheck // of no effect after Commit
-	out := bufio.NewWriterSize(w, writeBuffer)
+	out := bufio.NewWriterSize(counting{w, size}, writeBuffer)
 	rows, err := passing(ctx, g, maType, func(yield func([]byte) bool) error {
 		var writeErr error
 		err := c.EachMA(ctx, func(text []byte) bool {
@@ -379,9 +380,13 @@ func (s *Service) finishDevices(ctx context.Context, tx *sqldb.Tx, row sqldb.Aud
 	warnings := slices.Concat(d.Devices.Given, found.warnings)
 	people := int64(found.counts.People)
 	size := &people
-	return s.endDevices(ctx, tx, row, d, sqldb.AudienceUpdate{
-		Size: &size, Warnings: &warnings, Generation: &found.info.ID, AsOf: &found.info.AsOf,
+	err := s.endDevices(ctx, tx, row, d, sqldb.AudienceUpdate{
+		Size: &size, Warnings: &warnings, Generation: &found.info.ID, AsOf: &found.info.AsOf, Bytes: &found.bytes,
 	}, nil)
+	if err != nil {
+		return err
+	}
+	return s.withinOf(ctx, tx, row.CallerID)
 }
 
 // refuseDevices ends an audience whose files are of no use. Those before stay

@@ -73,7 +73,13 @@ func (s *Service) CreateDevices(ctx context.Context, c *throng.Caller, d DeviceL
 		Warnings: warnings,
 	}
 	err = s.db.Tx(ctx, func(tx *sqldb.Tx) error {
-		var err error
+		err := s.mayWait(ctx, tx, c, jobDevices)
+		if err != nil {
+			return err
+		}
+		if _, err := s.room(ctx, tx, c); err != nil {
+			return err
+		}
 		if row.ID, err = tx.InsertAudience(ctx, row); err != nil {
 			return err
 		}
@@ -94,7 +100,7 @@ func (s *Service) startReading(ctx context.Context, tx *sqldb.Tx, row sqldb.Audi
 	}
 	_, err := s.cfg.Jobs.Enqueue(ctx, tx, job.Job{
 		Kind: jobDevices, Key: strconv.FormatInt(row.ID, 10), OwnerRef: row.ID,
-		Group: strconv.FormatInt(row.CallerID, 10), MaxAttempts: buildAttempts,
+		Group: group(row.CallerID), MaxAttempts: buildAttempts,
 	})
 	return err
 }
@@ -125,6 +131,9 @@ func (s *Service) UpdateDevices(
 	}
 	err = s.db.Tx(ctx, func(tx *sqldb.Tx) error {
 		if row, err = s.deviceRow(ctx, tx, c, id); err != nil {
+			return err
+		}
+		if err := s.mayWait(ctx, tx, c, jobDevices); err != nil {
 			return err
 		}
 		return s.replaceFiles(ctx, tx, &row, sources)

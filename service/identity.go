@@ -14,10 +14,14 @@ import (
 // sessionLife is how long the web page stays signed in.
 const sessionLife = 12 * time.Hour
 
-// Authenticate finds the caller of a bearer token. Unauthorized otherwise.
+// Authenticate finds the caller of a bearer token. Unauthorized otherwise, and
+// RateLimited where the caller has sent too many requests.
 func (s *Service) Authenticate(ctx context.Context, token string) (*throng.Caller, error) {
 	if token == "" {
 		return nil, throng.Errorf(throng.Unauthorized, "a bearer token is needed")
+	}
+	if !seal.IsToken(token) {
+		return nil, throng.Errorf(throng.Unauthorized, "the token is not known")
 	}
 	hash := seal.HashToken(token)
 	row, err := s.db.CallerByTokenHash(ctx, hash)
@@ -30,7 +34,7 @@ func (s *Service) Authenticate(ctx context.Context, token string) (*throng.Calle
 	if err != nil {
 		return nil, err
 	}
-	return fromCaller(row), nil
+	return s.admitted(fromCaller(row))
 }
 
 // keyOwner is a caller and the secrets that requests are signed with: one, and
@@ -43,7 +47,7 @@ type keyOwner struct {
 // AuthenticateKey finds the caller of an access key for whose secret check is
 // true. Unauthorized otherwise: a key that nobody has is looked for, opened and
 // checked as one that was not asked for lately, with a secret of nobody's. check
-// must take the same time for every secret.
+// must take the same time for every secret. RateLimited as Authenticate.
 func (s *Service) AuthenticateKey(ctx context.Context, accessKey string, check func(apiKey string) bool) (*throng.Caller, error) {
 	owner, err := s.owners.get(accessKey, func() (keyOwner, error) { return s.keyOwner(ctx, accessKey) })
 	if err != nil && throng.CodeOf(err) != throng.Unauthorized {
@@ -57,7 +61,7 @@ func (s *Service) AuthenticateKey(ctx context.Context, accessKey string, check f
 		return nil, errSignature()
 	}
 	caller := *owner.caller
-	return &caller, nil
+	return s.admitted(&caller)
 }
 
 // errSignature does not tell whether the key is known.
@@ -98,7 +102,8 @@ func (s *Service) Login(ctx context.Context, token string) (session string, call
 	return session, caller, err
 }
 
-// SessionCaller finds whose session it is. Unauthorized where there is none.
+// SessionCaller finds whose session it is. Unauthorized where there is none,
+// RateLimited as Authenticate.
 func (s *Service) SessionCaller(ctx context.Context, session string) (*throng.Caller, error) {
 	row, err := s.db.Session(ctx, seal.HashToken(session), s.now())
 	if errors.Is(err, sqldb.ErrNotFound) {
@@ -114,7 +119,7 @@ func (s *Service) SessionCaller(ctx context.Context, session string) (*throng.Ca
 	if !caller.RevokedAt.IsZero() {
 		return nil, throng.Errorf(throng.Unauthorized, "the session has ended")
 	}
-	return fromCaller(caller), nil
+	return s.admitted(fromCaller(caller))
 }
 
 // Logout ends a session.
@@ -130,6 +135,9 @@ func fromCaller(c sqldb.Caller) *throng.Caller {
 		CanDownload:      retype[identifier.Type](c.CanDownload),
 		Grants:           retype[throng.Grant](c.Grants),
 		ConcurrentBuilds: int(c.ConcurrentBuilds),
+		Limits: throng.CallerLimits{
+			RequestsPerSecond: int(c.RequestsPerSecond), WaitingBuilds: int(c.WaitingBuilds), StoredMiB: c.StoredMiB,
+		},
 	}
 }
 

@@ -147,9 +147,9 @@ func readIncomingToken(key *seal.Key, token string) (slot string, ends time.Time
 // say. Forbidden for a token that is not ours or whose time is over, TooLarge
 // beyond the limit, Invalid for bytes of another MD5 than was announced,
 // Conflict where other bytes were received before; the same bytes may come
-// again. Of what is refused or breaks off nothing stays.
+// again. QuotaExceeded and RateLimited by the limits of who asked for the address. Of what is refused or breaks off nothing stays.
 func (s *Service) Receive(ctx context.Context, token string, size int64, body io.Reader) (md5 string, err error) {
-	row, err := s.incomingOf(ctx, token)
+	row, c, err := s.incomingOf(ctx, token)
 	if err != nil {
 		return "", err
 	}
@@ -159,33 +159,37 @@ func (s *Service) Receive(ctx context.Context, token string, size int64, body io
 	if row.Status == sqldb.IncomingReceived {
 		return row.MD5, s.sameFile(ctx, row, size, body)
 	}
-	stored, md5, err := s.takeIn(ctx, row, body)
+	stored, md5, err := s.takeIn(ctx, c, row, size, body)
 	if err == nil && stored.MD5 != md5 {
 		err = errOtherBytes()
 	}
 	return md5, err
 }
 
-// incomingOf finds the address that a token opens.
-func (s *Service) incomingOf(ctx context.Context, token string) (row sqldb.Incoming, err error) {
+// incomingOf finds the address that a token opens, and whose it is.
+func (s *Service) incomingOf(ctx context.Context, token string) (row sqldb.Incoming, c *throng.Caller, err error) {
 	slot, ends, ok := readIncomingToken(s.cfg.Secrets, token)
 	if !ok {
-		return row, throng.Errorf(throng.Forbidden, "the address is not one that was given out here")
+		return row, nil, throng.Errorf(throng.Forbidden, "the address is not one that was given out here")
 	}
 	if !s.now().Before(ends) {
-		return row, throng.Errorf(throng.Forbidden, "the time of this address is over; ask for another")
+		return row, nil, throng.Errorf(throng.Forbidden, "the time of this address is over; ask for another")
 	}
 	if row, err = s.db.IncomingBySlot(ctx, slot); err != nil {
 		if errors.Is(err, sqldb.ErrNotFound) {
 			err = throng.Errorf(throng.Forbidden, "the address is no longer there; ask for another")
 		}
-		return row, err
+		return row, nil, err
 	}
 	caller, err := s.db.CallerByID(ctx, row.CallerID)
 	if err == nil && !caller.RevokedAt.IsZero() {
 		err = throng.Errorf(throng.Forbidden, "the access of who asked for this address has ended")
 	}
-	return row, err
+	if err != nil {
+		return row, nil, err
+	}
+	c, err = s.admitted(fromCaller(caller))
+	return row, c, err
 }
 
 func errFileTooLarge(limit int64) error {
@@ -228,8 +232,18 @@ func fromIncoming(row sqldb.Incoming) receivedFile {
 
 // takeIn stores the file of a pending address under a key of its own while its
 // MD5 is checked. Of several at once the first to end is taken: stored is that
-// one, md5 that of the bytes at hand.
-func (s *Service) takeIn(ctx context.Context, row sqldb.Incoming, body io.Reader) (stored receivedFile, md5Hex string, err error) {
+// one, md5 that of the bytes at hand, of which size are expected, -1 for nobody
+// knows.
+func (s *Service) takeIn(
+	ctx context.Context, c *throng.Caller, row sqldb.Incoming, size int64, body io.Reader,
+) (stored receivedFile, md5Hex string, err error) {
+	room, err := s.room(ctx, s.db, c)
+	if err == nil && size > room {
+		err = s.noRoom(ctx, c, sqldb.Stored{Incoming: size})
+	}
+	if err != nil {
+		return stored, "", err
+	}
 	file := receivedFile{ID: row.ID, Key: receivedPrefix + newSlot(), Name: row.Name}
 	w, err := s.cfg.Blobs.Create(ctx, file.Key)
 	if err != nil {
@@ -237,7 +251,10 @@ func (s *Service) takeIn(ctx context.Context, row sqldb.Incoming, body io.Reader
 	}
 	out := newSink(w, md5.New())
 	defer out.abort()
-	read, err := out.readFrom(lines.Limit(body, s.cfg.UploadLimit, tooLarge("the file")))
+	read, err := out.readFrom(lines.Limit(lines.Limit(body, s.cfg.UploadLimit, tooLarge("the file")), room, errNoRoom))
+	if errors.Is(read, errNoRoom) {
+		return stored, "", s.noRoom(ctx, c, sqldb.Stored{Incoming: room + 1})
+	}
 	if read != nil {
 		return stored, "", receiveError(ctx, read)
 	}
@@ -254,22 +271,31 @@ func (s *Service) takeIn(ctx context.Context, row sqldb.Incoming, body io.Reader
 	if err := out.commit(); err != nil {
 		return stored, "", fmt.Errorf("receive file: %w", err)
 	}
-	stored, err = s.recordIncoming(ctx, row, file)
+	stored, err = s.recordIncoming(ctx, c, row, file)
 	return stored, file.MD5, err
 }
 
 // recordIncoming makes a stored file that of its address, unless there is one
 // already, which it gives.
-func (s *Service) recordIncoming(ctx context.Context, row sqldb.Incoming, file receivedFile) (receivedFile, error) {
-	err := s.db.ReceiveIncoming(ctx, row.ID, file.MD5, file.Size, file.Key, s.now())
+func (s *Service) recordIncoming(ctx context.Context, c *throng.Caller, row sqldb.Incoming, file receivedFile) (receivedFile, error) {
+	err := s.db.Tx(ctx, func(tx *sqldb.Tx) error {
+		if err := tx.ReceiveIncoming(ctx, row.ID, file.MD5, file.Size, file.Key, s.now()); err != nil {
+			return err
+		}
+		return s.within(ctx, tx, c)
+	})
 	if err == nil {
 		return file, nil
 	}
-	if !errors.Is(err, sqldb.ErrConflict) && !errors.Is(err, sqldb.ErrNotFound) {
+	full := throng.CodeOf(err) == throng.QuotaExceeded
+	if !full && !errors.Is(err, sqldb.ErrConflict) && !errors.Is(err, sqldb.ErrNotFound) {
 		return receivedFile{}, err // nobody can tell what became of it: left to the sweep
 	}
 	if dropErr := s.cfg.Blobs.Delete(context.WithoutCancel(ctx), file.Key); dropErr != nil {
 		s.cfg.Logger.ErrorContext(ctx, "delete incoming file", "err", dropErr)
+	}
+	if full {
+		return receivedFile{}, err
 	}
 	if row, err = s.db.IncomingBySlot(ctx, row.Slot); err != nil {
 		return receivedFile{}, known(err, "the address is no longer there; ask for another")
@@ -300,7 +326,7 @@ func (s *Service) received(ctx context.Context, c *throng.Caller, path string) (
 		return receivedFile{}, err
 	}
 	if row.Status != sqldb.IncomingReceived {
-		if row, err = s.fetchIncoming(ctx, row); err != nil {
+		if row, err = s.fetchIncoming(ctx, c, row); err != nil {
 			return receivedFile{}, err
 		}
 	}
@@ -316,7 +342,7 @@ func (s *Service) received(ctx context.Context, c *throng.Caller, path string) (
 func errNothingSent() error { return throng.Errorf(throng.Invalid, "no file was sent to it") }
 
 // fetchIncoming takes in what was sent straight to the store.
-func (s *Service) fetchIncoming(ctx context.Context, row sqldb.Incoming) (sqldb.Incoming, error) {
+func (s *Service) fetchIncoming(ctx context.Context, c *throng.Caller, row sqldb.Incoming) (sqldb.Incoming, error) {
 	if _, ok := s.cfg.Blobs.(blob.Presigner); !ok {
 		return row, errNothingSent()
 	}
@@ -343,7 +369,7 @@ func (s *Service) fetchIncoming(ctx context.Context, row sqldb.Incoming) (sqldb.
 		s.dropSent(ctx, row)
 		return row, throng.Errorf(throng.Invalid, "the file that was sent to it is larger than the %d bytes allowed", s.cfg.UploadLimit)
 	}
-	file, _, err := s.takeIn(ctx, row, r)
+	file, _, err := s.takeIn(ctx, c, row, r.Size(), r)
 	if err != nil {
 		return row, err
 	}

@@ -5,7 +5,9 @@ import (
 	"crypto/md5"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
+	"os"
 
 	"throng"
 	"throng/identifier"
@@ -84,11 +86,28 @@ func tooLarge(what string) error {
 // readError says to the caller what is wrong with the bytes; the trouble of a
 // connection or a disk stays as it is.
 func readError(err error) error {
-	if errors.Is(err, lines.ErrArchive) {
-		return throng.Errorf(throng.Invalid, "the file is a damaged or truncated archive")
+	if message := archiveTrouble(err); message != "" {
+		return throng.Errorf(throng.Invalid, "the file %s", message)
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return throng.Errorf(throng.Invalid, "the file came too slowly, or stopped coming; send it again")
 	}
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		return throng.Errorf(throng.Invalid, "the body ended before the end of the file")
 	}
 	return err
+}
+
+// archiveTrouble says what is wrong with an archive, behind its name; "" where
+// nothing is.
+func archiveTrouble(err error) string {
+	switch {
+	case errors.Is(err, lines.ErrArchive):
+		return "is a damaged or truncated archive"
+	case errors.Is(err, lines.ErrBomb):
+		return fmt.Sprintf("unpacks to more than %d times its size, which no list of identifiers does", lines.MaxRatio)
+	case errors.Is(err, lines.ErrWindow):
+		return fmt.Sprintf("is a zstd archive with a window of more than %d MiB; pack it without --long and --ultra", lines.MaxWindow>>20)
+	}
+	return ""
 }

@@ -91,8 +91,9 @@ func (s *Service) readOrFind(ctx context.Context, g engine.Generation, key strin
 	if rows, err = find(); err != nil {
 		return nil, err
 	}
-	if err := s.writeRows(ctx, g, key, rows); err != nil {
-		return nil, err
+	// They are found again where they cannot be kept, as on a full disk.
+	if err := s.writeRows(ctx, g, key, rows); err != nil && ctx.Err() == nil {
+		s.cfg.Logger.WarnContext(ctx, "keep rows", "key", key, "err", err)
 	}
 	return rows, nil
 }

@@ -79,6 +79,12 @@ type Config struct {
 	// CallbackEnded is told how each callback has ended: delivered, failed or
 	// refused. Defaults to nobody.
 	CallbackEnded func(status string)
+	// CountTimeout bounds a preview, and a look-up, its time in the queue
+	// included. Defaults to 30 s; -1 is no bound.
+	CountTimeout time.Duration
+	// Peers tells how many servers answer callers now, who share limits of
+	// requests a second. Defaults to one.
+	Peers func() int
 	// Logger takes what nobody is answered. Defaults to slog.Default().
 	Logger *slog.Logger
 }
@@ -120,6 +126,12 @@ func (c Config) withDefaults() (Config, error) {
 	if c.BuildWorkers == 0 {
 		c.BuildWorkers = 2
 	}
+	if c.CountTimeout == 0 {
+		c.CountTimeout = 30 * time.Second
+	}
+	if c.Peers == nil {
+		c.Peers = func() int { return 1 }
+	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
@@ -135,6 +147,9 @@ type Service struct {
 	kept  rowCache     // rows of uploads and audiences
 	sets  deviceSets   // of device audiences
 
+	rates  *rates
+	counts admission                 // previews
+	reads  admission                 // uploads that are read
 	owners *recent[string, keyOwner] // by access key
 	nobody string                    // the sealed secret of an access key that nobody has
 	offers *recent[offerKey, *throng.Offer]
@@ -155,6 +170,7 @@ func New(cfg Config) (*Service, error) {
 	}
 	s := &Service{
 		cfg: cfg, db: cfg.DB, kept: rowCache{limit: cfg.RowCacheBytes},
+		rates: newRates(cfg.Now), counts: newCounts(), reads: newReads(),
 		owners: newRecent[string, keyOwner](cfg.Now), nobody: cfg.Secrets.Seal(seal.NewSecret(), apiKeyBinding("")),
 		offers: newRecent[offerKey, *throng.Offer](cfg.Now),
 	}

@@ -134,6 +134,15 @@ type CallerSettings struct {
 	Grants                            *[]throng.Grant
 	Builds, Insights, Expansions      *int64 // credits; -1 is unlimited
 	ConcurrentBuilds                  *int   // 0 is no limit
+	CallerLimits
+}
+
+// CallerLimits are what an operator sets of a caller's limits. What is nil stays,
+// or is the default: no limit, and of builds that wait
+// throng.DefaultWaitingBuilds. 0 is no limit.
+type CallerLimits struct {
+	RequestsPerSecond, WaitingBuilds *int
+	StoredMiB                        *int64
 }
 
 // Secrets are told once, when a caller is made.
@@ -151,6 +160,7 @@ type CallerInfo struct {
 	Credits   throng.Credits
 	TokenID   string // the beginning of the token
 	AccessKey string
+	Stored    int64 // bytes that are kept for it
 	CreatedAt time.Time
 	RevokedAt time.Time // zero while valid
 }

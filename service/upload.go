@@ -27,7 +27,8 @@ func linesKey(prefix string) string { return prefix + "/lines" }
 // and matches it on the current generation. Only normalised forms are kept.
 // The same bytes twice on one day are one upload. TooLarge beyond the limit,
 // Invalid for an unknown type and for an archive that cannot be read to its
-// end. Where once is given without a BodyHash, that is filled in.
+// end, QuotaExceeded where no more may be stored for the caller, RateLimited and
+// Unavailable where too many uploads are under way. Where once is given without a BodyHash, that is filled in.
 func (s *Service) CreateUpload(ctx context.Context, c *throng.Caller, typ, name string, body io.Reader, once *Once) (*throng.Upload, error) {
 	t, err := checkUpload(typ, name)
 	if err != nil {
@@ -38,13 +39,24 @@ func (s *Service) CreateUpload(ctx context.Context, c *throng.Caller, typ, name 
 		return nil, err
 	}
 	defer g.Release()
+	if _, err := s.room(ctx, s.db, c); err != nil {
+		return nil, err
+	}
+	leave, err := s.mayUpload(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	now := s.now()
 	u := sqldb.Upload{
 		CallerID: c.ID, Type: typ, Name: name, Status: string(throng.UploadReady), CreatedAt: now,
 		Generation: g.Info().ID, BlobKey: "uploads/" + seal.NewSecret()[:20],
 	}
 	var stored storedUpload
-	if err = s.readUpload(ctx, g, t, &u, body); err == nil {
+	if err = s.readUpload(ctx, g, t, &u, body, mostStored(c)); errors.Is(err, errNoRoom) {
+		err = s.noRoom(ctx, c, sqldb.Stored{Uploads: u.Bytes})
+	}
+	if err == nil {
 		u.Key = fmt.Sprintf("/uploads/%s/%s.%s", now.Format("2006-01-02"), u.MD5, t.Extension())
 		if once != nil && once.BodyHash == "" {
 			once.BodyHash = u.MD5 + " " + typ + " " + name
@@ -113,13 +125,14 @@ type storedUpload struct {
 
 // readUpload reads a body, writes its lines and who owns them, and fills in
 // what it found.
-func (s *Service) readUpload(ctx context.Context, g engine.Generation, t identifier.Type, u *sqldb.Upload, body io.Reader) error {
+func (s *Service) readUpload(ctx context.Context, g engine.Generation, t identifier.Type, u *sqldb.Upload, body io.Reader, most int64) error {
 	forms, err := s.readLines(ctx, t, body)
 	if err != nil {
 		return err
 	}
 	defer forms.close()
-	rows, matched, err := s.keepLines(ctx, g, t, linesKey(u.BlobKey), forms)
+	kept := keptLines{key: linesKey(u.BlobKey), most: most, size: &u.Bytes}
+	rows, matched, err := s.keepLines(ctx, g, t, kept, forms)
 	if err != nil {
 		return err
 	}
@@ -137,9 +150,16 @@ func (s *Service) readUpload(ctx context.Context, g engine.Generation, t identif
 	return nil
 }
 
+// keptLines is where lines are written, and how many bytes of them may be.
+type keptLines struct {
+	key  string
+	most int64
+	size *int64
+}
+
 // keepLines writes normal forms one a line, and matches them on their way.
-func (s *Service) keepLines(ctx context.Context, g engine.Generation, t identifier.Type, key string, forms *normalForms) (query.RowSet, uint64, error) {
-	w, err := s.cfg.Blobs.Create(ctx, key)
+func (s *Service) keepLines(ctx context.Context, g engine.Generation, t identifier.Type, to keptLines, forms *normalForms) (query.RowSet, uint64, error) {
+	w, err := s.cfg.Blobs.Create(ctx, to.key)
 	if err != nil {
 		return nil, 0, fmt.Errorf("store upload: %w", err)
 	}
@@ -149,6 +169,10 @@ func (s *Service) keepLines(ctx context.Context, g engine.Generation, t identifi
 	rows, matched, err := g.Match(ctx, t, func(yield func([]byte) bool) {
 		var writeErr error
 		failed = forms.each(ctx, func(text []byte) bool {
+			if *to.size += int64(len(text)) + 1; *to.size > to.most {
+				writeErr = errNoRoom
+				return false
+			}
 			writeErr = writeLine(out, text)
 			return writeErr == nil && yield(text)
 		})
@@ -182,6 +206,11 @@ func (s *Service) storeUpload(ctx context.Context, c *throng.Caller, u sqldb.Upl
 		}
 		if made, err = fromUpload(row); err != nil {
 			return err
+		}
+		if fresh {
+			if err := s.within(ctx, tx, c); err != nil {
+				return err
+			}
 		}
 		return s.keep(ctx, tx, c, once, made)
 	})

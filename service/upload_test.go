@@ -436,3 +436,42 @@ func FuzzReadLines(f *testing.F) {
 		}
 	})
 }
+
+// What was packed to fill a disk is refused, with a word on what is wrong, and
+// leaves nothing: as an upload, and as a list of devices.
+func TestBombs(t *testing.T) {
+	s := withDevices(t)
+	var bomb bytes.Buffer
+	z, err := zstd.NewWriter(&bomb, zstd.WithWindowSize(1<<20), zstd.WithEncoderConcurrency(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := bytes.Repeat([]byte(gaid2+"\n"), 1<<15)
+	for range 40 { // 45 MiB
+		z.Write(line)
+	}
+	z.Close()
+	var wide bytes.Buffer
+	if z, err = zstd.NewWriter(&wide, zstd.WithWindowSize(64<<20)); err != nil {
+		t.Fatal(err)
+	}
+	z.Write(line)
+	z.Flush()
+	z.Write(line)
+	z.Close()
+	for message, body := range map[string]string{"500 times its size": bomb.String(), "without --long": wide.String()} {
+		_, err := s.CreateUpload(t.Context(), s.caller, "ma_id", "", strings.NewReader(body), nil)
+		wantCode(t, err, throng.Invalid)
+		if !strings.Contains(err.Error(), message) {
+			t.Errorf("refusal of an upload = %q, want %q in it", err, message)
+		}
+		s.noOrphans(0)
+		a := s.devicesOf("gaid", body)
+		if a.Status != throng.Failed || !strings.Contains(a.Failure.Message, "files[0]: the file ") || !strings.Contains(a.Failure.Message, message) {
+			t.Errorf("devices of it are %s, %+v, want %q", a.Status, a.Failure, message)
+		}
+	}
+	if left, err := os.ReadDir(s.cfg.TempDir); err != nil || len(left) != 0 {
+		t.Errorf("temporary files are left: %v, %v", left, err)
+	}
+}

@@ -47,19 +47,21 @@ type Audience struct {
 	SourceID           *int64   // what it was made from: regenerated, expanded, a cluster
 	Platform           int64    // of device audiences
 	Details            json.RawMessage
+	Bytes              int64     // of the files of a list of devices; 0 of others
 	DeletedAt          time.Time // the row stays, so that ids are never used again
 }
 
 const audienceColumns = `id, caller_id, kind, name, description, status, step, progress, heartbeat_at, size, generation,
 	as_of, created_at, updated_at, finished_at, definition, parameter_sizes, warnings, error, callback_url,
-	insight_callback_url, auto_insight, outputs, source_id, platform, details, deleted_at`
+	insight_callback_url, auto_insight, outputs, source_id, platform, details, bytes, deleted_at`
 
 func scanAudience(row scanner) (a Audience, err error) {
 	err = row.Scan(&a.ID, &a.CallerID, &a.Kind, &a.Name, &a.Description, &a.Status, &a.Step, &a.Progress,
 		instant{&a.HeartbeatAt}, optionalColumn{&a.Size}, &a.Generation, instant{&a.AsOf}, instant{&a.CreatedAt},
 		instant{&a.UpdatedAt}, instant{&a.FinishedAt}, rawColumn{&a.Definition}, rawColumn{&a.ParameterSizes},
 		listColumn{&a.Warnings}, rawColumn{&a.Error}, &a.CallbackURL, &a.InsightCallbackURL, &a.AutoInsight,
-		listColumn{&a.Outputs}, optionalColumn{&a.SourceID}, &a.Platform, rawColumn{&a.Details}, instant{&a.DeletedAt})
+		listColumn{&a.Outputs}, optionalColumn{&a.SourceID}, &a.Platform, rawColumn{&a.Details}, &a.Bytes,
+		instant{&a.DeletedAt})
 	return a, err
 }
 
@@ -74,13 +76,13 @@ func (q Queries) InsertAudience(ctx context.Context, a Audience) (id int64, err 
 		row := x.queryRow(ctx, `INSERT INTO audiences (caller_id, kind, name, name_folded, description, status, step,
 			progress, heartbeat_at, size, generation, as_of, created_at, updated_at, finished_at, definition,
 			parameter_sizes, warnings, error, callback_url, insight_callback_url, auto_insight, outputs, source_id,
-			platform, details, deleted_at)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`,
+			platform, details, bytes, deleted_at)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`,
 			a.CallerID, a.Kind, a.Name, fold(a.Name), a.Description, a.Status, a.Step,
 			a.Progress, micros(a.HeartbeatAt), optional(a.Size), a.Generation, micros(a.AsOf), micros(a.CreatedAt),
 			micros(a.UpdatedAt), micros(a.FinishedAt), raw(a.Definition),
 			raw(a.ParameterSizes), list(a.Warnings), raw(a.Error), a.CallbackURL, a.InsightCallbackURL,
-			flag(a.AutoInsight), list(a.Outputs), optional(a.SourceID), a.Platform, raw(a.Details), micros(a.DeletedAt))
+			flag(a.AutoInsight), list(a.Outputs), optional(a.SourceID), a.Platform, raw(a.Details), a.Bytes, micros(a.DeletedAt))
 		id, err = scanID(row)
 		return err
 	})
@@ -196,6 +198,7 @@ type AudienceUpdate struct {
 	Outputs            *[]string
 	Platform           *int64
 	Details            *json.RawMessage
+	Bytes              *int64
 	DeletedAt          *time.Time
 }
 
@@ -243,6 +246,7 @@ func (u AudienceUpdate) assign() assign {
 	setIf(&a, "outputs", u.Outputs, list)
 	setIf(&a, "platform", u.Platform, same)
 	setIf(&a, "details", u.Details, raw)
+	setIf(&a, "bytes", u.Bytes, same)
 	setIf(&a, "deleted_at", u.DeletedAt, micros)
 	return a
 }

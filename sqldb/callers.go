@@ -44,18 +44,21 @@ type Caller struct {
 
 	Builds, Insights, Expansions int64 // credits left; Unlimited
 	ConcurrentBuilds             int64 // 0 is no limit
+	CallerLimits
 
 	CreatedAt time.Time
 	RevokedAt time.Time // zero while valid
 }
 
 const callerColumns = `id, name, token_hash, token_id, access_key, api_key_sealed, webhook_secret_sealed,
-	can_generate, can_view, can_download, grants, builds, insights, expansions, concurrent_builds, created_at, revoked_at`
+	can_generate, can_view, can_download, grants, builds, insights, expansions, concurrent_builds, requests_per_second, waiting_builds,
+	stored_mib, created_at, revoked_at`
 
 func scanCaller(row scanner) (c Caller, err error) {
 	err = row.Scan(&c.ID, &c.Name, &c.TokenHash, &c.TokenID, &c.AccessKey, &c.APIKeySealed, &c.WebhookSecretSealed,
 		listColumn{&c.CanGenerate}, listColumn{&c.CanView}, listColumn{&c.CanDownload}, listColumn{&c.Grants},
-		&c.Builds, &c.Insights, &c.Expansions, &c.ConcurrentBuilds, instant{&c.CreatedAt}, instant{&c.RevokedAt})
+		&c.Builds, &c.Insights, &c.Expansions, &c.ConcurrentBuilds, &c.RequestsPerSecond, &c.WaitingBuilds, &c.StoredMiB,
+		instant{&c.CreatedAt}, instant{&c.RevokedAt})
 	return c, err
 }
 
@@ -66,11 +69,12 @@ func (q Queries) CreateCaller(ctx context.Context, c Caller) (id int64, err erro
 	err = q.h.write(ctx, func(x conn) error {
 		row := x.queryRow(ctx, `INSERT INTO callers (name, token_hash, token_id, access_key, api_key_sealed,
 			webhook_secret_sealed, can_generate, can_view, can_download, grants, builds, insights, expansions,
-			concurrent_builds, created_at, revoked_at)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING id`,
+			concurrent_builds, requests_per_second, waiting_builds, stored_mib, created_at, revoked_at)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING id`,
 			c.Name, c.TokenHash, c.TokenID, c.AccessKey, c.APIKeySealed, c.WebhookSecretSealed,
 			list(c.CanGenerate), list(c.CanView), list(c.CanDownload), list(c.Grants),
-			c.Builds, c.Insights, c.Expansions, c.ConcurrentBuilds, micros(c.CreatedAt), micros(c.RevokedAt))
+			c.Builds, c.Insights, c.Expansions, c.ConcurrentBuilds, c.RequestsPerSecond, c.WaitingBuilds, c.StoredMiB,
+			micros(c.CreatedAt), micros(c.RevokedAt))
 		id, err = scanID(row)
 		return err
 	})
@@ -125,6 +129,8 @@ type CallerUpdate struct {
 	Grants                            *[]string
 	Builds, Insights, Expansions      *int64
 	ConcurrentBuilds                  *int64
+	RequestsPerSecond                 *int64
+	WaitingBuilds, StoredMiB          *int64
 
 	TokenHash, TokenID, APIKeySealed, WebhookSecretSealed *string
 }
@@ -140,6 +146,9 @@ func (q Queries) UpdateCaller(ctx context.Context, id int64, u CallerUpdate) err
 	setIf(&a, "insights", u.Insights, same)
 	setIf(&a, "expansions", u.Expansions, same)
 	setIf(&a, "concurrent_builds", u.ConcurrentBuilds, same)
+	setIf(&a, "requests_per_second", u.RequestsPerSecond, same)
+	setIf(&a, "waiting_builds", u.WaitingBuilds, same)
+	setIf(&a, "stored_mib", u.StoredMiB, same)
 	setIf(&a, "token_hash", u.TokenHash, same)
 	setIf(&a, "token_id", u.TokenID, same)
 	setIf(&a, "api_key_sealed", u.APIKeySealed, same)

@@ -48,7 +48,8 @@ func newCaller(name string) Caller {
 	return Caller{
 		Name: name, TokenHash: "hash of " + name, TokenID: "thr_" + name, AccessKey: "access " + name,
 		APIKeySealed: "v1.a", WebhookSecretSealed: "v1.b", CanGenerate: []string{"md5", "ss_id"}, CanView: []string{"ss_id"},
-		Grants: []string{"age_first"}, Builds: Unlimited, Insights: 1, Expansions: 0, ConcurrentBuilds: 2, CreatedAt: noon,
+		Grants: []string{"age_first"}, Builds: Unlimited, Insights: 1, Expansions: 0, ConcurrentBuilds: 2,
+		CallerLimits: CallerLimits{RequestsPerSecond: 3, WaitingBuilds: 4, StoredMiB: 5}, CreatedAt: noon,
 	}
 }
 

@@ -198,7 +198,7 @@ func (db *DB) transact(ctx context.Context, fn func(tx *Tx) error) (*Tx, error) 
 	defer func() { <-db.turn }()
 	sqlTx, err := db.writer.BeginTx(ctx, nil)
 	if err != nil {
-		return nil, fmt.Errorf("begin transaction: %w", err)
+		return nil, fmt.Errorf("begin transaction: %w", full(err))
 	}
 	tx := &Tx{c: conn{x: sqlTx, d: db.dialect}}
 	tx.Queries = Queries{h: tx}
@@ -207,10 +207,10 @@ func (db *DB) transact(ctx context.Context, fn func(tx *Tx) error) (*Tx, error) 
 		return nil, fmt.Errorf("begin transaction: %w", err)
 	}
 	if err := fn(tx); err != nil {
-		return nil, err
+		return nil, full(err)
 	}
 	if err := sqlTx.Commit(); err != nil {
-		return nil, fmt.Errorf("commit transaction: %w", err)
+		return nil, fmt.Errorf("commit transaction: %w", full(err))
 	}
 	return tx, nil
 }

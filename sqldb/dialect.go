@@ -10,9 +10,11 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 	driver "modernc.org/sqlite" // registers itself as "sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -66,6 +68,20 @@ func (d dialect) lockWriters(ctx context.Context, c conn) error {
 		return nil
 	}
 	_, err := c.exec(ctx, `SELECT pg_advisory_xact_lock(7489, hashtext(current_schema()))`)
+	return err
+}
+
+// full says of what a database could not store for want of room that this was
+// the reason: such an error is [syscall.ENOSPC], too.
+func full(err error) error {
+	var lite *driver.Error
+	var pg *pgconn.PgError
+	switch {
+	case errors.Is(err, syscall.ENOSPC):
+	case errors.As(err, &lite) && lite.Code()&0xff == sqlite3.SQLITE_FULL,
+		errors.As(err, &pg) && pg.Code == "53100": // disk_full
+		return fmt.Errorf("%w: %w", syscall.ENOSPC, err)
+	}
 	return err
 }
 

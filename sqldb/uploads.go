@@ -24,16 +24,17 @@ type Upload struct {
 	BlobKey      string
 	InvalidLines json.RawMessage
 	Details      json.RawMessage
+	Bytes        int64 // of the files that are kept of it
 	CreatedAt    time.Time
 }
 
 const uploadColumns = `id, caller_id, key, type, name, md5, status, rows, invalid, duplicate, matched, unmatched,
-	generation, blob_key, invalid_lines, details, created_at`
+	generation, blob_key, invalid_lines, details, bytes, created_at`
 
 func scanUpload(row scanner) (u Upload, err error) {
 	err = row.Scan(&u.ID, &u.CallerID, &u.Key, &u.Type, &u.Name, &u.MD5, &u.Status, &u.Rows, &u.Invalid, &u.Duplicate,
 		&u.Matched, &u.Unmatched, &u.Generation, &u.BlobKey, rawColumn{&u.InvalidLines}, rawColumn{&u.Details},
-		instant{&u.CreatedAt})
+		&u.Bytes, instant{&u.CreatedAt})
 	return u, err
 }
 
@@ -42,10 +43,10 @@ func scanUpload(row scanner) (u Upload, err error) {
 func (q Queries) InsertUpload(ctx context.Context, u Upload) (stored Upload, fresh bool, err error) {
 	err = q.h.write(ctx, func(x conn) error {
 		n, err := x.count(ctx, `INSERT INTO uploads (caller_id, key, type, name, md5, status, rows, invalid, duplicate,
-			matched, unmatched, generation, blob_key, invalid_lines, details, created_at)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (caller_id, key) DO NOTHING`,
+			matched, unmatched, generation, blob_key, invalid_lines, details, bytes, created_at)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (caller_id, key) DO NOTHING`,
 			u.CallerID, u.Key, u.Type, u.Name, u.MD5, u.Status, u.Rows, u.Invalid, u.Duplicate,
-			u.Matched, u.Unmatched, u.Generation, u.BlobKey, raw(u.InvalidLines), raw(u.Details), micros(u.CreatedAt))
+			u.Matched, u.Unmatched, u.Generation, u.BlobKey, raw(u.InvalidLines), raw(u.Details), u.Bytes, micros(u.CreatedAt))
 		if err != nil {
 			return err
 		}

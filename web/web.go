@@ -238,11 +238,15 @@ func (p *pages) fail(w http.ResponseWriter, r *http.Request, c *throng.Caller, e
 	switch throng.CodeOf(err) {
 	case throng.NotFound:
 		p.show(w, r, http.StatusNotFound, errorPage(name, "Not found", throng.MessageOf(err)))
-	case throng.Forbidden:
+	case throng.Forbidden, throng.QuotaExceeded:
 		p.show(w, r, http.StatusForbidden, errorPage(name, "Not allowed", throng.MessageOf(err)))
 	case throng.Invalid:
 		p.show(w, r, http.StatusBadRequest, errorPage(name, "Cannot do that", throng.MessageOf(err)))
-	case throng.Unavailable:
+	case throng.RateLimited:
+		w.Header().Set("Retry-After", "1")
+		p.show(w, r, http.StatusTooManyRequests, errorPage(name, "Too many requests", throng.MessageOf(err)))
+	case throng.Unavailable, throng.StorageFull:
+		w.Header().Set("Retry-After", "10")
 		p.show(w, r, http.StatusServiceUnavailable, errorPage(name, "Not ready", throng.MessageOf(err)))
 	default:
 		p.cfg.Logger.ErrorContext(r.Context(), "page failed", "path", r.URL.Path, "err", err)

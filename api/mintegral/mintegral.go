@@ -18,9 +18,6 @@ import (
 // Base is the path below which the API lives.
 const Base = "/api/open/v1"
 
-// bodyTime is how long a client may take to send a request.
-const bodyTime = 30 * time.Second
-
 //go:embed openapi.json
 var openAPI []byte
 
@@ -54,7 +51,7 @@ func New(cfg Config) http.Handler {
 	}
 	h := &handlers{cfg: cfg, svc: cfg.Service}
 	r := chi.NewRouter()
-	r.Use(api.Identify, api.Recover(cfg.Logger, h.fail), api.BodyDeadline(bodyTime))
+	r.Use(api.Identify, api.Recover(cfg.Logger, h.fail))
 	r.NotFound(func(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, r, http.StatusNotFound, throng.Errorf(throng.NotFound, "there is no such endpoint"))
 	})
@@ -126,7 +123,7 @@ func (h *handlers) refuse(w http.ResponseWriter, r *http.Request, status int, er
 		code = http.StatusBadRequest
 	}
 	text, data := throng.MessageOf(err), failure{Details: []throng.Detail{}}
-	if e, ok := errors.AsType[*throng.Error](err); ok && e.Details != nil {
+	if e := throng.ErrorOf(err); e != nil && e.Details != nil {
 		data.Details = e.Details
 	}
 	h.send(w, r, status, envelope{code, text, text, data})

@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/go-chi/chi/v5"
 
@@ -19,9 +18,6 @@ const Base = "/platform/v0"
 
 // version is what every answer carries.
 const version = "0.0.1"
-
-// bodyTime is how long a client may take to send a request that is no upload.
-const bodyTime = 30 * time.Second
 
 //go:embed openapi.json
 var openAPI []byte
@@ -54,7 +50,7 @@ func New(cfg Config) http.Handler {
 	}
 	h := &handlers{cfg: cfg, svc: cfg.Service}
 	r := chi.NewRouter()
-	r.Use(api.Identify, api.Recover(cfg.Logger, h.fail), api.BodyDeadline(bodyTime))
+	r.Use(api.Identify, api.Recover(cfg.Logger, h.fail))
 	r.NotFound(func(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, throng.Errorf(throng.NotFound, "there is no such endpoint"))
 	})

@@ -6,11 +6,11 @@ import (
 	"mime/multipart"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/go-chi/chi/v5"
 
 	"throng"
+	"throng/api"
 	"throng/service"
 )
 
@@ -24,8 +24,7 @@ func (h *handlers) createUpload(w http.ResponseWriter, r *http.Request, c *thron
 	if q.Has("path") {
 		return h.uploadFromPath(w, r, c)
 	}
-	// Large files come as slowly as they come.
-	_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // not every writer can
+	r.Body = api.PacedBody(w, r.Body)
 	body, name, err := uploadBody(r)
 	if err != nil {
 		return err

@@ -3,7 +3,6 @@ package silhouette
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -313,4 +312,4 @@ func notNil[T any](list []T) []T {
 	return list
 }
 
-func refusalOf(err error) (*throng.Error, bool) { return errors.AsType[*throng.Error](err) }
+func refusalOf(err error) (*throng.Error, bool) { e := throng.ErrorOf(err); return e, e != nil }

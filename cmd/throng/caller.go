@@ -28,12 +28,17 @@ type callerFlags struct {
 	Insights         *int64  `help:"Credits for insights; -1 is unlimited." placeholder:"N"`
 	Expansions       *int64  `help:"Credits for expansions; -1 is unlimited." placeholder:"N"`
 	ConcurrentBuilds *int    `help:"Builds that may run at once; 0 is no limit." placeholder:"N"`
+
+	RequestsPerSecond *int   `help:"Requests a second, over both APIs and all servers; 0, the default, is no limit." placeholder:"N"`
+	WaitingBuilds     *int   `help:"Builds that may wait for their turn; 0 is no limit. Default: 1000." placeholder:"N"`
+	StoredMiB         *int64 `name:"stored-mib" help:"MiB of files that may be kept; 0, the default, is no limit." placeholder:"N"`
 }
 
 func (f callerFlags) spec() server.CallerSpec {
 	return server.CallerSpec{
 		CanGenerate: list(f.CanGenerate), CanView: list(f.CanView), CanDownload: list(f.CanDownload), Grants: list(f.Grant),
 		Builds: f.Builds, Insights: f.Insights, Expansions: f.Expansions, ConcurrentBuilds: f.ConcurrentBuilds,
+		CallerLimits: server.CallerLimits{RequestsPerSecond: f.RequestsPerSecond, WaitingBuilds: f.WaitingBuilds, StoredMiB: f.StoredMiB},
 	}
 }
 

@@ -34,6 +34,8 @@ type settings struct {
 	KeepGenerations       int           `help:"How many of the newest generations are kept. Default: 2." default:"2" env:"THRONG_KEEP_GENERATIONS" placeholder:"N"`
 	KeepAudiences         int           `help:"For how many days audiences stay after their end, and uploads after the last audience that used them; 0 is for ever." default:"0" env:"THRONG_KEEP_AUDIENCES" placeholder:"DAYS"`
 	DeviceLock            time.Duration `help:"For how long the files of a device audience stay as they are after they were given; 0 is none. Default: 12h." default:"12h" env:"THRONG_DEVICE_LOCK" placeholder:"DURATION"`
+	CountTimeout          time.Duration `help:"How long a preview or a look-up may take; 0 is no bound. Default: 30s." default:"30s" env:"THRONG_COUNT_TIMEOUT" placeholder:"DURATION"`
+	MaxConnections        int           `help:"Connections that are served at once. Default: 4096." default:"4096" env:"THRONG_MAX_CONNECTIONS" placeholder:"N"`
 	SecretKey             string        `help:"32 bytes in base64 that seal what must be read again. Default: made at the first start, in the data folder." env:"THRONG_SECRET_KEY" placeholder:"KEY"`
 }
 
@@ -43,14 +45,18 @@ func (s *settings) config(e *env) server.Config {
 	if s.LogFormat == "json" {
 		handler = slog.NewJSONHandler(e.err, nil)
 	}
-	lock := s.DeviceLock
+	lock, count := s.DeviceLock, s.CountTimeout
 	if lock <= 0 {
 		lock = -1
+	}
+	if count <= 0 {
+		count = -1
 	}
 	return server.Config{
 		Data: s.Data, Listen: s.Listen, AdminListen: s.AdminListen, Database: s.Database, Blobs: s.Blobs, Drop: s.Drop, Engine: s.Engine,
 		AllowPrivateCallbacks: s.AllowPrivateCallbacks, PublicURL: s.PublicURL, MinimumSize: s.MinimumSize,
-		KeepGenerations: s.KeepGenerations, KeepAudiences: s.KeepAudiences, DeviceLock: lock, SecretKey: s.SecretKey, Logger: slog.New(handler),
+		KeepGenerations: s.KeepGenerations, KeepAudiences: s.KeepAudiences, DeviceLock: lock, CountTimeout: count, MaxConnections: s.MaxConnections,
+		SecretKey: s.SecretKey, Logger: slog.New(handler),
 	}
 }
 

@@ -150,3 +150,80 @@ func TestUnpack(t *testing.T) {
 		t.Errorf("more than allowed: %v, want %v", err, tooLarge)
 	}
 }
+
+// An archive that was made to fill a disk ends early, in little memory, whatever
+// made it; lists of the plainest sort do not.
+func TestUnpackBombs(t *testing.T) {
+	tooLarge := errors.New("too large")
+	const size = 128 << 20
+	gz := func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) }
+	zst := func(w io.Writer) io.WriteCloser {
+		z, err := zstd.NewWriter(w, zstd.WithWindowSize(1<<20), zstd.WithEncoderConcurrency(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return z
+	}
+	for _, tt := range []struct {
+		name string
+		pack func(io.Writer) io.WriteCloser
+		line func(i int) string
+		err  error
+	}{
+		{"zstd of one line", zst, func(int) string { return "00000000-0000-0000-0000-000000000000\n" }, ErrBomb},
+		{"gzip of no line end", gz, func(int) string { return strings.Repeat("a", 4096) }, ErrBomb},
+		{"gzip of numbers in order", gz, func(i int) string { return fmt.Sprintf("%d\n", 1_000_000+i) }, nil},
+		{"zstd of numbers in order", zst, func(i int) string { return fmt.Sprintf("%d\n", 1_000_000+i) }, nil},
+		{"zstd of invented addresses", zst, func(i int) string { return fmt.Sprintf("user%d@example.com\n", i) }, nil},
+	} {
+		var packed bytes.Buffer
+		w := tt.pack(&packed)
+		piece := make([]byte, 0, 1<<20)
+		size := size
+		if tt.err == nil {
+			size = 24 << 20
+		}
+		for i, n := 0, 0; n < size; i++ {
+			if piece = append(piece, tt.line(i)...); len(piece) > 1<<20-4096 {
+				n += len(piece)
+				w.Write(piece)
+				piece = piece[:0]
+			}
+		}
+		w.Close()
+		plain, done, err := Unpack(bytes.NewReader(packed.Bytes()), 5<<30, tooLarge)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := io.Copy(io.Discard, plain)
+		done()
+		t.Logf("%s: 1:%d, read %d MiB", tt.name, size/packed.Len(), n>>20)
+		if !errors.Is(err, tt.err) || tt.err != nil && n > 100<<20 {
+			t.Errorf("%s: %d bytes, %v, want %v early", tt.name, n, err, tt.err)
+		}
+	}
+}
+
+// A zstd archive says how much memory it wants, and gets no more than there is.
+func TestUnpackWindow(t *testing.T) {
+	for window, want := range map[int]error{MaxWindow: nil, 2 * MaxWindow: ErrWindow, 512 << 20: ErrWindow} {
+		var packed bytes.Buffer
+		w, err := zstd.NewWriter(&packed, zstd.WithWindowSize(window), zstd.WithEncoderConcurrency(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		line := strings.Repeat("x\n", 1<<20)
+		io.WriteString(w, line)
+		w.Flush() // so that the window is told, and not the size
+		io.WriteString(w, line)
+		w.Close()
+		plain, done, err := Unpack(&packed, 1<<30, errors.New("too large"))
+		if err == nil {
+			_, err = io.Copy(io.Discard, plain)
+			done()
+		}
+		if !errors.Is(err, want) {
+			t.Errorf("window of %d MiB: %v, want %v", window>>20, err, want)
+		}
+	}
+}

@@ -15,15 +15,28 @@ const (
 	// maxGrowth bounds what an archive may unpack to, as a multiple of the
 	// limit: lists of identifiers shrink to a half or a third.
 	maxGrowth = 8
-	// maxWindow is the greatest window of a zstd file, what its command uses
-	// without --ultra --long.
-	maxWindow = 128 << 20
+	// MaxRatio is what an archive may unpack to, as a multiple of what was read of
+	// it, and freeGrowth what it may beside that. Lists of numbers in their order
+	// reach 30, invented addresses 160; what was made to fill a disk reaches 1,000
+	// with gzip, and far more with zstd.
+	MaxRatio   = 500
+	freeGrowth = 16 << 20
+	// MaxWindow is the greatest window of a zstd file, which has to be in memory:
+	// what its command uses without --ultra and --long.
+	MaxWindow = 8 << 20
 	// readBuffer is how much is read at once.
 	readBuffer = 128 << 10
 )
 
 // ErrArchive says that an archive is damaged, or ends before its end.
 var ErrArchive = errors.New("damaged archive")
+
+var (
+	// ErrBomb says that an archive unpacks to far more than a list does.
+	ErrBomb = errors.New("archive unpacks to too much")
+	// ErrWindow says that a zstd archive cannot be unpacked in little memory.
+	ErrWindow = errors.New("window of archive is too large")
+)
 
 // Limit reads r until it turns out to have more than n bytes, which is the
 // error given.
@@ -53,8 +66,10 @@ func (l *limitReader) Read(p []byte) (int, error) {
 
 // Unpack unpacks gzip and zstd, known by how they begin, and reads what is
 // neither as it is. An archive may hold eight times the limit, then it ends
-// with the error given. One that is damaged is ErrArchive; an error of r stays
-// what it is. The caller calls done in the end.
+// with the error given; before that with ErrBomb where it unpacks to more than
+// MaxRatio times what was read of it. One that is damaged is ErrArchive, one that
+// needs much memory ErrWindow; an error of r stays what it is. The caller calls
+// done in the end.
 func Unpack(r io.Reader, limit int64, beyond error) (plain io.Reader, done func(), err error) {
 	src := &source{r: r}
 	in := bufio.NewReaderSize(src, readBuffer)
@@ -71,7 +86,7 @@ func Unpack(r io.Reader, limit int64, beyond error) (plain io.Reader, done func(
 		}
 		plain = z
 	case bytes.Equal(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}):
-		z, err := zstd.NewReader(in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow))
+		z, err := zstd.NewReader(in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(MaxWindow), zstd.WithDecoderLowmem(true))
 		if err != nil {
 			return nil, nil, src.mark(noEOF(err))
 		}
@@ -82,18 +97,20 @@ func Unpack(r io.Reader, limit int64, beyond error) (plain io.Reader, done func(
 	if limit < 1<<50 {
 		limit *= maxGrowth
 	}
-	return Limit(archiveReader{plain, src}, limit, beyond), done, nil
+	return Limit(&archiveReader{r: plain, src: src}, limit, beyond), done, nil
 }
 
 // source remembers what went wrong with what is read, so that it is not taken
 // for a damage of the archive.
 type source struct {
-	r   io.Reader
-	err error
+	r    io.Reader
+	read int64
+	err  error
 }
 
 func (s *source) Read(p []byte) (int, error) {
 	n, err := s.r.Read(p)
+	s.read += int64(n)
 	if err != nil && !errors.Is(err, io.EOF) {
 		s.err = err
 	}
@@ -107,6 +124,8 @@ func (s *source) mark(err error) error {
 		return err
 	case s.err != nil:
 		return s.err
+	case errors.Is(err, zstd.ErrWindowSizeExceeded), errors.Is(err, zstd.ErrDecoderSizeExceeded):
+		return fmt.Errorf("%w: %w", ErrWindow, err)
 	}
 	return fmt.Errorf("%w: %w", ErrArchive, err)
 }
@@ -120,11 +139,17 @@ func noEOF(err error) error {
 }
 
 type archiveReader struct {
-	r   io.Reader
-	src *source
+	r    io.Reader
+	src  *source
+	gave int64
 }
 
-func (a archiveReader) Read(p []byte) (int, error) {
+func (a *archiveReader) Read(p []byte) (int, error) {
 	n, err := a.r.Read(p)
+	// The source is read ahead by a buffer at most, which is little beside what
+	// is free.
+	if a.gave += int64(n); a.gave > freeGrowth+MaxRatio*a.src.read {
+		return 0, ErrBomb
+	}
 	return n, a.src.mark(err)
 }

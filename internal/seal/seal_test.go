@@ -184,3 +184,15 @@ func TestTokens(t *testing.T) {
 		t.Error("Equal is wrong")
 	}
 }
+
+func TestIsToken(t *testing.T) {
+	good := NewToken()
+	for text, want := range map[string]bool{
+		good: true, good[1:]: false, good + "0": false, good[:len(good)-1]: false, good[:len(good)-1] + "-": false,
+		"": false, TokenPrefix: false, NewSecret(): false, good[:len(good)-2] + "é": false,
+	} {
+		if got := IsToken(text); got != want {
+			t.Errorf("IsToken(a text of %d bytes) = %v, want %v", len(text), got, want)
+		}
+	}
+}

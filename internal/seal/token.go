@@ -25,6 +25,15 @@ const (
 // letters and digits.
 func NewToken() string { return TokenPrefix + randomDigits() }
 
+// IsToken tells whether a text has the form of a token. What has not is nobody's,
+// which costs no look into a database.
+func IsToken(text string) bool {
+	digits, ok := strings.CutPrefix(text, TokenPrefix)
+	return ok && len(digits) == tokenDigits && !strings.ContainsFunc(digits, func(r rune) bool {
+		return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
+	})
+}
+
 // NewSecret returns 32 random bytes as 43 letters and digits, for session
 // cookies and keys that need no prefix.
 func NewSecret() string { return randomDigits() }
