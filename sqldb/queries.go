@@ -259,10 +259,16 @@ func contains(text string) string {
 	return "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(text) + "%"
 }
 
-// addText adds a condition on a text that somebody sent. PostgreSQL takes valid
-// UTF-8 without NUL alone; what it cannot hold is in no row of any database.
+// storable tells whether a text that somebody sent can be in a row. PostgreSQL
+// takes valid UTF-8 without NUL alone, and an error for everything else; what it
+// cannot hold is in no row of any database.
+func storable(text string) bool {
+	return utf8.ValidString(text) && !strings.ContainsRune(text, 0)
+}
+
+// addText adds a condition on a text that somebody sent.
 func (w *where) addText(cond, text, arg string) {
-	if !utf8.ValidString(text) || strings.ContainsRune(text, 0) {
+	if !storable(text) {
 		w.add(`1 = 0`)
 		return
 	}
