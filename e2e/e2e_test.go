@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -66,11 +67,12 @@ func run(args ...string) (string, error) {
 
 // process is a running `throng serve`.
 type process struct {
-	cmd  *exec.Cmd
-	URL  string
-	log  *lockedBuffer
-	done chan struct{} // closed when it has ended
-	err  error         // of Wait; read after done
+	cmd   *exec.Cmd
+	URL   string
+	Admin string // of metrics and profiles, where it was started with --admin-listen
+	log   *lockedBuffer
+	done  chan struct{} // closed when it has ended
+	err   error         // of Wait; read after done
 }
 
 type lockedBuffer struct {
@@ -103,7 +105,7 @@ func start(t testing.TB, data string, args ...string) *process {
 	if err := p.cmd.Start(); err != nil {
 		t.Fatalf("start throng: %v", err)
 	}
-	url := make(chan string, 1)
+	url, admin := make(chan string, 1), make(chan string, 1)
 	go func() {
 		defer close(p.done)
 		lines := bufio.NewReader(stderr)
@@ -113,6 +115,8 @@ func start(t testing.TB, data string, args ...string) *process {
 			var entry struct{ Msg, URL string }
 			if json.Unmarshal([]byte(line), &entry) == nil && entry.Msg == "serving" {
 				url <- entry.URL
+			} else if entry.Msg == "serving metrics" {
+				admin <- entry.URL
 			}
 			if err != nil {
 				break
@@ -126,12 +130,21 @@ func start(t testing.TB, data string, args ...string) *process {
 			t.Logf("server's log:\n%s", p.log.String())
 		}
 	})
-	select {
-	case p.URL = <-url:
-	case <-p.done:
-		t.Fatalf("throng serve ended: %v\n%s", p.err, p.log.String())
-	case <-time.After(time.Minute):
-		t.Fatalf("throng serve does not listen after a minute:\n%s", p.log.String())
+	listens := func(address <-chan string) string {
+		t.Helper()
+		select {
+		case a := <-address:
+			return a
+		case <-p.done:
+			t.Fatalf("throng serve ended: %v\n%s", p.err, p.log.String())
+		case <-time.After(time.Minute):
+			t.Fatalf("throng serve does not listen after a minute:\n%s", p.log.String())
+		}
+		return ""
+	}
+	p.URL = listens(url)
+	if slices.Contains(args, "--admin-listen") {
+		p.Admin = listens(admin)
 	}
 	return p
 }

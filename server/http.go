@@ -135,6 +135,7 @@ func (s *Server) serveAdmin(ctx context.Context, group *errgroup.Group) error {
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	serve(ctx, group, l, mux)
+	s.cfg.Logger.InfoContext(ctx, "serving metrics", "url", "http://"+l.Addr().String())
 	return nil
 }
 
