@@ -76,10 +76,21 @@ func Refuse(code Code, details []Detail) *Error {
 // maxTold is how many problems a message repeats.
 const maxTold = 3
 
+// unavailable is what errors of what lies below have that say nothing of the
+// request: what it needs is away, and may be back in a while. They know nothing
+// of codes.
+type unavailable interface {
+	error
+	Unavailable() (message string, retryAfter time.Duration)
+}
+
 // CodeOf finds the code of an error chain; Internal where it has none.
 func CodeOf(err error) Code {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Code
+	}
+	if _, ok := errors.AsType[unavailable](err); ok {
+		return Unavailable
 	}
 	return Internal
 }
@@ -89,5 +100,28 @@ func MessageOf(err error) string {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Message
 	}
+	if e, ok := errors.AsType[unavailable](err); ok {
+		message, _ := e.Unavailable()
+		return message
+	}
 	return "internal error"
+}
+
+// RetryAfter tells when a repeat can help; 0 says nothing.
+func RetryAfter(err error) time.Duration {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.RetryAfter
+	}
+	if e, ok := errors.AsType[unavailable](err); ok {
+		_, d := e.Unavailable()
+		return d
+	}
+	return 0
+}
+
+// IsAway tells of an error chain whether its cause is that something is away
+// which the product needs, so that the same may succeed in a while.
+func IsAway(err error) bool {
+	_, ok := errors.AsType[unavailable](err)
+	return ok
 }

@@ -61,8 +61,11 @@ func ErrorHeader(log *slog.Logger, w http.ResponseWriter, r *http.Request, err e
 	if code == throng.Internal && r.Context().Err() == nil {
 		log.ErrorContext(r.Context(), "request failed", "request", RequestID(r.Context()), "method", r.Method, "err", err)
 	}
-	if e, ok := errors.AsType[*throng.Error](err); ok && e.RetryAfter > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
+	if throng.IsAway(err) && r.Context().Err() == nil {
+		log.WarnContext(r.Context(), "request not possible now", "request", RequestID(r.Context()), "method", r.Method, "err", err)
+	}
+	if d := throng.RetryAfter(err); d > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(d.Seconds()))))
 	}
 	return Status(code)
 }
