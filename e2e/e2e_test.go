@@ -96,8 +96,13 @@ func (b *lockedBuffer) String() string {
 // listens. It ends with the test.
 func start(t testing.TB, data string, args ...string) *process {
 	t.Helper()
-	p := &process{log: &lockedBuffer{}, done: make(chan struct{})}
-	p.cmd = exec.CommandContext(t.Context(), binary, append([]string{"serve", "--data", data, "--listen", "127.0.0.1:0", "--log-format", "json"}, args...)...)
+	return launch(t, exec.CommandContext(t.Context(), binary, append([]string{"serve", "--data", data, "--listen", "127.0.0.1:0", "--log-format", "json"}, args...)...))
+}
+
+// launch is start of a command that serves.
+func launch(t testing.TB, cmd *exec.Cmd) *process {
+	t.Helper()
+	p := &process{cmd: cmd, log: &lockedBuffer{}, done: make(chan struct{})}
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
 		t.Fatalf("start throng: %v", err)
@@ -143,7 +148,7 @@ func start(t testing.TB, data string, args ...string) *process {
 		return ""
 	}
 	p.URL = listens(url)
-	if slices.Contains(args, "--admin-listen") {
+	if slices.Contains(cmd.Args, "--admin-listen") {
 		p.Admin = listens(admin)
 	}
 	return p

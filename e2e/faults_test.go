@@ -1,8 +1,11 @@
 package e2e
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -11,6 +14,7 @@ import (
 
 	"throng/client"
 	"throng/internal/pgtest"
+	"throng/internal/s3test"
 )
 
 // outage is how long something is away in a test.
@@ -98,7 +102,9 @@ func until(t *testing.T, what string, ok func() bool) time.Duration {
 // held than before.
 func (p *patient) recovers(t *testing.T, ids []int64) {
 	t.Helper()
-	ready := until(t, "ready", func() bool { return exchange(t, p.process, "", http.MethodGet, "/readyz", "", "").status == http.StatusOK })
+	ready := until(t, "ready", func() bool {
+		return exchange(t, p.process, "", http.MethodGet, "/readyz", "", "").status == http.StatusOK
+	})
 	preview := until(t, "preview", func() bool {
 		return p.ask(t, http.MethodPost, "/audiences/preview", definition("")).status == http.StatusOK
 	})
@@ -196,7 +202,9 @@ func databaseAway(t *testing.T, w weather, lasts time.Duration) {
 			})
 		}
 	}
-	until(t, "not ready", func() bool { return exchange(t, p.process, "", http.MethodGet, "/readyz", "", "").status == http.StatusServiceUnavailable })
+	until(t, "not ready", func() bool {
+		return exchange(t, p.process, "", http.MethodGet, "/readyz", "", "").status == http.StatusServiceUnavailable
+	})
 	if got := exchange(t, p.process, "", http.MethodGet, "/healthz", "", ""); got.status != http.StatusOK {
 		t.Errorf("healthz = %d, want 200: a restart would not help", got.status)
 	}
@@ -213,4 +221,124 @@ func databaseAway(t *testing.T, w weather, lasts time.Duration) {
 		t.Errorf("the slowest answer came after %v, want 503 after 10 s or so", slowest)
 	}
 	p.recovers(t, ids)
+}
+
+// storeAt replaces the endpoint of a bucket's URL.
+func storeAt(t *testing.T, bucket string, through func(endpoint string) string) string {
+	t.Helper()
+	u, err := url.Parse(bucket)
+	if err != nil {
+		t.Fatal("the bucket's URL is none")
+	}
+	q := u.Query()
+	q.Set("endpoint", through(q.Get("endpoint")))
+	u.RawQuery = q.Encode()
+	return u.String()
+}
+
+// TestStoreAway takes the store of files away in the middle of builds, in all
+// the ways in which stores are.
+func TestStoreAway(t *testing.T) {
+	if testing.Short() {
+		t.Skip("needs the whole population")
+	}
+	for _, w := range []weather{gone, mute} {
+		t.Run(w.String(), func(t *testing.T) {
+			var between *proxy
+			bucket := storeAt(t, s3test.URL(t), func(endpoint string) (through string) {
+				between, through = newProxy(t, endpoint)
+				return through
+			})
+			storeAway(t, bucket, w.String(), outage(20*time.Second), func() { between.set(t, w) }, func() { between.set(t, fair) })
+		})
+	}
+	for fault, name := range map[storeFault]string{failing: "failing", cutting: "cutting"} {
+		t.Run(name, func(t *testing.T) {
+			var between *storeProxy
+			bucket := storeAt(t, s3test.URL(t), func(endpoint string) (through string) {
+				between, through = newStoreProxy(t, strings.TrimPrefix(endpoint, "http://"))
+				return through
+			})
+			storeAway(t, bucket, name, outage(20*time.Second), func() { between.fault.Store(int32(fault)) }, func() { between.fault.Store(int32(sound)) })
+			if between.done.Load() == 0 {
+				t.Error("no answer was spoilt")
+			}
+		})
+	}
+	t.Run("slow", func(t *testing.T) {
+		var between *proxy
+		bucket := storeAt(t, s3test.URL(t), func(endpoint string) (through string) {
+			between, through = newProxy(t, endpoint)
+			return through
+		})
+		p := newPatient(t, "--blobs", bucket)
+		between.set(t, slow)
+		begun := time.Now()
+		a := waitDone(t, p.client(), p.create(t, "slow"))
+		t.Logf("every message %v late: a build takes %v", lag, time.Since(begun).Round(time.Millisecond))
+		between.set(t, fair)
+		p.recovers(t, []int64{a.ID})
+	})
+}
+
+// storeAway breaks the store for a while. Creates are accepted meanwhile, and
+// whatever needs no file goes on; downloads and uploads are 503.
+func storeAway(t *testing.T, bucket, name string, lasts time.Duration, spoil, mend func()) {
+	t.Helper()
+	p := newPatient(t, "--blobs", bucket)
+	first := value(t, p.ask(t, http.MethodGet, "/audiences", ""), "response.data.0.id")
+	output := "/audiences/" + first + "/outputs/md5"
+	whole := p.ask(t, http.MethodGet, output, "")
+	var ids []int64
+	for i := range 3 {
+		ids = append(ids, p.create(t, fmt.Sprint("running-", i)))
+	}
+	spoil()
+	end := time.Now().Add(lasts)
+	for i := range 3 {
+		ids = append(ids, p.create(t, fmt.Sprint("meanwhile-", i)))
+	}
+	if got := p.ask(t, http.MethodPost, "/audiences/preview", definition("")); got.status != http.StatusOK {
+		t.Errorf("preview without the store = %d %s, want 200", got.status, got.body)
+	}
+	begun := time.Now()
+	if got, err := tryDownload(t, p, output); err == nil && got.status == http.StatusOK {
+		if !bytes.Equal(got.body, whole.body) {
+			t.Errorf("a download without the store gives %d bytes, want %d or none", len(got.body), len(whole.body))
+		}
+	} else if err == nil {
+		wantAway(t, "download", got)
+	}
+	took := time.Since(begun)
+	t.Logf("the store is %s: a download is answered after %v", name, took.Round(10*time.Millisecond))
+	if name != "cutting" { // an upload is written; only what is read is cut
+		got := exchange(t, p.process, p.token, http.MethodPost, "/platform/v0/uploads?type=md5", "text/plain", md5Of("a")+"\n")
+		if time.Now().Before(end) {
+			wantAway(t, "upload", got)
+		}
+	}
+	time.Sleep(time.Until(end)) // the outage itself
+	mend()
+	p.recovers(t, ids)
+	if got := p.ask(t, http.MethodGet, output, ""); !bytes.Equal(got.body, whole.body) {
+		t.Errorf("a download afterwards gives %d %d bytes, want the %d of before", got.status, len(got.body), len(whole.body))
+	}
+}
+
+// tryDownload asks for a file that may not come whole.
+func tryDownload(t *testing.T, p *patient, path string) (exchanged, error) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.URL+"/platform/v0"+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+p.token)
+	req.Header.Set("Accept-Encoding", "identity")
+	resp, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		return exchanged{}, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	return exchanged{resp.StatusCode, resp.Header, body}, err
 }

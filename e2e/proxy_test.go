@@ -2,10 +2,16 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"io"
+	"log/slog"
 	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -120,7 +126,7 @@ func (p *proxy) pass(in net.Conn) {
 	if !p.keep(in) {
 		return
 	}
-	out, err := new(net.Dialer).DialContext(context.Background(), "tcp", p.target) //nolint:usetesting // outlives the test's context, until its end
+	out, err := new(net.Dialer).DialContext(context.Background(), "tcp", p.target)
 	if err != nil {
 		return
 	}
@@ -162,4 +168,67 @@ func (p *proxy) copy(to io.Writer, from io.Reader) {
 			return
 		}
 	}
+}
+
+// storeFault is what is wrong with the answers of a store.
+type storeFault int32
+
+const (
+	sound   storeFault = iota
+	failing            // every answer is 500
+	cutting            // every body ends half way
+)
+
+// storeProxy passes the requests of HTTP on to a store, as they are signed.
+type storeProxy struct {
+	fault atomic.Int32
+	done  atomic.Int64 // requests that were spoilt
+}
+
+func newStoreProxy(t *testing.T, to string) (p *storeProxy, url string) {
+	t.Helper()
+	p = &storeProxy{}
+	pass := &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.Out.URL.Scheme, r.Out.URL.Host = "http", to
+			r.Out.Host = r.In.Host // which is signed
+		},
+		ModifyResponse: p.spoil,
+		ErrorLog:       slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
+	}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if storeFault(p.fault.Load()) == failing {
+			p.done.Add(1)
+			http.Error(w, "out of order", http.StatusInternalServerError)
+			return
+		}
+		pass.ServeHTTP(w, r)
+	}))
+	t.Cleanup(s.Close)
+	return p, s.URL
+}
+
+// spoil lets a body end before its time.
+func (p *storeProxy) spoil(r *http.Response) error {
+	if storeFault(p.fault.Load()) == cutting && r.ContentLength > 1 {
+		p.done.Add(1)
+		r.Body = &cutBody{ReadCloser: r.Body, left: r.ContentLength / 2}
+	}
+	return nil
+}
+
+// cutBody fails half way.
+type cutBody struct {
+	io.ReadCloser
+	left int64
+}
+
+// Read implements io.Reader.
+func (c *cutBody) Read(p []byte) (int, error) {
+	if c.left <= 0 {
+		return 0, errors.New("cut")
+	}
+	n, err := c.ReadCloser.Read(p[:min(int64(len(p)), c.left)])
+	c.left -= int64(n)
+	return n, err
 }
