@@ -79,14 +79,27 @@ func Refuse(code Code, details []Detail) *Error {
 // maxTold is how many problems a message repeats.
 const maxTold = 3
 
-// ErrorOf finds what callers may know of an error chain. Where a disk is full
-// that is said, whatever met it; nil where nothing is known.
+// unavailable is what errors of what lies below have that say nothing of the
+// request: what it needs is away, and may be back in a while. They know nothing
+// of codes.
+type unavailable interface {
+	error
+	Unavailable() (message string, retryAfter time.Duration)
+}
+
+// ErrorOf finds what callers may know of an error chain. Where a disk is full,
+// or something is away, that is said, whatever met it; nil where nothing is
+// known.
 func ErrorOf(err error) *Error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e
 	}
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		return &Error{Code: StorageFull, Message: storageFull, RetryAfter: retryFull, err: err}
+	}
+	if e, ok := errors.AsType[unavailable](err); ok {
+		message, after := e.Unavailable()
+		return &Error{Code: Unavailable, Message: message, RetryAfter: after, err: err}
 	}
 	return nil
 }
@@ -111,4 +124,19 @@ func MessageOf(err error) string {
 		return e.Message
 	}
 	return "internal error"
+}
+
+// RetryAfter tells when a repeat can help; 0 says nothing.
+func RetryAfter(err error) time.Duration {
+	if e := ErrorOf(err); e != nil {
+		return e.RetryAfter
+	}
+	return 0
+}
+
+// IsAway tells of an error chain whether its cause is that something is away
+// which the product needs, so that the same may succeed in a while.
+func IsAway(err error) bool {
+	_, ok := errors.AsType[unavailable](err)
+	return ok
 }

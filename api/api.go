@@ -61,9 +61,12 @@ func ErrorHeader(log *slog.Logger, w http.ResponseWriter, r *http.Request, err e
 	if (code == throng.Internal || code == throng.StorageFull) && r.Context().Err() == nil {
 		log.ErrorContext(r.Context(), "request failed", "request", RequestID(r.Context()), "method", r.Method, "err", err)
 	}
+	if throng.IsAway(err) && r.Context().Err() == nil {
+		log.WarnContext(r.Context(), "request not possible now", "request", RequestID(r.Context()), "method", r.Method, "err", err)
+	}
 	status := Status(code)
-	if e := throng.ErrorOf(err); e != nil && e.RetryAfter > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
+	if d := throng.RetryAfter(err); d > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(d.Seconds()))))
 	} else if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "1") // nobody said when; not never, and not at once
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -70,11 +71,13 @@ func runWith(in io.Reader, args ...string) (string, error) {
 
 // process is a running `throng serve`.
 type process struct {
-	cmd  *exec.Cmd
-	URL  string
-	log  *lockedBuffer
-	done chan struct{} // closed when it has ended
-	err  error         // of Wait; read after done
+	cmd   *exec.Cmd
+	URL   string
+	Admin string      // of metrics and profiles, where it was started with --admin-listen
+	admin chan string // the same, when it is told
+	log   *lockedBuffer
+	done  chan struct{} // closed when it has ended
+	err   error         // of Wait; read after done
 }
 
 type lockedBuffer struct {
@@ -96,18 +99,12 @@ func (b *lockedBuffer) String() string {
 
 // launch runs throng serve. Its URL is sent once, when it listens.
 func launch(ctx context.Context, args ...string) (*process, <-chan string, error) {
-	return launchUnder(ctx, "", args...)
+	return launchCommand(exec.CommandContext(ctx, binary, append([]string{"serve", "--log-format", "json"}, args...)...))
 }
 
-// launchUnder is launch by a shell's script, unless it is empty, which has the
-// command and its arguments as its own.
-func launchUnder(ctx context.Context, script string, args ...string) (*process, <-chan string, error) {
-	p := &process{log: &lockedBuffer{}, done: make(chan struct{})}
-	args = append([]string{"serve", "--log-format", "json"}, args...)
-	p.cmd = exec.CommandContext(ctx, binary, args...)
-	if script != "" {
-		p.cmd = exec.CommandContext(ctx, "sh", append([]string{"-c", script, binary}, args...)...)
-	}
+// launchCommand is launch of a command that runs throng serve.
+func launchCommand(cmd *exec.Cmd) (*process, <-chan string, error) {
+	p := &process{cmd: cmd, log: &lockedBuffer{}, done: make(chan struct{}), admin: make(chan string, 1)}
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
 		return nil, nil, fmt.Errorf("start throng: %w", err)
@@ -122,9 +119,11 @@ func launchUnder(ctx context.Context, script string, args ...string) (*process, 
 		for {
 			line, err := lines.ReadString('\n')
 			_, _ = p.log.Write([]byte(line))
-			var entry struct{ Msg, Listen string }
+			var entry struct{ Msg, Listen, URL string }
 			if json.Unmarshal([]byte(line), &entry) == nil && entry.Msg == "serving" {
 				url <- "http://" + entry.Listen
+			} else if entry.Msg == "serving metrics" {
+				p.admin <- entry.URL
 			}
 			if err != nil {
 				break
@@ -142,10 +141,21 @@ func start(t testing.TB, data string, args ...string) *process {
 	return startUnder(t, "", data, args...)
 }
 
-// startUnder is start by a shell's script, as launchUnder has it.
+// startUnder is start by a shell's script, unless it is empty, which has the
+// command and its arguments as its own.
 func startUnder(t testing.TB, script, data string, args ...string) *process {
 	t.Helper()
-	p, url, err := launchUnder(t.Context(), script, append([]string{"--data", data, "--listen", "127.0.0.1:0"}, args...)...)
+	args = append([]string{"serve", "--log-format", "json", "--data", data, "--listen", "127.0.0.1:0"}, args...)
+	if script != "" {
+		return startCommand(t, exec.CommandContext(t.Context(), "sh", append([]string{"-c", script, binary}, args...)...))
+	}
+	return startCommand(t, exec.CommandContext(t.Context(), binary, args...))
+}
+
+// startCommand is start of a command that runs throng serve.
+func startCommand(t testing.TB, cmd *exec.Cmd) *process {
+	t.Helper()
+	p, url, err := launchCommand(cmd)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,12 +165,21 @@ func startUnder(t testing.TB, script, data string, args ...string) *process {
 			t.Logf("server's log:\n%s", p.log.String())
 		}
 	})
-	select {
-	case p.URL = <-url:
-	case <-p.done:
-		t.Fatalf("throng serve ended: %v\n%s", p.err, p.log.String())
-	case <-time.After(time.Minute):
-		t.Fatalf("throng serve does not listen after a minute:\n%s", p.log.String())
+	listens := func(address <-chan string) string {
+		t.Helper()
+		select {
+		case a := <-address:
+			return a
+		case <-p.done:
+			t.Fatalf("throng serve ended: %v\n%s", p.err, p.log.String())
+		case <-time.After(time.Minute):
+			t.Fatalf("throng serve does not listen after a minute:\n%s", p.log.String())
+		}
+		return ""
+	}
+	p.URL = listens(url)
+	if slices.Contains(cmd.Args, "--admin-listen") {
+		p.Admin = listens(p.admin)
 	}
 	return p
 }

@@ -21,6 +21,13 @@ import (
 // the answer always, the request where it was accepted, since wrong ones are
 // sent on purpose. What the document does not speak of is none of its business.
 func holdToDocument(req *http.Request, body []byte, resp *http.Response, answer []byte) error {
+	return holdExchange(req, body, resp, answer, true)
+}
+
+// holdExchange is holdToDocument that may leave out the request. What is
+// accepted is more than what is documented: empty parameters, and anything
+// where nobody looks.
+func holdExchange(req *http.Request, body []byte, resp *http.Response, answer []byte, both bool) error {
 	route, params, err := documented(req)
 	if err != nil || route == nil {
 		return err
@@ -33,7 +40,7 @@ func holdToDocument(req *http.Request, body []byte, resp *http.Response, answer 
 			AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, SkipSettingDefaults: true, IncludeResponseStatus: true, MultiError: true,
 		},
 	}
-	if accepted(req, resp, answer) {
+	if both && accepted(req, resp, answer) {
 		if err := openapi3filter.ValidateRequest(req.Context(), input); err != nil {
 			return fmt.Errorf("request was accepted: %w", err)
 		}

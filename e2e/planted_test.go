@@ -211,8 +211,8 @@ func (p *plant) requests(t *testing.T) {
 	}
 	documents := []struct {
 		base string
-		read func() (map[string][]operation, error)
-	}{{"/platform/v0", operations(document)}, {mintegral.Base, operations(deviceDocument)}}
+		read func() (map[string][]plantedPlace, error)
+	}{{"/platform/v0", plantedPlaces(document)}, {mintegral.Base, plantedPlaces(deviceDocument)}}
 	for _, d := range documents {
 		all, err := d.read()
 		if err != nil {
@@ -228,22 +228,22 @@ func (p *plant) requests(t *testing.T) {
 	}
 }
 
-// operation is one of a document, as far as it matters here.
-type operation struct {
+// plantedPlace is an operation of a document, as far as it matters here.
+type plantedPlace struct {
 	method string
 	query  []string
 }
 
-func operations(read func() (*openapi3.T, error)) func() (map[string][]operation, error) {
-	return func() (map[string][]operation, error) {
+func plantedPlaces(read func() (*openapi3.T, error)) func() (map[string][]plantedPlace, error) {
+	return func() (map[string][]plantedPlace, error) {
 		doc, err := read()
 		if err != nil {
 			return nil, err
 		}
-		all := map[string][]operation{}
+		all := map[string][]plantedPlace{}
 		for path, item := range doc.Paths.Map() {
 			for method, op := range item.Operations() {
-				o := operation{method: method}
+				o := plantedPlace{method: method}
 				for _, ref := range append(op.Parameters, item.Parameters...) {
 					if ref.Value.In == "query" {
 						o.query = append(o.query, ref.Value.Name)
@@ -256,7 +256,7 @@ func operations(read func() (*openapi3.T, error)) func() (map[string][]operation
 	}
 }
 
-func (p *plant) plantIn(t *testing.T, path string, op operation, value func() string) {
+func (p *plant) plantIn(t *testing.T, path string, op plantedPlace, value func() string) {
 	t.Helper()
 	filled := path
 	for strings.Contains(filled, "{") {

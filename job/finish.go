@@ -82,6 +82,7 @@ func (r *Runner) conclude(ctx context.Context, tx *sqldb.Tx, kind Kind, e *execu
 		return ErrLost // canceled, completed by the handler, or taken over
 	}
 	var retry retryError
+	var wait waitError
 	var permanent permanentError
 	isPermanent := errors.As(err, &permanent)
 	switch {
@@ -89,6 +90,8 @@ func (r *Runner) conclude(ctx context.Context, tx *sqldb.Tx, kind Kind, e *execu
 		return r.set(ctx, tx, j, Done, now, "")
 	case errors.Is(err, Released), handedBack(e.ctx, err, isPermanent):
 		return r.requeue(ctx, tx, j, j.Attempts-1, now, stored.LastError)
+	case !isPermanent && errors.As(err, &wait):
+		return r.requeue(ctx, tx, j, j.Attempts-1, now.Add(wait.delay), wait.err.Error())
 	case isPermanent, j.LastAttempt():
 		return r.fail(ctx, tx, kind, j, err)
 	case errors.As(err, &retry):

@@ -101,7 +101,7 @@ func (j Job) LastAttempt() bool { return j.MaxAttempts != NoLimit && j.Attempts 
 // Handler runs a job. ctx ends, with a cause of this package, when the job is
 // canceled, its lease is lost or the runner stops; the handler should then
 // return soon. nil makes the job done; [Permanent] errors fail it; [RetryAfter]
-// sets when it is tried next; [Released] hands it back; any other error has it
+// sets when it is tried next; [Released] hands it back, and [Wait] does so for a while; any other error has it
 // tried again, later each time, until its attempts are used up. A panic is an
 // error.
 type Handler func(ctx context.Context, j Job) error
@@ -140,6 +140,24 @@ type retryError struct {
 
 func (e retryError) Error() string { return fmt.Sprintf("%v (again after %v)", e.err, e.delay) }
 func (e retryError) Unwrap() error { return e.err }
+
+type waitError struct {
+	delay time.Duration
+	err   error
+}
+
+func (e waitError) Error() string { return fmt.Sprintf("%v (waits %v)", e.err, e.delay) }
+func (e waitError) Unwrap() error { return e.err }
+
+// Wait marks an error that is no fault of the job, since what it needs is away:
+// the job is handed back and tried again no sooner than after d. The attempt
+// does not count.
+func Wait(d time.Duration, err error) error {
+	if err == nil {
+		err = errors.New("not yet")
+	}
+	return waitError{delay: max(d, 0), err: err}
+}
 
 // RetryAfter marks an error after which the job is tried again no sooner than
 // after d. The attempt counts.

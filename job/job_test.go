@@ -230,6 +230,8 @@ func TestOutcomes(t *testing.T) {
 		f("retry after", returns(RetryAfter(time.Hour, broken)), 5, outcome{Queued, 1, time.Hour, "broken"})
 		f("last retry", returns(RetryAfter(time.Hour, broken)), 1, outcome{Failed, 1, 0, "broken (again after 1h0m0s)"})
 		f("unlimited", returns(RetryAfter(time.Hour, broken)), NoLimit, outcome{Queued, 1, time.Hour, "broken"})
+		f("waits", returns(fmt.Errorf("store: %w", Wait(time.Minute, broken))), 1, outcome{Queued, 0, time.Minute, "broken"})
+		f("permanent, though it could wait", returns(Permanent(Wait(time.Minute, broken))), 5, outcome{Failed, 1, 0, "broken (waits 1m0s)"})
 		f("released", returns(Released), 1, outcome{Queued, 0, 0, ""})
 		f("panic", func(context.Context, Job) error { panic("someone@example.com") }, 1, outcome{Failed, 1, 0, "handler panicked with a string"})
 		f("runtime panic", func(_ context.Context, j Job) error {

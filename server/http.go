@@ -143,6 +143,7 @@ func (s *Server) serveAdmin(ctx context.Context, group *errgroup.Group) error {
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	s.serve(ctx, group, l, mux, s.cfg.pace.applyAdmin)
+	s.cfg.Logger.InfoContext(ctx, "serving metrics", "url", "http://"+l.Addr().String())
 	return nil
 }
 
@@ -154,7 +155,7 @@ func (s *Server) Handler() http.Handler {
 	s.metrics.MustRegister(seconds, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 
 	r := chi.NewRouter()
-	r.Use(measure(seconds), harden(s.secure()), api.Recover(s.cfg.Logger, failPlainly))
+	r.Use(anyMethod, measure(seconds), harden(s.secure()), api.Recover(s.cfg.Logger, failPlainly))
 	r.Get("/healthz", func(w http.ResponseWriter, _ *http.Request) { text(w, http.StatusOK, "alive") })
 	r.Get("/readyz", s.readyz)
 	documents := []web.Document{
@@ -209,13 +210,28 @@ func measure(seconds *prometheus.HistogramVec) func(http.Handler) http.Handler {
 	}
 }
 
+// anyMethod has requests whose method the router has never heard of be routed
+// all the same, to the one who knows how the path's API says that a method is
+// not allowed. No path has OPTIONS.
+func anyMethod(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if method(r.Method) == otherMethod {
+			chi.RouteContext(r.Context()).RouteMethod = http.MethodOptions
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// otherMethod is any that nobody has a use for.
+const otherMethod = "other"
+
 // method keeps a client from making a metric of every word it can think of.
 func method(m string) string {
 	switch m {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodOptions:
 		return m
 	}
-	return "other"
+	return otherMethod
 }
 
 // recorder remembers the status of an answer.

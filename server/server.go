@@ -321,6 +321,9 @@ func IsMalformedDataset(err error) bool {
 
 // notReady is what may be told of the reason to everybody.
 func notReady(err error) string {
+	if throng.IsAway(err) {
+		return throng.MessageOf(err)
+	}
 	if errors.Is(err, engine.ErrNoGeneration) || throng.CodeOf(err) == throng.Unavailable {
 		return "no generation is loaded; run: throng load SOURCE"
 	}

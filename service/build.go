@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strconv"
 	"sync"
@@ -51,11 +52,31 @@ const JobDelivery = "delivery"
 // callbacks and deliveries.
 func (s *Service) register() error {
 	return errors.Join(
-		s.cfg.Jobs.Register(job.Kind{Name: jobBuild, Workers: s.cfg.BuildWorkers, Run: s.build, Failed: s.buildFailed}),
-		s.cfg.Jobs.Register(job.Kind{Name: jobDevices, Workers: s.cfg.BuildWorkers, Run: s.devices, Failed: s.devicesFailed}),
-		s.cfg.Jobs.Register(job.Kind{Name: jobCallback, Workers: callbackWorkers, Run: s.callBack, Failed: s.callbackFailed}),
-		s.cfg.Jobs.Register(job.Kind{Name: JobDelivery, Workers: deliveryWorkers, Run: s.runDelivery, Failed: s.deliveryLost}),
+		s.cfg.Jobs.Register(job.Kind{Name: jobBuild, Workers: s.cfg.BuildWorkers, Run: s.patient(s.build), Failed: s.buildFailed}),
+		s.cfg.Jobs.Register(job.Kind{Name: jobDevices, Workers: s.cfg.BuildWorkers, Run: s.patient(s.devices), Failed: s.devicesFailed}),
+		s.cfg.Jobs.Register(job.Kind{Name: jobCallback, Workers: callbackWorkers, Run: s.patient(s.callBack), Failed: s.callbackFailed}),
+		s.cfg.Jobs.Register(job.Kind{Name: JobDelivery, Workers: deliveryWorkers, Run: s.patient(s.runDelivery), Failed: s.deliveryLost}),
 	)
+}
+
+const (
+	// awayPause is how long a job waits at least for what is away.
+	awayPause = 2 * time.Second
+	// awayTime is for how long after it was ordered a job waits so; afterwards
+	// its attempts count.
+	awayTime = 24 * time.Hour
+)
+
+// patient is a handler whose job waits where the database or the store of files
+// is away. That is no fault of the job, and no attempt of it.
+func (s *Service) patient(run job.Handler) job.Handler {
+	return func(ctx context.Context, j job.Job) error {
+		err := run(ctx, j)
+		if throng.IsAway(err) && s.now().Sub(j.CreatedAt) < awayTime {
+			return job.Wait(awayPause+rand.N(awayPause), err)
+		}
+		return err
+	}
 }
 
 // built is what a build found; nothing of it shows until it is stored.
@@ -267,6 +288,8 @@ func failureOf(cause error) throng.Failure {
 		return throng.Failure{Code: string(code), Message: throng.MessageOf(cause)}
 	case code == throng.QuotaExceeded, code == throng.StorageFull:
 		return throng.Failure{Code: string(code), Message: throng.MessageOf(cause), Retry: true}
+	case throng.IsAway(cause):
+		return throng.Failure{Code: string(throng.Unavailable), Message: "the database or the store of files was away for too long", Retry: true}
 	case errors.Is(cause, engine.ErrNoGeneration):
 		return throng.Failure{Code: string(throng.Unavailable), Message: "no dataset is loaded", Retry: true}
 	case errors.Is(cause, engine.ErrCorrupt):

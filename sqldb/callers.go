@@ -99,18 +99,26 @@ func (q Queries) CallerByID(ctx context.Context, id int64) (Caller, error) {
 
 // CallerByName returns a caller, revoked or not, or [ErrNotFound].
 func (q Queries) CallerByName(ctx context.Context, name string) (Caller, error) {
-	return q.caller(ctx, "name", name)
+	return q.callerBy(ctx, "name", name)
 }
 
 // CallerByTokenHash returns a caller, revoked or not, or [ErrNotFound]. The
 // database compares hashes of secrets, so its timing tells nothing of a token.
 func (q Queries) CallerByTokenHash(ctx context.Context, hash string) (Caller, error) {
-	return q.caller(ctx, "token_hash", hash)
+	return q.callerBy(ctx, "token_hash", hash)
 }
 
 // CallerByAccessKey returns a caller, revoked or not, or [ErrNotFound].
 func (q Queries) CallerByAccessKey(ctx context.Context, key string) (Caller, error) {
-	return q.caller(ctx, "access_key", key)
+	return q.callerBy(ctx, "access_key", key)
+}
+
+// callerBy finds a caller by a text that anybody may have sent.
+func (q Queries) callerBy(ctx context.Context, column, text string) (Caller, error) {
+	if !storable(text) {
+		return Caller{}, wrap("read caller", ErrNotFound)
+	}
+	return q.caller(ctx, column, text)
 }
 
 // ListCallers returns all callers by name, the revoked too.

@@ -93,6 +93,12 @@ func TestCallers(t *testing.T) {
 		}
 		_, err := db.CallerByName(ctx, "absent")
 		wantErr(t, "CallerByName(absent)", err, ErrNotFound)
+		for _, odd := range []string{"\xff", "a\x00b", "\xed\xa0\x80"} { // which PostgreSQL refuses to compare with
+			_, err = db.CallerByAccessKey(ctx, odd)
+			wantErr(t, "CallerByAccessKey of what is no text", err, ErrNotFound)
+			_, err = db.CallerByName(ctx, odd)
+			wantErr(t, "CallerByName of what is no text", err, ErrNotFound)
+		}
 
 		for _, field := range []string{"Name", "TokenHash", "AccessKey"} {
 			other := newCaller("other")

@@ -71,6 +71,8 @@ type DB struct {
 
 	turn     chan struct{} // holds a token while a write transaction runs in this process
 	patience time.Duration // how long one waits for its turn
+
+	readTime, txTime time.Duration // how long reads and transactions may take; 0 is no limit
 }
 
 // patience is how long a write transaction waits for its turn before it fails.
@@ -90,6 +92,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	if err := db.migrate(ctx); err != nil {
 		return nil, fmt.Errorf("open database: %w", errors.Join(err, db.Close()))
 	}
+	db.readTime, db.txTime = readTime, txTime // a migration takes as long as it takes
 	return db, nil
 }
 
@@ -193,14 +196,22 @@ func (db *DB) waitTurn(ctx context.Context) error {
 // transact is Tx without what comes after the commit.
 func (db *DB) transact(ctx context.Context, fn func(tx *Tx) error) (*Tx, error) {
 	if err := db.waitTurn(ctx); err != nil {
-		return nil, fmt.Errorf("begin transaction: %w", err)
+		return nil, fmt.Errorf("begin transaction: %w", away(ctx, ctx, err))
 	}
 	defer func() { <-db.turn }()
+	limit, cancel := limited(ctx, db.txTime)
+	defer cancel()
+	tx, err := db.begun(limit, fn)
+	return tx, away(ctx, limit, err)
+}
+
+// begun is transact in its turn.
+func (db *DB) begun(ctx context.Context, fn func(tx *Tx) error) (*Tx, error) {
 	sqlTx, err := db.writer.BeginTx(ctx, nil)
 	if err != nil {
 		return nil, fmt.Errorf("begin transaction: %w", full(err))
 	}
-	tx := &Tx{c: conn{x: sqlTx, d: db.dialect}}
+	tx := &Tx{c: conn{x: sqlTx, d: db.dialect, limit: ctx}}
 	tx.Queries = Queries{h: tx}
 	defer sqlTx.Rollback() //nolint:errcheck // no effect after Commit; after an error of fn that error is told
 	if err := db.dialect.lockWriters(ctx, tx.c); err != nil {
@@ -234,8 +245,10 @@ func (r Reader) QueryRow(ctx context.Context, query string, args ...any) *sql.Ro
 	return r.c.queryRow(ctx, query, args...)
 }
 
-func (db *DB) read(_ context.Context, fn func(conn) error) error {
-	return fn(conn{x: db.reader, d: db.dialect})
+func (db *DB) read(ctx context.Context, fn func(conn) error) error {
+	limit, cancel := limited(ctx, db.readTime)
+	defer cancel()
+	return away(ctx, limit, fn(conn{x: db.reader, d: db.dialect, limit: limit}))
 }
 
 func (db *DB) write(ctx context.Context, fn func(conn) error) error {

@@ -32,18 +32,30 @@ type conn struct {
 		QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 	}
 	d dialect
+	// limit ends with the context of the whole read or transaction, which a conn
+	// never outlives, or when that has taken too long.
+	limit context.Context
+}
+
+// within gives the context of a statement.
+func (c conn) within(ctx context.Context) context.Context {
+	at, own := ctx.Deadline()
+	if end, has := c.limit.Deadline(); own && (!has || at.Before(end)) {
+		return ctx
+	}
+	return c.limit
 }
 
 func (c conn) exec(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	return c.x.ExecContext(ctx, c.d.rebind(query), args...)
+	return c.x.ExecContext(c.within(ctx), c.d.rebind(query), args...)
 }
 
 func (c conn) query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	return c.x.QueryContext(ctx, c.d.rebind(query), args...)
+	return c.x.QueryContext(c.within(ctx), c.d.rebind(query), args...)
 }
 
 func (c conn) queryRow(ctx context.Context, query string, args ...any) *sql.Row {
-	return c.x.QueryRowContext(ctx, c.d.rebind(query), args...)
+	return c.x.QueryRowContext(c.within(ctx), c.d.rebind(query), args...)
 }
 
 // change runs a statement and returns [ErrNotFound] if it changed no row.
@@ -259,10 +271,16 @@ func contains(text string) string {
 	return "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(text) + "%"
 }
 
-// addText adds a condition on a text that somebody sent. PostgreSQL takes valid
-// UTF-8 without NUL alone; what it cannot hold is in no row of any database.
+// storable tells whether a text that somebody sent can be in a row. PostgreSQL
+// takes valid UTF-8 without NUL alone, and an error for everything else; what it
+// cannot hold is in no row of any database.
+func storable(text string) bool {
+	return utf8.ValidString(text) && !strings.ContainsRune(text, 0)
+}
+
+// addText adds a condition on a text that somebody sent.
 func (w *where) addText(cond, text, arg string) {
-	if !utf8.ValidString(text) || strings.ContainsRune(text, 0) {
+	if !storable(text) {
 		w.add(`1 = 0`)
 		return
 	}

@@ -15,7 +15,7 @@ import (
 
 const (
 	// stallTime is how long the store may send nothing.
-	stallTime = time.Minute
+	stallTime = 30 * time.Second
 	// readTries is how often reading is begun anew at one place.
 	readTries = 4
 	// skipAtMost is how far reading goes on to get to a place a little ahead;
@@ -215,12 +215,14 @@ func (r *reader) get(from, to int64) (*streamed, error) {
 		}
 	}
 	ctx, cancel := context.WithCancelCause(r.ctx)
+	stall := time.AfterFunc(stallTime, func() { cancel(errStalled) }) // the answer's beginning, too
 	body, _, _, err := r.store.core.GetObject(ctx, r.store.cfg.Bucket, r.object, opts)
 	if err != nil {
+		stall.Stop()
 		cancel(nil)
 		return nil, cause(r.ctx, err)
 	}
-	return &streamed{body: body, cancel: cancel, stall: time.AfterFunc(stallTime, func() { cancel(errStalled) })}, nil
+	return &streamed{body: body, cancel: cancel, stall: stall}, nil
 }
 
 var errStalled = errors.New("the store sends nothing")

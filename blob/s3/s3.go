@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -37,6 +38,11 @@ const (
 	// answerTime is how long the store may take to begin its answer. Putting
 	// the parts of a large object together takes some of them long.
 	answerTime = 5 * time.Minute
+	// lookTime is how long looking a key up may take, which is a request of a
+	// few hundred bytes, with all that is sent again for it.
+	lookTime = 15 * time.Second
+	// putTime is how long an object of at most one part may take to be written.
+	putTime = 2 * time.Minute
 	// cleanTime is how long tidying up may take after its cause is gone.
 	cleanTime = 30 * time.Second
 )
@@ -163,6 +169,8 @@ type found struct {
 // find looks a key up.
 func (s *Store) find(ctx context.Context, key string) (found, error) {
 	f := found{info: blob.Info{Key: key}}
+	ctx, cancel := context.WithTimeoutCause(ctx, lookTime, errSilent)
+	defer cancel()
 	// The plain object comes first, if there is one, then the newest mark.
 	for o, err := range s.objects(ctx, s.prefix+key, 2) {
 		if err != nil {
@@ -259,6 +267,8 @@ func (s *Store) putMark(ctx context.Context, key string, m mark) error {
 // notices if they change on the way; the client's own way of signing a body
 // (chunk by chunk) sends a body even where there is none.
 func (s *Store) put(ctx context.Context, name string, data []byte) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, putTime, errSilent)
+	defer cancel()
 	opts := minio.PutObjectOptions{DisableContentSha256: true}
 	_, err := s.core.PutObject(ctx, s.cfg.Bucket, name, bytes.NewReader(data), int64(len(data)), "", sumOf(data), opts)
 	return cause(ctx, err)
@@ -271,6 +281,8 @@ func sumOf(data []byte) string {
 
 // remove removes one object; that there is none is no error.
 func (s *Store) remove(ctx context.Context, name string) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, lookTime, errSilent)
+	defer cancel()
 	err := s.core.RemoveObject(ctx, s.cfg.Bucket, name, minio.RemoveObjectOptions{})
 	if err = cause(ctx, err); errors.Is(err, blob.ErrNotFound) {
 		err = nil
@@ -344,10 +356,30 @@ func cause(ctx context.Context, err error) error {
 	case minio.PreconditionFailed:
 		return fmt.Errorf("%w: %w", errReplaced, err)
 	}
-	if errors.Is(err, io.ErrUnexpectedEOF) { // which callers take for the end of their own bytes
-		return fmt.Errorf("the store's answer was cut off: %v", err) //nolint:errorlint // see above
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) { // which callers take for the end of their own bytes
+		return blob.Away(fmt.Errorf("the store's answer was cut off: %v", err)) //nolint:errorlint // see above
+	}
+	if isAway(err) {
+		return blob.Away(err)
 	}
 	return err
+}
+
+// errSilent is the end of a request that took too long.
+var errSilent = blob.Away(errors.New("the store does not answer in time"))
+
+// isAway tells whether an error speaks of the store's state, not of the request.
+// The context of the request has not ended.
+func isAway(err error) bool {
+	said := minio.ToErrorResponse(err)
+	if said.StatusCode >= http.StatusInternalServerError || said.StatusCode == http.StatusTooManyRequests {
+		return true
+	}
+	if said.StatusCode != 0 {
+		return false
+	}
+	_, network := errors.AsType[net.Error](err) // those of http.Client, too
+	return network || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, io.ErrNoProgress)
 }
 
 // errReplaced says that a client replaced what was being read.

@@ -1,0 +1,99 @@
+package e2e
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// usage is what a server holds.
+type usage struct {
+	goroutines int
+	handles    int    // open file descriptors; -1 where the system does not tell
+	resident   uint64 // bytes of memory, mapped files included
+	private    uint64 // bytes of memory that no file backs
+}
+
+// usage asks a server that has an admin listener what it holds. The question
+// itself is not counted.
+func (p *process) usage(t testing.TB) usage {
+	t.Helper()
+	u, err := p.measure()
+	if err != nil {
+		t.Fatalf("measure server: %v", err)
+	}
+	return u
+}
+
+func (p *process) measure() (u usage, err error) {
+	text, err := p.profile()
+	if err != nil {
+		return u, err
+	}
+	if _, err := fmt.Sscanf(text, "goroutine profile: total %d", &u.goroutines); err != nil {
+		return u, fmt.Errorf("read profile: %w", err)
+	}
+	u.handles = -1
+	proc := "/proc/" + strconv.Itoa(p.cmd.Process.Pid)
+	if fds, err := os.ReadDir(proc + "/fd"); err == nil {
+		u.handles = len(fds)
+	}
+	status, err := os.ReadFile(proc + "/status")
+	if err != nil {
+		return u, nil // not on this system
+	}
+	for line := range strings.Lines(string(status)) {
+		var kib uint64
+		if n, _ := fmt.Sscanf(line, "VmRSS: %d kB", &kib); n == 1 {
+			u.resident = kib << 10
+		}
+		if n, _ := fmt.Sscanf(line, "RssAnon: %d kB", &kib); n == 1 {
+			u.private = kib << 10
+		}
+	}
+	return u, nil
+}
+
+// probes asks servers for their profiles, each time over a connection of its
+// own, so that none is left behind.
+var probes = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 30 * time.Second}
+
+// profile lists the goroutines of a server by what they do.
+func (p *process) profile() (string, error) {
+	resp, err := probes.Get(p.Admin + "/debug/pprof/goroutine?debug=1") //nolint:noctx // it has a timeout
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	return string(text), err
+}
+
+// slack is by how many goroutines or handles an idle server may differ from
+// one moment to the next: a connection that is just being closed, a statement
+// that the runner of jobs is just asking.
+const slack = 4
+
+// settles waits until a server that has nothing to do holds no more than it
+// did, and tells what it holds then.
+func (p *process) settles(t testing.TB, base usage) usage {
+	t.Helper()
+	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+	for deadline := time.Now().Add(3 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		u := p.usage(t)
+		if u.goroutines <= base.goroutines+slack && u.handles <= base.handles+slack {
+			return u
+		}
+		if time.Now().After(deadline) {
+			text, err := p.profile()
+			t.Errorf("after all was done there are %d goroutines and %d handles, and %d and %d before\n%s %v",
+				u.goroutines, u.handles, base.goroutines, base.handles, text, err)
+			return u
+		}
+	}
+}
