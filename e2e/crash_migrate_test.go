@@ -153,8 +153,7 @@ func (m *migrating) awaitTransaction(p where, ended <-chan struct{}) time.Durati
 		db := openRows(m.t, p.database, p.data)
 		defer db.Close()
 		began = func() bool { // the lock of the schema's writers
-			return len(column(m.t, db, `SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted
-				AND objid = hashtext(current_schema())::bigint & 4294967295`)) > 0
+			return len(column(m.t, db, writersLock)) > 0
 		}
 	}
 	for !began() {

@@ -432,8 +432,8 @@ func (m *stormDevices) used(ctx context.Context, list int) error {
 		if err != nil || now == list {
 			return err
 		}
-		if time.Since(began) > time.Minute {
-			return fmt.Errorf("a minute after list %d was read the other one still answers", list)
+		if time.Since(began) > 5*time.Minute {
+			return fmt.Errorf("five minutes after list %d was read the other one still answers", list)
 		}
 		if err := pause(ctx, 10*time.Millisecond); err != nil {
 			return err

@@ -13,9 +13,6 @@ import (
 	"throng/sqldb"
 )
 
-// errDied is the cause of a failure that no handler lived to report.
-var errDied = errors.New("the process died while running the job")
-
 // execute runs a claimed job and records how it ended.
 func (r *Runner) execute(kind Kind, e *execution) {
 	err := r.call(kind, e)
@@ -239,9 +236,9 @@ func (r *Runner) bury(ctx context.Context, tx *sqldb.Tx, j Job) error {
 		return err
 	}
 	if kind, known := r.kinds[j.Kind]; known && j.Deaths >= r.cfg.MaxDeaths {
-		return r.fail(ctx, tx, kind, j, fmt.Errorf("%w, for the %d. time", errDied, j.Deaths))
+		return r.fail(ctx, tx, kind, j, fmt.Errorf("%w, for the %d. time", ErrDied, j.Deaths))
 	}
-	return r.requeue(ctx, tx, j, j.Attempts-1, r.cfg.Now().Add(afterDeath(j.Deaths)), errDied.Error())
+	return r.requeue(ctx, tx, j, j.Attempts-1, r.cfg.Now().Add(afterDeath(j.Deaths)), ErrDied.Error())
 }
 
 // afterDeath is how long a job waits after a death: not at all after the first

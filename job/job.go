@@ -49,6 +49,9 @@ var (
 	// at once and the attempt does not count.
 	Released = errors.New("job released") //nolint:staticcheck // ST1012: an outcome, not a fault
 
+	// ErrDied is the cause of a failure that no handler lived to report: the
+	// process that ran the job died, as often as [Config.MaxDeaths] allows.
+	ErrDied = errors.New("the process died while running the job")
 	// ErrNotFound says that there is no such job.
 	ErrNotFound = sqldb.ErrNotFound
 )

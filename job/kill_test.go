@@ -56,8 +56,8 @@ func TestKilledProcess(t *testing.T) {
 	}
 	start(t, r)
 	waitFor(t, r, survives, Done)
-	if j := <-seen; j.Attempts != 1 || j.Deaths != 2 || j.LastError != errDied.Error() {
-		t.Errorf("attempt %d after %d deaths was told %q, want 1, 2 and %q", j.Attempts, j.Deaths, j.LastError, errDied)
+	if j := <-seen; j.Attempts != 1 || j.Deaths != 2 || j.LastError != ErrDied.Error() {
+		t.Errorf("attempt %d after %d deaths was told %q, want 1, 2 and %q", j.Attempts, j.Deaths, j.LastError, ErrDied)
 	}
 	stop(t, r)
 
@@ -73,11 +73,11 @@ func TestKilledProcess(t *testing.T) {
 	start(t, r)
 	defer stop(t, r)
 	j := waitFor(t, r, deadly, Failed)
-	if want := errDied.Error() + ", for the 1. time"; j.LastError != want {
+	if want := ErrDied.Error() + ", for the 1. time"; j.LastError != want {
 		t.Errorf("last error = %q, want %q", j.LastError, want)
 	}
-	if cause := <-failed; !errors.Is(cause, errDied) {
-		t.Errorf("Failed was told %v, want %v", cause, errDied)
+	if cause := <-failed; !errors.Is(cause, ErrDied) {
+		t.Errorf("Failed was told %v, want %v", cause, ErrDied)
 	}
 }
 

@@ -296,6 +296,8 @@ func failureOf(cause error) throng.Failure {
 		return throng.Failure{Code: string(throng.Internal), Message: "a file of the index is damaged; the operator must load the dataset again", Retry: true}
 	case errors.Is(cause, engine.ErrFormat):
 		return throng.Failure{Code: string(throng.Internal), Message: "the index was written by another version; the operator must load the dataset again", Retry: true}
+	case errors.Is(cause, job.ErrDied):
+		return throng.Failure{Code: string(throng.Internal), Message: "the server ended too often while it worked on this; the operator must find out why", Retry: true}
 	default:
 		return throng.Failure{Code: string(throng.Internal), Message: "the build ended with an internal error", Retry: true}
 	}

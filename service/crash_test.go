@@ -15,6 +15,7 @@ import (
 	"throng"
 	"throng/blob"
 	"throng/engine"
+	"throng/job"
 )
 
 // gate is a store whose writer of one sort of file waits or fails.
@@ -353,5 +354,25 @@ func TestCancelInEveryStep(t *testing.T) {
 	}
 	if n := r.count(); n != 0 {
 		t.Errorf("%d callbacks were sent, want none", n)
+	}
+}
+
+// TestFailureOf: every cause of a build's failure has a code and says what to do,
+// without telling of the inside.
+func TestFailureOf(t *testing.T) {
+	for _, tt := range []struct {
+		cause error
+		want  throng.Failure
+	}{
+		{throng.Errorf(throng.Invalid, "parameters[0] is wrong"), throng.Failure{Code: "invalid_request", Message: "parameters[0] is wrong"}},
+		{fmt.Errorf("hold generation: %w", engine.ErrNoGeneration), throng.Failure{Code: "unavailable", Message: "no dataset is loaded", Retry: true}},
+		{fmt.Errorf("/data/a: %w", engine.ErrCorrupt), throng.Failure{Code: "internal", Message: "a file of the index is damaged; the operator must load the dataset again", Retry: true}},
+		{fmt.Errorf("/data/a: %w", engine.ErrFormat), throng.Failure{Code: "internal", Message: "the index was written by another version; the operator must load the dataset again", Retry: true}},
+		{fmt.Errorf("%w, for the 25. time", job.ErrDied), throng.Failure{Code: "internal", Message: "the server ended too often while it worked on this; the operator must find out why", Retry: true}},
+		{errors.New("write /data/b: no space left on device"), throng.Failure{Code: "internal", Message: "the build ended with an internal error", Retry: true}},
+	} {
+		if diff := cmp.Diff(tt.want, failureOf(tt.cause)); diff != "" {
+			t.Errorf("failureOf(%v) (-want +got):\n%s", tt.cause, diff)
+		}
 	}
 }
