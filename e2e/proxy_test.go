@@ -175,7 +175,7 @@ type storeFault int32
 
 const (
 	sound   storeFault = iota
-	erring            // every answer is 500
+	erring             // every answer is 500
 	cutting            // every body ends half way
 )
 
