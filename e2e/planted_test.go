@@ -30,6 +30,7 @@ import (
 
 	"throng/api/mintegral"
 	"throng/client"
+	"throng/internal/pgtest"
 )
 
 // TestPlanted puts e-mail addresses, phone numbers, device ids, tokens, secrets
@@ -42,13 +43,23 @@ func TestPlanted(t *testing.T) {
 	if testing.Short() {
 		t.Skip("needs the whole population")
 	}
+	t.Run("sqlite", func(t *testing.T) { testPlanted(t, "") })
+	t.Run("postgres", func(t *testing.T) { testPlanted(t, pgtest.URL(t)) })
+}
+
+func testPlanted(t *testing.T, database string) {
+	t.Helper()
 	p := &plant{data: newData(t), texts: map[string]string{}}
 	p.away = p.receiver(t)
+	p.settings = []string{"--data", p.data}
+	if database != "" {
+		p.settings = append(p.settings, "--database", database)
+	}
 	settings := []string{"--allow-private-callbacks", "--drop", filepath.Join(t.TempDir(), "drop"), "--admin-listen", freeAddress(t)}
 	p.start(t, settings)
 	p.owner = p.caller(t, "owner", allGrants()...)
 	p.gone = p.caller(t, "gone", allGrants()...)
-	p.note("revoke", throng(t, "caller", "revoke", "gone", "--data", p.data))
+	p.note("revoke", throng(t, append([]string{"caller", "revoke", "gone"}, p.settings...)...))
 
 	p.requests(t)
 	p.garbage(t)
@@ -68,6 +79,9 @@ func TestPlanted(t *testing.T) {
 		p.note(fmt.Sprintf("log of run %d", i+1), run.log.String())
 	}
 	p.loads(t)
+	if database != "" {
+		p.dump = pgtest.Dump(t, database)
+	}
 	p.search(t)
 }
 
@@ -76,6 +90,8 @@ type plant struct {
 	*process
 	runs        []*process
 	data, away  string
+	settings    []string // of every command
+	dump        string   // of the database, where it is no file
 	owner, gone secrets
 
 	mu      sync.Mutex
@@ -86,7 +102,7 @@ type plant struct {
 
 func (p *plant) start(t *testing.T, settings []string) {
 	t.Helper()
-	p.process = start(t, p.data, settings...)
+	p.process = start(t, p.data, append(slices.Clone(p.settings[2:]), settings...)...)
 	p.runs = append(p.runs, p.process)
 }
 
@@ -121,7 +137,7 @@ func (p *plant) caller(t *testing.T, name string, flags ...string) secrets {
 		secrets
 		WebhookSecret string `json:"webhook_secret"`
 	}
-	out := throng(t, append([]string{"caller", "add", name, "--json", "--data", p.data}, flags...)...)
+	out := throng(t, slices.Concat([]string{"caller", "add", name, "--json"}, p.settings, flags)...)
 	if err := json.Unmarshal([]byte(out), &made); err != nil {
 		t.Fatal(err)
 	}
@@ -485,7 +501,10 @@ func (p *plant) commands(t *testing.T) {
 	t.Helper()
 	f := func(in string, args ...string) {
 		t.Helper()
-		cmd := exec.CommandContext(context.WithoutCancel(t.Context()), binary, append(args, "--data", p.data)...)
+		if !slices.Contains(args, "--database") {
+			args = append(args, p.settings[2:]...)
+		}
+		cmd := exec.CommandContext(context.WithoutCancel(t.Context()), binary, append(args, p.settings[:2]...)...)
 		cmd.Stdin = strings.NewReader(in)
 		cmd.Env = append(os.Environ(), "THRONG_DELIVER_ACCESS_KEY="+p.secret("access"), "THRONG_DELIVER_API_KEY="+p.secret("apikey"))
 		out, _ := cmd.CombinedOutput() // most of them fail
@@ -589,7 +608,7 @@ func (p *plant) loads(t *testing.T) {
 			}
 		}
 		for _, share := range []string{"0", "1"} {
-			cmd := exec.CommandContext(context.WithoutCancel(t.Context()), binary, "load", dir, "--data", p.data, "--allow-rejects", share, "--report", report)
+			cmd := exec.CommandContext(context.WithoutCancel(t.Context()), binary, append([]string{"load", dir, "--allow-rejects", share, "--report", report}, p.settings...)...)
 			out, _ := cmd.CombinedOutput() // some of them fail
 			p.note("throng load", string(out))
 			if text, err := os.ReadFile(report); err == nil {
@@ -678,6 +697,13 @@ func (p *plant) search(t *testing.T) {
 		text := base64.RawStdEncoding.EncodeToString([]byte(secret))
 		forms = append(forms, []byte(secret), []byte(hex.EncodeToString([]byte(secret))), []byte(text[4:len(text)-1]))
 	}
+	holds := func(what string, text []byte) {
+		for _, form := range forms {
+			if bytes.Contains(text, form) {
+				t.Errorf("%s holds a secret: %q", what, form)
+			}
+		}
+	}
 	files := 0
 	err := filepath.WalkDir(p.data, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() || strings.Contains(path, "/index/00000001/") { // which others share
@@ -685,17 +711,17 @@ func (p *plant) search(t *testing.T) {
 		}
 		text, err := os.ReadFile(path)
 		files++
-		for _, form := range forms {
-			if bytes.Contains(text, form) {
-				t.Errorf("the file %s holds a secret: %q", path, form)
-			}
-		}
+		holds(path, text)
 		return err
 	})
+	holds("the database", []byte(p.dump))
 	if err != nil || files < 10 {
 		t.Errorf("looked into %d files: %v", files, err)
 	}
 	t.Logf("%d values planted, %d texts and %d files searched", p.n-len(p.texts), len(p.texts), files)
+	if len(p.settings) > 2 && !strings.Contains(p.dump, "owner") {
+		t.Error("the dump of the database lacks its callers")
+	}
 	if p.n < 10_000 || len(p.texts) < 1000 {
 		t.Error("that is too little")
 	}

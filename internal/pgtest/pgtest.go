@@ -46,3 +46,33 @@ func run(t *testing.T, base, statement string) {
 		t.Fatalf("%s: %v", statement, err)
 	}
 }
+
+// Dump gives every row of every table below a URL of [URL], as text.
+func Dump(t *testing.T, database string) string {
+	t.Helper()
+	ctx := t.Context()
+	conn, err := pgx.Connect(ctx, database)
+	if err != nil {
+		t.Fatalf("connect to the schema of the test: %v", err)
+	}
+	defer conn.Close(ctx)
+	texts := func(query string) []string {
+		t.Helper()
+		rows, err := conn.Query(ctx, query)
+		if err != nil {
+			t.Fatalf("dump: %v", err)
+		}
+		all, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			t.Fatalf("dump: %v", err)
+		}
+		return all
+	}
+	var out strings.Builder
+	for _, table := range texts(`SELECT tablename FROM pg_tables WHERE schemaname = current_schema()`) {
+		for _, row := range texts(`SELECT t::text FROM ` + pgx.Identifier{table}.Sanitize() + ` t`) {
+			out.WriteString(table + " " + row + "\n")
+		}
+	}
+	return out.String()
+}
