@@ -5,9 +5,6 @@ package api
 
 import (
 	"bytes"
-	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -58,8 +55,9 @@ func Status(code throng.Code) int {
 // told, and returns the status. A client that went away is no error of ours.
 func ErrorHeader(log *slog.Logger, w http.ResponseWriter, r *http.Request, err error) int {
 	code := throng.CodeOf(err)
+	TrailOf(r.Context()).Code = code
 	if code == throng.Internal && r.Context().Err() == nil {
-		log.ErrorContext(r.Context(), "request failed", "request", RequestID(r.Context()), "method", r.Method, "err", err)
+		log.ErrorContext(r.Context(), "request failed", "method", r.Method, "err", err)
 	}
 	if e, ok := errors.AsType[*throng.Error](err); ok && e.RetryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
@@ -130,23 +128,18 @@ func claimsJSON(h http.Header) error {
 	return nil
 }
 
-type requestID struct{}
-
-// RequestID is the id of the request that a context belongs to, "" for none.
-func RequestID(ctx context.Context) string {
-	id, _ := ctx.Value(requestID{}).(string)
-	return id
-}
-
-// Identify gives every request an id, which its answer carries and the log
-// names.
+// Identify gives every request that has none yet an id, which its answer
+// carries and the log names.
 func Identify(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var b [8]byte
-		_, _ = rand.Read(b[:]) // never fails
-		id := hex.EncodeToString(b[:])
+		ctx, id := r.Context(), RequestID(r.Context())
+		if id == "" {
+			var trail *Trail
+			ctx, trail = Track(ctx)
+			id, r = trail.ID, r.WithContext(ctx)
+		}
 		w.Header().Set("X-Request-Id", id)
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), requestID{}, id)))
+		next.ServeHTTP(w, r)
 	})
 }
 
@@ -163,7 +156,7 @@ func Recover(log *slog.Logger, fail func(http.ResponseWriter, *http.Request, err
 				if v == http.ErrAbortHandler { //nolint:errorlint // the very value that net/http asks for
 					panic(v)
 				}
-				log.ErrorContext(r.Context(), "handler panicked", "request", RequestID(r.Context()), "type", fmt.Sprintf("%T", v), "stack", string(debug.Stack()))
+				log.ErrorContext(r.Context(), "handler panicked", "type", fmt.Sprintf("%T", v), "stack", string(debug.Stack()))
 				fail(w, r, throng.Errorf(throng.Internal, "internal error"))
 			}()
 			next.ServeHTTP(w, r)

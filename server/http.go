@@ -10,9 +10,6 @@ import (
 	"time"
 
 	"github.com/go-chi/chi/v5"
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 
 	"throng/api"
@@ -128,8 +125,9 @@ func (s *Server) serveAdmin(ctx context.Context, group *errgroup.Group) error {
 	if err != nil {
 		return fmt.Errorf("listen for metrics: %w", err)
 	}
+	s.cfg.Logger.InfoContext(ctx, "serving metrics", "url", "http://"+l.Addr().String()+"/metrics")
 	mux := http.NewServeMux()
-	mux.Handle("/metrics", promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{}))
+	mux.Handle("/metrics", s.observe.Metrics())
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
@@ -140,13 +138,8 @@ func (s *Server) serveAdmin(ctx context.Context, group *errgroup.Group) error {
 
 // Handler answers everything of the public address.
 func (s *Server) Handler() http.Handler {
-	seconds := prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name: "throng_http_request_seconds", Help: "Time to answer a request.", Buckets: prometheus.ExponentialBuckets(0.0005, 2, 16),
-	}, []string{"method", "route", "status"})
-	s.metrics.MustRegister(seconds, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-
 	r := chi.NewRouter()
-	r.Use(measure(seconds))
+	r.Use(s.watch)
 	r.Get("/healthz", func(w http.ResponseWriter, _ *http.Request) { text(w, http.StatusOK, "alive") })
 	r.Get("/readyz", s.readyz)
 	documents := []web.Document{
@@ -180,40 +173,3 @@ func text(w http.ResponseWriter, status int, s string) {
 	w.WriteHeader(status)
 	_, _ = w.Write([]byte(s + "\n")) // a client that is gone reads nothing
 }
-
-// measure times requests by route, never by path: paths hold ids.
-func measure(seconds *prometheus.HistogramVec) func(http.Handler) http.Handler {
-	return func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			start := time.Now()
-			rec := &recorder{ResponseWriter: w, status: http.StatusOK}
-			next.ServeHTTP(rec, r)
-			route := chi.RouteContext(r.Context()).RoutePattern()
-			seconds.WithLabelValues(method(r.Method), route, fmt.Sprint(rec.status)).Observe(time.Since(start).Seconds())
-		})
-	}
-}
-
-// method keeps a client from making a metric of every word it can think of.
-func method(m string) string {
-	switch m {
-	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodOptions:
-		return m
-	}
-	return "other"
-}
-
-// recorder remembers the status of an answer.
-type recorder struct {
-	http.ResponseWriter
-	status int
-}
-
-// WriteHeader implements http.ResponseWriter.
-func (r *recorder) WriteHeader(status int) {
-	r.status = status
-	r.ResponseWriter.WriteHeader(status)
-}
-
-// Unwrap lets http.ResponseController find what is below.
-func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strconv"
 	"sync"
@@ -13,6 +14,7 @@ import (
 	"throng"
 	"throng/engine"
 	"throng/identifier"
+	"throng/internal/logs"
 	"throng/internal/seal"
 	"throng/job"
 	"throng/sqldb"
@@ -77,6 +79,7 @@ func (s *Service) build(ctx context.Context, j job.Job) error {
 	if err != nil {
 		return err
 	}
+	ctx = logs.With(ctx, slog.Int64("audience", row.ID))
 	g, err := s.generationOf(ctx, row)
 	if err != nil {
 		return fmt.Errorf("hold generation: %w", err)
@@ -138,7 +141,7 @@ func permanentError(err error) bool {
 
 // find does the work of a build: members, then files.
 func (s *Service) find(ctx context.Context, g engine.Generation, row sqldb.Audience, b *built) error {
-	p := s.follow(ctx, row.ID)
+	p := s.follow(ctx, row.ID, jobBuild)
 	defer p.stop()
 	p.at(stepMembers, 0.02)
 	params, err := definitionOf(row.Definition)
@@ -262,17 +265,23 @@ type progress struct {
 	id   int64
 	done chan struct{}
 	wg   sync.WaitGroup
+	// begin tells that a step begins, and gives what is to be called at its end.
+	begin func(step string) (ended func())
 
 	mu    sync.Mutex
 	step  string
 	share float64
 	told  time.Time
+	ended func() // of the step; nil before the first
 	wake  chan struct{}
 }
 
-// follow starts to write down a build's progress; stop ends it.
-func (s *Service) follow(ctx context.Context, id int64) *progress {
-	p := &progress{s: s, id: id, done: make(chan struct{}), wake: make(chan struct{}, 1)}
+// follow starts to write down the progress of a job of a kind; stop ends it.
+func (s *Service) follow(ctx context.Context, id int64, kind string) *progress {
+	p := &progress{
+		s: s, id: id, done: make(chan struct{}), wake: make(chan struct{}, 1),
+		begin: func(step string) func() { return s.cfg.Observe.Step(ctx, kind, step) },
+	}
 	p.wg.Go(func() {
 		t := time.NewTicker(beatEvery)
 		defer t.Stop()
@@ -292,6 +301,10 @@ func (s *Service) follow(ctx context.Context, id int64) *progress {
 // at is called by the build. It never waits for the database.
 func (p *progress) at(step string, share float64) {
 	p.mu.Lock()
+	if step != p.step {
+		p.endStep()
+		p.ended = p.begin(step)
+	}
 	tell := step != p.step || time.Since(p.told) >= tellEvery
 	p.step, p.share = step, min(share, 1)
 	if tell {
@@ -324,6 +337,17 @@ func (p *progress) tell(ctx context.Context) {
 func (p *progress) stop() {
 	close(p.done)
 	p.wg.Wait()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.endStep()
+}
+
+// endStep tells that the step has ended. p.mu is held.
+func (p *progress) endStep() {
+	if p.ended != nil {
+		p.ended()
+	}
+	p.ended = nil
 }
 
 // audiencePrefix begins the keys of all files of an audience.

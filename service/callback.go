@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strconv"
 	"time"
 
 	"throng"
+	"throng/internal/logs"
 	"throng/job"
 	"throng/sqldb"
 	"throng/webhook"
@@ -63,6 +65,7 @@ func (s *Service) callBack(ctx context.Context, j job.Job) error {
 	if err != nil {
 		return err
 	}
+	ctx = logs.With(ctx, slog.Int64("audience", c.AudienceID), slog.Int64("callback", c.ID))
 	caller, err := s.db.CallerByID(ctx, c.CallerID)
 	if err != nil {
 		return err
@@ -131,6 +134,9 @@ func (s *Service) recordAttempt(
 	if !retry {
 		again, u.FinishedAt = time.Time{}, &now
 	}
+	if !retry {
+		tx.AfterCommit(func() { s.cfg.Observe.CallbackEnded(state) })
+	}
 	return tx.UpdateCallback(ctx, c.ID, u)
 }
 
@@ -142,6 +148,7 @@ func (s *Service) callbackFailed(ctx context.Context, tx *sqldb.Tx, j job.Job, c
 	if errors.Is(err, sqldb.ErrNotFound) {
 		return nil
 	}
+	tx.AfterCommit(func() { s.cfg.Observe.CallbackEnded(state) })
 	return err
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"slices"
 
 	"throng"
@@ -14,6 +15,7 @@ import (
 	"throng/device"
 	"throng/engine"
 	"throng/internal/hexkey"
+	"throng/internal/logs"
 	"throng/internal/seal"
 	"throng/job"
 	"throng/query"
@@ -57,6 +59,7 @@ func (s *Service) devices(ctx context.Context, j job.Job) error {
 	if err != nil {
 		return err
 	}
+	ctx = logs.With(ctx, slog.Int64("audience", row.ID))
 	d, err := readDetails(row)
 	if err != nil {
 		return err
@@ -120,7 +123,7 @@ func (s *Service) prepareSet(ctx context.Context, id int64, prefix string) (rele
 // findDevices does the work: it reads all files, then writes and matches what
 // they hold. bad is what makes the files of no use, which is the caller's doing.
 func (s *Service) findDevices(ctx context.Context, id int64, sources []deviceSource, found *readDevices) (bad *throng.Failure, err error) {
-	p := s.follow(ctx, id)
+	p := s.follow(ctx, id, jobDevices)
 	defer p.stop()
 	p.at(stepReading, 0.01)
 	g, err := s.cfg.Engine.Acquire(ctx, "")

@@ -73,6 +73,8 @@ type Config struct {
 	// BuildWorkers is how many builds run at once in this process, and how many
 	// lists of devices are read. Defaults to 2.
 	BuildWorkers int
+	// Observe is told what is done. Defaults to nobody.
+	Observe Observer
 	// Logger takes what nobody is answered. Defaults to slog.Default().
 	Logger *slog.Logger
 }
@@ -111,6 +113,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.BuildWorkers == 0 {
 		c.BuildWorkers = 2
 	}
+	c.Observe = c.Observe.withDefaults()
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}

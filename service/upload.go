@@ -52,6 +52,7 @@ func (s *Service) CreateUpload(ctx context.Context, c *throng.Caller, typ, name 
 		stored, err = s.storeUpload(ctx, c, u, once)
 	}
 	if stored != nil && stored.fresh {
+		s.cfg.Observe.UploadRead(stored.upload)
 		return stored.upload, nil
 	}
 	// A failure, or the same bytes were there before: these lines are not needed.
