@@ -42,6 +42,9 @@ func (s *Server) Serve(ctx context.Context, ready func(url string)) (err error) 
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
 
+	if err := s.clearStages(); err != nil {
+		return fmt.Errorf("remove what a backup has left: %w", err)
+	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.cfg.Listen)
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)

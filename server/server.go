@@ -90,6 +90,9 @@ func Open(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if err := durable.MkdirAll(cfg.Data); err != nil {
 		return nil, fmt.Errorf("make data folder: %w", err)
 	}
+	if err := checkRestored(cfg.Data); err != nil {
+		return nil, err
+	}
 	key, err := s.key()
 	if err != nil {
 		return nil, err
