@@ -64,8 +64,8 @@ func outcomeOf(stored, j Job) Outcome {
 	return AttemptLost
 }
 
-// LastLook is when this runner last asked the table for jobs and got an
-// answer; zero before it did. It asks every [Config.Poll] while it runs.
+// LastLook is when this runner last looked for jobs without an error; zero
+// before it did. It looks every [Config.Poll] while it runs.
 func (r *Runner) LastLook() time.Time {
 	if at := r.looked.Load(); at != nil {
 		return *at

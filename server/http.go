@@ -55,6 +55,7 @@ func (s *Server) Serve(ctx context.Context, ready func(url string)) (err error) 
 	if err := s.jobs.Start(ctx); err != nil {
 		return errors.Join(err, listener.Close())
 	}
+	s.runsJobs.Store(true)
 	s.cfg.Logger.InfoContext(ctx, "serving", "url", s.publicURL())
 
 	// The group's context ends with ctx, or with the first server that fails.
@@ -157,18 +158,6 @@ func (s *Server) Handler() http.Handler {
 	r.Mount(mintegral.Base, s.mintegral)
 	r.Mount("/", web.New(web.Config{Service: s.service, Documents: documents, Logger: s.cfg.Logger, Secure: s.secure()}))
 	return r
-}
-
-// readyz tells whether an audience could be made now.
-func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)
-	defer cancel()
-	if err := s.service.Ready(ctx); err != nil {
-		s.cfg.Logger.WarnContext(ctx, "not ready", "err", err)
-		text(w, http.StatusServiceUnavailable, notReady(err))
-		return
-	}
-	text(w, http.StatusOK, "ready")
 }
 
 func text(w http.ResponseWriter, status int, s string) {

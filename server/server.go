@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"throng"
 	"throng/api/mintegral"
@@ -47,6 +48,8 @@ type Server struct {
 	service *service.Service
 	observe *observe.Observer
 
+	runsJobs  atomic.Bool // from the start of the runner on
+	probe     prober
 	stopWatch func() // nil before the sources of metrics are open
 
 	silhouette, mintegral http.Handler // the APIs
