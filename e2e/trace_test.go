@@ -132,8 +132,10 @@ func TestTrace(t *testing.T) {
 	})
 	request, build, callback := byName["POST /platform/v0/audiences"], byName["job build"], byName["job callback"]
 	for _, link := range []struct{ what, got, want string }{
-		{"request", request.ParentSpanID, parent}, {"build", build.ParentSpanID, request.SpanID},
-		{"files", byName["build files"].ParentSpanID, build.SpanID}, {"select", byName["engine select"].ParentSpanID, build.SpanID},
+		{"request", request.ParentSpanID, parent},
+		{"build", build.ParentSpanID, request.SpanID},
+		{"files", byName["build files"].ParentSpanID, build.SpanID},
+		{"select", byName["engine select"].ParentSpanID, build.SpanID},
 		{"callback", callback.ParentSpanID, build.SpanID},
 	} {
 		if link.want == "" || !strings.EqualFold(link.got, link.want) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -50,9 +51,7 @@ func TestReady(t *testing.T) {
 	expect := func(what string, status int, changed map[string]string) {
 		t.Helper()
 		want := map[string]string{"": "ready", "database": "ok", "generation": "ok", "files": "ok", "jobs": "ok", "disk": "ok"}
-		for name, text := range changed {
-			want[name] = text
-		}
+		maps.Copy(want, changed)
 		got, lines := ready(t, url)
 		if diff := cmp.Diff(want, lines); diff != "" || got != status {
 			t.Errorf("%s: GET /readyz = %d, want %d (-want +got):\n%s", what, got, status, diff)
