@@ -277,3 +277,41 @@ func TestKilledBackup(t *testing.T) {
 	throng(t, "backup", filepath.Join(t.TempDir(), "after"), "--data", data)
 	leftovers(t, data)
 }
+
+// TestBackupWithoutKey restores a backup that does not hold the key: nothing
+// opens the folder until it is given.
+func TestBackupWithoutKey(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	throng(t, "caller", "add", "sealed", "--data", data)
+	key, err := os.ReadFile(filepath.Join(data, "secret.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	where := filepath.Join(t.TempDir(), "b.tar")
+	if said := throng(t, "backup", where, "--data", data, "--without-key"); !strings.Contains(said, "no generation") {
+		t.Errorf("backup says %q", said)
+	}
+	text, err := os.ReadFile(where)
+	if err != nil || bytes.Contains(text, bytes.TrimSpace(key)) {
+		t.Errorf("the backup holds the key, or cannot be read: %v", err)
+	}
+	restored := filepath.Join(t.TempDir(), "restored")
+	throng(t, "restore", where, "--data", restored)
+	if _, err := run("caller", "list", "--data", restored); err == nil || !strings.Contains(err.Error(), "sealed with another key") {
+		t.Errorf("without the key = %v, want a refusal", err)
+	}
+	if said := throng(t, "caller", "list", "--data", restored, "--secret-key", strings.TrimSpace(string(key))); !strings.Contains(said, "sealed") {
+		t.Errorf("with the key = %q, want the caller", said)
+	}
+	for _, args := range [][]string{
+		{"backup", filepath.Join(data, "inside"), "--data", data},
+		{"backup", "x.tar", "--data", t.TempDir(), "--blobs", "s3://bucket"},
+		{"restore", where, "--data", t.TempDir(), "--database", "postgres://127.0.0.1/x"},
+	} {
+		cmd := exec.CommandContext(t.Context(), binary, args...)
+		cmd.Env = append(os.Environ(), "AWS_ACCESS_KEY_ID=", "AWS_SECRET_ACCESS_KEY=")
+		if out, err := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() != 2 {
+			t.Errorf("throng %s: %v, %s, want status 2", strings.Join(args, " "), err, out)
+		}
+	}
+}
