@@ -5,9 +5,6 @@ package api
 
 import (
 	"bytes"
-	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -58,11 +55,12 @@ func Status(code throng.Code) int {
 // told, and returns the status. A client that went away is no error of ours.
 func ErrorHeader(log *slog.Logger, w http.ResponseWriter, r *http.Request, err error) int {
 	code := throng.CodeOf(err)
+	TrailOf(r.Context()).Code = code
 	if (code == throng.Internal || code == throng.StorageFull) && r.Context().Err() == nil {
-		log.ErrorContext(r.Context(), "request failed", "request", RequestID(r.Context()), "method", r.Method, "err", err)
+		log.ErrorContext(r.Context(), "request failed", "method", r.Method, "err", err)
 	}
 	if throng.IsAway(err) && r.Context().Err() == nil {
-		log.WarnContext(r.Context(), "request not possible now", "request", RequestID(r.Context()), "method", r.Method, "err", err)
+		log.WarnContext(r.Context(), "request not possible now", "method", r.Method, "err", err)
 	}
 	status := Status(code)
 	if d := throng.RetryAfter(err); d > 0 {
@@ -136,23 +134,18 @@ func claimsJSON(h http.Header) error {
 	return nil
 }
 
-type requestID struct{}
-
-// RequestID is the id of the request that a context belongs to, "" for none.
-func RequestID(ctx context.Context) string {
-	id, _ := ctx.Value(requestID{}).(string)
-	return id
-}
-
-// Identify gives every request an id, which its answer carries and the log
-// names.
+// Identify gives every request that has none yet an id, which its answer
+// carries and the log names.
 func Identify(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var b [8]byte
-		_, _ = rand.Read(b[:]) // never fails
-		id := hex.EncodeToString(b[:])
+		ctx, id := r.Context(), RequestID(r.Context())
+		if id == "" {
+			var trail *Trail
+			ctx, trail = Track(ctx)
+			id, r = trail.ID, r.WithContext(ctx)
+		}
 		w.Header().Set("X-Request-Id", id)
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), requestID{}, id)))
+		next.ServeHTTP(w, r)
 	})
 }
 
@@ -169,7 +162,7 @@ func Recover(log *slog.Logger, fail func(http.ResponseWriter, *http.Request, err
 				if v == http.ErrAbortHandler { //nolint:errorlint // the very value that net/http asks for
 					panic(v)
 				}
-				log.ErrorContext(r.Context(), "handler panicked", "request", RequestID(r.Context()), "type", fmt.Sprintf("%T", v), "stack", string(debug.Stack()))
+				log.ErrorContext(r.Context(), "handler panicked", "type", fmt.Sprintf("%T", v), "stack", string(debug.Stack()))
 				fail(w, r, throng.Errorf(throng.Internal, "internal error"))
 			}()
 			next.ServeHTTP(w, r)

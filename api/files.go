@@ -75,7 +75,7 @@ func ServeFile(log *slog.Logger, w http.ResponseWriter, r *http.Request, out Out
 	if err != nil && r.Context().Err() == nil {
 		// The status is sent: all that is left is to let the client see that
 		// the file did not come whole.
-		log.ErrorContext(r.Context(), "send file", "request", RequestID(r.Context()), "err", err)
+		log.ErrorContext(r.Context(), "send file", "err", err)
 		panic(http.ErrAbortHandler)
 	}
 	return nil

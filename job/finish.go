@@ -15,11 +15,14 @@ import (
 
 // execute runs a claimed job and records how it ended.
 func (r *Runner) execute(kind Kind, e *execution) {
+	var ended func(Outcome)
+	e.ctx, ended = r.cfg.Observe.Start(e.ctx, e.job)
 	err := r.call(kind, e)
 	// While the outcome is being recorded the lease is kept, and the job keeps
 	// its worker: else it would be run again for a database that was away.
 	r.record(kind, e, err)
 	r.dismiss(e)
+	ended(e.ended)
 	r.signal()
 }
 
@@ -59,6 +62,7 @@ func (r *Runner) record(kind Kind, e *execution, err error) {
 		stopping := r.stopping
 		r.mu.Unlock()
 		if stopping || time.Since(start) > r.cfg.Lease {
+			e.ended = AttemptLost
 			return
 		}
 		time.Sleep(pause)
@@ -69,6 +73,7 @@ func (r *Runner) record(kind Kind, e *execution, err error) {
 func (r *Runner) conclude(ctx context.Context, tx *sqldb.Tx, kind Kind, e *execution, err error) error {
 	j, now := e.job, r.cfg.Now()
 	stored, readErr := read(ctx, tx, `id = ?`, j.ID)
+	e.ended = AttemptLost
 	if errors.Is(readErr, ErrNotFound) {
 		return ErrLost
 	}
@@ -76,6 +81,7 @@ func (r *Runner) conclude(ctx context.Context, tx *sqldb.Tx, kind Kind, e *execu
 		return readErr
 	}
 	if stored.State != Running || stored.claim != j.claim {
+		e.ended = outcomeOf(stored, j)
 		return ErrLost // canceled, completed by the handler, or taken over
 	}
 	var retry retryError
@@ -84,16 +90,21 @@ func (r *Runner) conclude(ctx context.Context, tx *sqldb.Tx, kind Kind, e *execu
 	isPermanent := errors.As(err, &permanent)
 	switch {
 	case err == nil:
+		e.ended = AttemptDone
 		return r.set(ctx, tx, j, Done, now, "")
 	case errors.Is(err, Released), handedBack(e.ctx, err, isPermanent):
+		e.ended = AttemptReleased
 		return r.requeue(ctx, tx, j, j.Attempts-1, now, stored.LastError)
 	case !isPermanent && errors.As(err, &wait):
 		return r.requeue(ctx, tx, j, j.Attempts-1, now.Add(wait.delay), wait.err.Error())
 	case isPermanent, j.LastAttempt():
+		e.ended = AttemptFailed
 		return r.fail(ctx, tx, kind, j, err)
 	case errors.As(err, &retry):
+		e.ended = AttemptRetried
 		return r.requeue(ctx, tx, j, j.Attempts, now.Add(retry.delay), retry.err.Error())
 	}
+	e.ended = AttemptRetried
 	return r.requeue(ctx, tx, j, j.Attempts, now.Add(r.backoff(j.Attempts)), err.Error())
 }
 
@@ -235,6 +246,7 @@ func (r *Runner) bury(ctx context.Context, tx *sqldb.Tx, j Job) error {
 	if _, err := tx.Exec(ctx, `UPDATE jobs SET deaths = ? WHERE id = ?`, j.Deaths, j.ID); err != nil {
 		return err
 	}
+	tx.AfterCommit(func() { r.cfg.Observe.Died(j) })
 	if kind, known := r.kinds[j.Kind]; known && j.Deaths >= r.cfg.MaxDeaths {
 		return r.fail(ctx, tx, kind, j, fmt.Errorf("%w, for the %d. time", ErrDied, j.Deaths))
 	}

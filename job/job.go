@@ -78,6 +78,9 @@ type Job struct {
 	Concurrency int
 	// RunAt is when it is due; zero is now.
 	RunAt time.Time
+	// Trace is what of the context it was added in goes with it; Enqueue fills
+	// it in, see [Observer].
+	Trace string
 	// MaxAttempts is after how many attempts it fails; 0 is
 	// DefaultMaxAttempts. One that the death of the process cut short is none,
 	// see [Config.MaxDeaths].

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"throng/sqldb"
@@ -40,6 +41,8 @@ type Config struct {
 	MaxDeaths int
 	// Keep is how long ended jobs stay in the table. Defaults to 7 days.
 	Keep time.Duration
+	// Observe is told what jobs do. Defaults to nobody.
+	Observe Observer
 	// Logger gets what no caller is there to be told. Defaults to slog.Default.
 	Logger *slog.Logger
 	// Now is the clock. Defaults to time.Now.
@@ -56,6 +59,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.MaxDeaths == 0 {
 		c.MaxDeaths = 25
 	}
+	c.Observe = c.Observe.withDefaults()
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
@@ -97,6 +101,7 @@ type Runner struct {
 	stopFetch, stopBeat context.CancelFunc // set by Start
 	fetching, beating   sync.WaitGroup
 	executing           sync.WaitGroup
+	looked              atomic.Pointer[time.Time] // when the table last answered
 }
 
 // execution is a job that runs here.
@@ -105,6 +110,7 @@ type execution struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	lease  time.Time // until when; guarded by Runner.mu
+	ended  Outcome   // of its own goroutine
 }
 
 // New makes a runner on a database. Register the kinds, then Start it; a
@@ -250,7 +256,12 @@ func (r *Runner) fetchLoop(ctx context.Context) {
 	ticker := time.NewTicker(r.cfg.Poll)
 	defer ticker.Stop()
 	for {
-		if err := r.fetch(ctx); err != nil && ctx.Err() == nil {
+		err := r.fetch(ctx)
+		if err == nil {
+			now := time.Now()
+			r.looked.Store(&now)
+		}
+		if err != nil && ctx.Err() == nil {
 			r.cfg.Logger.ErrorContext(ctx, "claim jobs", "err", err)
 			select { // a database that is away is not asked in a loop
 			case <-ctx.Done():

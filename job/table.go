@@ -17,7 +17,7 @@ type querier interface {
 }
 
 const columns = `id, kind, key, owner_ref, payload, priority, group_key, concurrency, state, run_at, attempts,
-	deaths, max_attempts, claim, lease_until, heartbeat_at, created_at, finished_at, last_error`
+	deaths, max_attempts, claim, lease_until, heartbeat_at, created_at, finished_at, last_error, trace`
 
 func scan(row interface{ Scan(...any) error }) (Job, error) {
 	var (
@@ -27,7 +27,7 @@ func scan(row interface{ Scan(...any) error }) (Job, error) {
 		leaseUntil, beat, finishedAt sql.NullInt64
 	)
 	err := row.Scan(&j.ID, &j.Kind, &j.Key, &j.OwnerRef, &payload, &j.Priority, &j.Group, &j.Concurrency, &state, &runAt,
-		&j.Attempts, &j.Deaths, &j.MaxAttempts, &j.claim, &leaseUntil, &beat, &createdAt, &finishedAt, &j.LastError)
+		&j.Attempts, &j.Deaths, &j.MaxAttempts, &j.claim, &leaseUntil, &beat, &createdAt, &finishedAt, &j.LastError, &j.Trace)
 	j.State = State(state)
 	if payload != "" {
 		j.Payload = []byte(payload)
@@ -79,15 +79,18 @@ func (r *Runner) Enqueue(ctx context.Context, tx *sqldb.Tx, j Job) (id int64, er
 	if j.MaxAttempts == 0 {
 		j.MaxAttempts = DefaultMaxAttempts
 	}
+	if j.Trace == "" {
+		j.Trace = r.cfg.Observe.Carry(ctx)
+	}
 	now := r.cfg.Now()
 	if j.RunAt.IsZero() {
 		j.RunAt = now
 	}
 	err = tx.QueryRow(ctx, `INSERT INTO jobs (kind, key, owner_ref, payload, priority, group_key, concurrency, state, run_at,
-		attempts, deaths, max_attempts, claim, lease_owner, created_at, last_error)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, 0, '', ?, '') RETURNING id`,
+		attempts, deaths, max_attempts, claim, lease_owner, created_at, last_error, trace)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, 0, '', ?, '', ?) RETURNING id`,
 		j.Kind, j.Key, j.OwnerRef, string(j.Payload), j.Priority, j.Group, j.Concurrency, string(Queued),
-		j.RunAt.UnixMicro(), j.MaxAttempts, now.UnixMicro()).Scan(&id)
+		j.RunAt.UnixMicro(), j.MaxAttempts, now.UnixMicro(), clean(j.Trace)).Scan(&id)
 	if err != nil {
 		return 0, fmt.Errorf("enqueue job: %w", err)
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"throng/blob/s3"
+	"throng/internal/logs"
 )
 
 // Config is every setting of a server, and of the commands that work beside
@@ -63,6 +64,11 @@ type Config struct {
 	// SecretKey is 32 bytes in base64, which seal what must be read again.
 	// Defaults to one made at the first start, in a file of the data folder.
 	SecretKey string
+	// Version is the program's, for metrics and traces.
+	Version string
+	// OTLPEndpoint is the base URL of a collector of OpenTelemetry. Where it is
+	// empty the variables of OpenTelemetry say where traces go, if anywhere.
+	OTLPEndpoint string
 	// Logger defaults to slog.Default().
 	Logger *slog.Logger
 	// Now defaults to time.Now.
@@ -118,7 +124,8 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return c, errors.Join(c.checkEngine(), c.checkStores(), c.checkURL(), c.checkKey())
+	c.Logger = slog.New(logs.Handler(c.Logger.Handler()))
+	return c, errors.Join(c.checkEngine(), c.checkStores(), c.checkURL(), c.checkKey(), c.checkTraces())
 }
 
 func (c Config) checkEngine() error {
@@ -175,6 +182,17 @@ func (c Config) checkURL() error {
 	u, err := url.Parse(c.PublicURL)
 	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || u.RawQuery != "" || u.Fragment != "" {
 		return usage("public-url", "want an http or https URL, as in https://audiences.example.com")
+	}
+	return nil
+}
+
+func (c Config) checkTraces() error {
+	if c.OTLPEndpoint == "" {
+		return nil
+	}
+	u, err := url.Parse(c.OTLPEndpoint)
+	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return usage("otlp-endpoint", "want the http or https URL of a collector, as in http://127.0.0.1:4318")
 	}
 	return nil
 }

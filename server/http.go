@@ -11,9 +11,6 @@ import (
 	"time"
 
 	"github.com/go-chi/chi/v5"
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 
 	"throng"
@@ -44,6 +41,9 @@ func (s *Server) Serve(ctx context.Context, ready func(url string)) (err error) 
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
 
+	if err := s.clearStages(); err != nil {
+		return fmt.Errorf("remove what a backup has left: %w", err)
+	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.cfg.Listen)
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
@@ -54,6 +54,7 @@ func (s *Server) Serve(ctx context.Context, ready func(url string)) (err error) 
 	if err := s.jobs.Start(ctx); err != nil {
 		return errors.Join(err, listener.Close())
 	}
+	s.runsJobs.Store(true)
 	s.cfg.Logger.InfoContext(ctx, "serving", "url", s.publicURL(), "listen", listener.Addr().String())
 
 	// The group's context ends with ctx, or with the first server that fails.
@@ -136,8 +137,9 @@ func (s *Server) serveAdmin(ctx context.Context, group *errgroup.Group) error {
 	if err != nil {
 		return fmt.Errorf("listen for metrics: %w", err)
 	}
+	s.cfg.Logger.InfoContext(ctx, "serving metrics", "url", "http://"+l.Addr().String()+"/metrics")
 	mux := http.NewServeMux()
-	mux.Handle("/metrics", promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{}))
+	mux.Handle("/metrics", s.observe.Metrics())
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
@@ -149,13 +151,8 @@ func (s *Server) serveAdmin(ctx context.Context, group *errgroup.Group) error {
 
 // Handler answers everything of the public address.
 func (s *Server) Handler() http.Handler {
-	seconds := prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name: "throng_http_request_seconds", Help: "Time to answer a request.", Buckets: prometheus.ExponentialBuckets(0.0005, 2, 16),
-	}, []string{"method", "route", "status"})
-	s.metrics.MustRegister(seconds, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-
 	r := chi.NewRouter()
-	r.Use(anyMethod, measure(seconds), harden(s.secure()), api.Recover(s.cfg.Logger, failPlainly))
+	r.Use(s.watch, anyMethod, harden(s.secure()), api.Recover(s.cfg.Logger, failPlainly))
 	r.Get("/healthz", func(w http.ResponseWriter, _ *http.Request) { text(w, http.StatusOK, "alive") })
 	r.Get("/readyz", s.readyz)
 	documents := []web.Document{
@@ -172,19 +169,6 @@ func (s *Server) Handler() http.Handler {
 	return r
 }
 
-// readyz tells whether an audience could be made now.
-func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)
-	defer cancel()
-	if err := s.service.Ready(ctx); err != nil {
-		s.cfg.Logger.WarnContext(ctx, "not ready", "err", err)
-		w.Header().Set("Retry-After", "10")
-		text(w, http.StatusServiceUnavailable, notReady(err))
-		return
-	}
-	text(w, http.StatusOK, "ready")
-}
-
 // failPlainly answers where what was asked for has no shape of its own for
 // errors.
 func failPlainly(w http.ResponseWriter, _ *http.Request, err error) {
@@ -195,19 +179,6 @@ func text(w http.ResponseWriter, status int, s string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(status)
 	_, _ = w.Write([]byte(s + "\n")) // a client that is gone reads nothing
-}
-
-// measure times requests by route, never by path: paths hold ids.
-func measure(seconds *prometheus.HistogramVec) func(http.Handler) http.Handler {
-	return func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			start := time.Now()
-			rec := &recorder{ResponseWriter: w, status: http.StatusOK}
-			next.ServeHTTP(rec, r)
-			route := chi.RouteContext(r.Context()).RoutePattern()
-			seconds.WithLabelValues(method(r.Method), route, fmt.Sprint(rec.status)).Observe(time.Since(start).Seconds())
-		})
-	}
 }
 
 // anyMethod has requests whose method the router has never heard of be routed
@@ -233,18 +204,3 @@ func method(m string) string {
 	}
 	return otherMethod
 }
-
-// recorder remembers the status of an answer.
-type recorder struct {
-	http.ResponseWriter
-	status int
-}
-
-// WriteHeader implements http.ResponseWriter.
-func (r *recorder) WriteHeader(status int) {
-	r.status = status
-	r.ResponseWriter.WriteHeader(status)
-}
-
-// Unwrap lets http.ResponseController find what is below.
-func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }

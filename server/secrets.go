@@ -4,8 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"throng"
 	"throng/service"
 )
@@ -58,16 +56,4 @@ func (s *Server) RotateCaller(ctx context.Context, name string, spec RotationSpe
 // told how far it is. It can be interrupted, and begun again.
 func (s *Server) EraseCaller(ctx context.Context, name string, done func(audiences, uploads int)) error {
 	return s.service.EraseCaller(ctx, name, done)
-}
-
-// countCallbacks counts callbacks by how they have ended.
-func (s *Server) countCallbacks() func(status string) {
-	ended := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "throng_callbacks_total", Help: "Callbacks that have ended, by how: delivered, failed or refused.",
-	}, []string{"status"})
-	s.metrics.MustRegister(ended)
-	for _, status := range []string{"delivered", "failed", "refused"} {
-		ended.WithLabelValues(status)
-	}
-	return func(status string) { ended.WithLabelValues(status).Inc() }
 }

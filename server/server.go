@@ -11,9 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
 
 	"throng"
 	"throng/api/mintegral"
@@ -30,6 +29,7 @@ import (
 	"throng/internal/durable"
 	"throng/internal/seal"
 	"throng/job"
+	"throng/observe"
 	"throng/service"
 	"throng/sqldb"
 	"throng/webhook"
@@ -48,7 +48,11 @@ type Server struct {
 	vendor  *platform.Kind
 	jobs    *job.Runner
 	service *service.Service
-	metrics *prometheus.Registry
+	observe *observe.Observer
+
+	runsJobs  atomic.Bool // from the start of the runner on
+	probe     prober
+	stopWatch func() // nil before the sources of metrics are open
 
 	silhouette, mintegral http.Handler // the APIs
 
@@ -79,7 +83,7 @@ func Open(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, metrics: prometheus.NewRegistry(), url: strings.TrimRight(cfg.PublicURL, "/")}
+	s := &Server{cfg: cfg, url: strings.TrimRight(cfg.PublicURL, "/")}
 	if s.url == "" {
 		s.url = "http://" + cfg.Listen
 	}
@@ -91,16 +95,22 @@ func Open(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if err := durable.MkdirAll(cfg.Data); err != nil {
 		return nil, fmt.Errorf("make data folder: %w", err)
 	}
+	if err := checkRestored(cfg.Data); err != nil {
+		return nil, err
+	}
 	key, err := s.key()
 	if err != nil {
 		return nil, err
 	}
 	s.warnOfModes(ctx)
+	if err := s.openObserver(ctx); err != nil {
+		return nil, err
+	}
 	database := cfg.Database
 	if database == "" {
 		database = s.path("throng.db")
 	}
-	if s.db, err = sqldb.Open(ctx, sqldb.Config{URL: database}); err != nil {
+	if s.db, err = sqldb.Open(ctx, sqldb.Config{URL: database, Observe: s.observe.Transaction}); err != nil {
 		return nil, err
 	}
 	stands, err := s.db.InitMeta(ctx, "secret_key", key.ID())
@@ -119,7 +129,9 @@ func Open(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if s.temp, err = openTemp(s.path("tmp")); err != nil {
 		return nil, err
 	}
-	s.sender = webhook.NewSender(webhook.Config{AllowPrivate: cfg.AllowPrivateCallbacks, Now: cfg.Now})
+	s.sender = webhook.NewSender(webhook.Config{
+		AllowPrivate: cfg.AllowPrivateCallbacks, Now: cfg.Now, Observe: s.observe.Callback, Trace: s.observe.Traceparent,
+	})
 	s.vendor = platform.New(platform.Config{AllowPrivate: cfg.AllowPrivateCallbacks, Now: cfg.Now})
 	if cfg.Drop != "" {
 		if s.drop, err = file.Open(cfg.Drop); err != nil {
@@ -164,20 +176,21 @@ func (s *Server) wire(key *seal.Key) error {
 	if err != nil {
 		return err
 	}
-	if s.jobs, err = job.New(s.db, job.Config{Owner: owner, Logger: s.cfg.Logger, Now: s.cfg.Now}); err != nil {
+	if s.jobs, err = job.New(s.db, job.Config{Owner: owner, Observe: s.observe.Jobs(), Logger: s.cfg.Logger, Now: s.cfg.Now}); err != nil {
 		return err
 	}
 	render := silhouette.Renderer{URL: s.publicURL}
 	s.service, err = service.New(service.Config{
-		DB: s.db, Engine: s.engine, Blobs: s.blobs, Jobs: s.jobs, Sender: s.sender, Secrets: key,
+		DB: s.db, Engine: s.observe.Engine(s.engine), Blobs: s.observe.Blobs(s.blobs), Jobs: s.jobs, Sender: s.sender, Secrets: key,
 		Destinations: s.destinations(), Render: render.Audience, URL: s.publicURL, Now: s.cfg.Now, MinimumSize: s.cfg.MinimumSize,
 		AllowPrivateCallbacks: s.cfg.AllowPrivateCallbacks, KeepGenerations: s.cfg.KeepGenerations, DeviceLock: s.cfg.DeviceLock,
-		TempDir: s.temp.dir, Logger: s.cfg.Logger, CallbackEnded: s.countCallbacks(),
 		KeepAudiences: time.Duration(s.cfg.KeepAudiences) * 24 * time.Hour, CountTimeout: s.cfg.CountTimeout,
+		TempDir: s.temp.dir, Observe: s.observe.Service(), Logger: s.cfg.Logger,
 	})
 	if err != nil {
 		return err
 	}
+	s.watchStores()
 	s.silhouette = silhouette.New(silhouette.Config{Service: s.service, URL: s.publicURL, Logger: s.cfg.Logger})
 	s.mintegral = mintegral.New(mintegral.Config{Service: s.service, Now: s.cfg.Now, Logger: s.cfg.Logger})
 	return nil
@@ -185,7 +198,7 @@ func (s *Server) wire(key *seal.Key) error {
 
 // Close gives back what Open took. A server that serves must have ended.
 func (s *Server) Close() error {
-	var errs []error
+	errs := []error{s.closeObserver()}
 	if s.sender != nil {
 		s.sender.Close()
 	}

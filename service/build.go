@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -14,6 +15,7 @@ import (
 	"throng"
 	"throng/engine"
 	"throng/identifier"
+	"throng/internal/logs"
 	"throng/internal/seal"
 	"throng/job"
 	"throng/sqldb"
@@ -98,6 +100,7 @@ func (s *Service) build(ctx context.Context, j job.Job) error {
 	if err != nil {
 		return err
 	}
+	ctx = logs.With(ctx, slog.Int64("audience", row.ID))
 	g, err := s.generationOf(ctx, row)
 	if err != nil {
 		return fmt.Errorf("hold generation: %w", err)
@@ -309,17 +312,23 @@ type progress struct {
 	j    job.Job // whose OwnerRef is the audience
 	done chan struct{}
 	wg   sync.WaitGroup
+	// begin tells that a step begins, and gives what is to be called at its end.
+	begin func(step string) (ended func())
 
 	mu    sync.Mutex
 	step  string
 	share float64
 	told  time.Time
+	ended func() // of the step; nil before the first
 	wake  chan struct{}
 }
 
 // follow starts to write down a build's progress; stop ends it.
 func (s *Service) follow(ctx context.Context, j job.Job) *progress {
-	p := &progress{s: s, j: j, done: make(chan struct{}), wake: make(chan struct{}, 1)}
+	p := &progress{
+		s: s, j: j, done: make(chan struct{}), wake: make(chan struct{}, 1),
+		begin: func(step string) func() { return s.cfg.Observe.Step(ctx, j.Kind, step) },
+	}
 	p.wg.Go(func() {
 		t := time.NewTicker(beatEvery)
 		defer t.Stop()
@@ -339,6 +348,10 @@ func (s *Service) follow(ctx context.Context, j job.Job) *progress {
 // at is called by the build. It never waits for the database.
 func (p *progress) at(step string, share float64) {
 	p.mu.Lock()
+	if step != p.step {
+		p.endStep()
+		p.ended = p.begin(step)
+	}
 	tell := step != p.step || time.Since(p.told) >= tellEvery
 	p.step, p.share = step, min(share, 1)
 	if tell {
@@ -369,6 +382,17 @@ func (p *progress) tell(ctx context.Context) {
 func (p *progress) stop() {
 	close(p.done)
 	p.wg.Wait()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.endStep()
+}
+
+// endStep tells that the step has ended. p.mu is held.
+func (p *progress) endStep() {
+	if p.ended != nil {
+		p.ended()
+	}
+	p.ended = nil
 }
 
 // audiencePrefix begins the keys of all files of an audience.

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strconv"
 	"time"
 
 	"throng"
+	"throng/internal/logs"
 	"throng/job"
 	"throng/sqldb"
 	"throng/webhook"
@@ -63,6 +65,7 @@ func (s *Service) callBack(ctx context.Context, j job.Job) error {
 	if err != nil {
 		return err
 	}
+	ctx = logs.With(ctx, slog.Int64("audience", c.AudienceID), slog.Int64("callback", c.ID))
 	caller, err := s.db.CallerByID(ctx, c.CallerID)
 	if err != nil {
 		return err
@@ -92,17 +95,10 @@ func (s *Service) callBack(ctx context.Context, j job.Job) error {
 	if retry {
 		return job.RetryAfter(again.Sub(s.now()), errors.New("not delivered yet"))
 	}
-	s.tellCallback(ctx, c, callbackState(result), result.Err)
-	return nil
-}
-
-// tellCallback counts a callback that has ended, and writes down that one never
-// arrived: the error is in our own words.
-func (s *Service) tellCallback(ctx context.Context, c sqldb.Callback, state, cause string) {
-	s.cfg.CallbackEnded(state)
-	if state != sqldb.CallbackDelivered {
-		s.cfg.Logger.WarnContext(ctx, "callback not delivered", "callback", c.ID, "audience", c.AudienceID, "status", state, "attempts", c.Attempts+1, "err", cause)
+	if state := callbackState(result); state != sqldb.CallbackDelivered { // the error is in our own words
+		s.cfg.Logger.WarnContext(ctx, "callback not delivered", "status", state, "attempts", c.Attempts+1, "err", result.Err)
 	}
+	return nil
 }
 
 // callbackState is that of a callback of which no further attempt is made.
@@ -143,18 +139,21 @@ func (s *Service) recordAttempt(
 	if !retry {
 		state, again, u.FinishedAt = callbackState(result), time.Time{}, &now
 	}
+	if !retry {
+		tx.AfterCommit(func() { s.cfg.Observe.CallbackEnded(state) })
+	}
 	return tx.UpdateCallback(ctx, c.ID, u)
 }
 
 // callbackFailed ends a callback whose job ended otherwise than by an attempt.
 func (s *Service) callbackFailed(ctx context.Context, tx *sqldb.Tx, j job.Job, cause error) error {
 	s.cfg.Logger.ErrorContext(ctx, "deliver callback", "callback", j.OwnerRef, "err", cause)
-	s.cfg.CallbackEnded(sqldb.CallbackFailed)
 	state, now, never := sqldb.CallbackFailed, s.now(), time.Time{}
 	err := tx.UpdateCallback(ctx, j.OwnerRef, sqldb.CallbackUpdate{Status: &state, FinishedAt: &now, NextAttemptAt: &never})
 	if errors.Is(err, sqldb.ErrNotFound) {
 		return nil
 	}
+	tx.AfterCommit(func() { s.cfg.Observe.CallbackEnded(state) })
 	return err
 }
 

@@ -6,12 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"time"
 
 	"throng"
 	"throng/delivery"
 	"throng/engine"
 	"throng/identifier"
+	"throng/internal/logs"
 	"throng/internal/seal"
 	"throng/job"
 	"throng/sqldb"
@@ -56,6 +58,7 @@ func (s *Service) runDelivery(ctx context.Context, j job.Job) error {
 	if err != nil {
 		return err
 	}
+	ctx = logs.With(ctx, slog.Int64("audience", row.AudienceID), slog.Int64("delivery", row.ID))
 	r := &deliveryRun{s: s, j: j, row: row}
 	if err := unmarshalAll(pair{row.Settings, &r.set}, pair{row.State, &r.state}, pair{row.Report, &r.report}); err != nil {
 		return job.Permanent(fmt.Errorf("read delivery: %w", err))

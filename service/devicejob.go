@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"slices"
 
 	"throng"
@@ -14,6 +15,7 @@ import (
 	"throng/device"
 	"throng/engine"
 	"throng/internal/hexkey"
+	"throng/internal/logs"
 	"throng/internal/seal"
 	"throng/job"
 	"throng/query"
@@ -58,6 +60,7 @@ func (s *Service) devices(ctx context.Context, j job.Job) error {
 	if err != nil {
 		return err
 	}
+	ctx = logs.With(ctx, slog.Int64("audience", row.ID))
 	d, err := readDetails(row)
 	if err != nil {
 		return err

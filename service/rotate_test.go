@@ -147,7 +147,7 @@ func TestRotateWebhookSecret(t *testing.T) {
 func TestReplayInEveryState(t *testing.T) {
 	ended := make(chan string, 100)
 	r := receive(t, 410, 503, 410)
-	s := start(t, func(c *Config) { c.CallbackEnded = func(status string) { ended <- status } })
+	s := start(t, func(c *Config) { c.Observe.CallbackEnded = func(status string) { ended <- status } })
 	d := definition(everyone)
 	d.CallbackURL = r.URL
 	s.create(s.caller, d)

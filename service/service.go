@@ -76,15 +76,14 @@ type Config struct {
 	// BuildWorkers is how many builds run at once in this process, and how many
 	// lists of devices are read. Defaults to 2.
 	BuildWorkers int
-	// CallbackEnded is told how each callback has ended: delivered, failed or
-	// refused. Defaults to nobody.
-	CallbackEnded func(status string)
 	// CountTimeout bounds a preview, and a look-up, its time in the queue
 	// included. Defaults to 30 s; -1 is no bound.
 	CountTimeout time.Duration
 	// Peers tells how many servers answer callers now, who share limits of
 	// requests a second. Defaults to one.
 	Peers func() int
+	// Observe is told what is done. Defaults to nobody.
+	Observe Observer
 	// Logger takes what nobody is answered. Defaults to slog.Default().
 	Logger *slog.Logger
 }
@@ -120,9 +119,6 @@ func (c Config) withDefaults() (Config, error) {
 	if c.DeliveryRetry == nil {
 		c.DeliveryRetry = retryDelivery
 	}
-	if c.CallbackEnded == nil {
-		c.CallbackEnded = func(string) {}
-	}
 	if c.BuildWorkers == 0 {
 		c.BuildWorkers = 2
 	}
@@ -132,6 +128,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Peers == nil {
 		c.Peers = func() int { return 1 }
 	}
+	c.Observe = c.Observe.withDefaults()
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}

@@ -23,13 +23,10 @@ const retryUnloaded = 10 * time.Second
 // is how long a file may be read after it was deleted.
 const orphanAge = 24 * time.Hour
 
-// Ready says why requests cannot be served; nil when they can. A damage that was
+// Ready says why nothing can be counted; nil when it can. A damage that was
 // found in the index counts: whatever touches it fails, until another
 // generation is loaded.
 func (s *Service) Ready(ctx context.Context) error {
-	if err := s.db.Ping(ctx); err != nil {
-		return fmt.Errorf("ask database: %w", err)
-	}
 	g, err := s.cfg.Engine.Acquire(ctx, "")
 	if err != nil {
 		return fmt.Errorf("hold generation: %w", err)

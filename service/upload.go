@@ -64,6 +64,9 @@ func (s *Service) CreateUpload(ctx context.Context, c *throng.Caller, typ, name 
 		stored, err = s.storeUpload(ctx, c, u, once)
 	}
 	if stored.uses {
+		if err == nil {
+			s.cfg.Observe.UploadRead(stored.upload)
+		}
 		return stored.upload, err
 	}
 	// A failure, or the same bytes were there before: these lines are not needed.

@@ -47,6 +47,16 @@ type Config struct {
 	URL string
 	// Dir is the data folder; used only where URL is empty.
 	Dir string
+	// Observe, if not nil, is told of every write transaction that has ended. It
+	// must be quick.
+	Observe func(Transaction)
+}
+
+// Transaction is how a write transaction went.
+type Transaction struct {
+	Waited time.Duration // for its turn in this process
+	Took   time.Duration // from then to the end of its commit
+	Err    error         // of the database; nil where fn itself gave it up
 }
 
 // file returns the path of the SQLite file, or "" for PostgreSQL.
@@ -71,6 +81,7 @@ type DB struct {
 
 	turn     chan struct{} // holds a token while a write transaction runs in this process
 	patience time.Duration // how long one waits for its turn
+	observe  func(Transaction)
 
 	readTime, txTime time.Duration // how long reads and transactions may take; 0 is no limit
 }
@@ -88,7 +99,10 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
 	db.Queries = Queries{h: db}
-	db.turn, db.patience = make(chan struct{}, 1), patience
+	db.turn, db.patience, db.observe = make(chan struct{}, 1), patience, cfg.Observe
+	if db.observe == nil {
+		db.observe = func(Transaction) {}
+	}
 	if err := db.migrate(ctx); err != nil {
 		return nil, fmt.Errorf("open database: %w", errors.Join(err, db.Close()))
 	}
@@ -195,18 +209,31 @@ func (db *DB) waitTurn(ctx context.Context) error {
 
 // transact is Tx without what comes after the commit.
 func (db *DB) transact(ctx context.Context, fn func(tx *Tx) error) (*Tx, error) {
+	start := time.Now()
 	if err := db.waitTurn(ctx); err != nil {
-		return nil, fmt.Errorf("begin transaction: %w", away(ctx, ctx, err))
+		err = away(ctx, ctx, err)
+		db.observe(Transaction{Waited: time.Since(start), Err: err})
+		return nil, fmt.Errorf("begin transaction: %w", err)
 	}
 	defer func() { <-db.turn }()
 	limit, cancel := limited(ctx, db.txTime)
 	defer cancel()
-	tx, err := db.begun(limit, fn)
+	begun, refused := time.Now(), false
+	tx, err := db.attempt(limit, func(tx *Tx) error {
+		err := fn(tx)
+		refused = err != nil
+		return err
+	})
+	seen := Transaction{Waited: begun.Sub(start), Took: time.Since(begun)}
+	if !refused {
+		seen.Err = err
+	}
+	db.observe(seen)
 	return tx, away(ctx, limit, err)
 }
 
-// begun is transact in its turn.
-func (db *DB) begun(ctx context.Context, fn func(tx *Tx) error) (*Tx, error) {
+// attempt is transact for who has the turn.
+func (db *DB) attempt(ctx context.Context, fn func(tx *Tx) error) (*Tx, error) {
 	sqlTx, err := db.writer.BeginTx(ctx, nil)
 	if err != nil {
 		return nil, fmt.Errorf("begin transaction: %w", full(err))

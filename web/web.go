@@ -20,6 +20,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"throng"
+	"throng/api"
 	"throng/service"
 )
 
@@ -154,7 +155,11 @@ func (p *pages) caller(r *http.Request) (*throng.Caller, error) {
 	if err != nil {
 		return nil, throng.Errorf(throng.Unauthorized, "log in first")
 	}
-	return p.cfg.Service.SessionCaller(r.Context(), cookie.Value)
+	c, err := p.cfg.Service.SessionCaller(r.Context(), cookie.Value)
+	if err == nil {
+		api.TrailOf(r.Context()).Caller = c.ID
+	}
+	return c, err
 }
 
 func (p *pages) login(w http.ResponseWriter, r *http.Request) {
@@ -217,7 +222,7 @@ func (p *pages) docs(w http.ResponseWriter, r *http.Request) {
 func (p *pages) show(w http.ResponseWriter, r *http.Request, status int, c templ.Component) {
 	var page bytes.Buffer
 	if err := c.Render(r.Context(), &page); err != nil {
-		p.cfg.Logger.ErrorContext(r.Context(), "render page", "path", r.URL.Path, "err", err)
+		p.cfg.Logger.ErrorContext(r.Context(), "render page", "err", err)
 		http.Error(w, "internal error", http.StatusInternalServerError)
 		return
 	}
@@ -249,7 +254,7 @@ func (p *pages) fail(w http.ResponseWriter, r *http.Request, c *throng.Caller, e
 		w.Header().Set("Retry-After", "10")
 		p.show(w, r, http.StatusServiceUnavailable, errorPage(name, "Not ready", throng.MessageOf(err)))
 	default:
-		p.cfg.Logger.ErrorContext(r.Context(), "page failed", "path", r.URL.Path, "err", err)
+		p.cfg.Logger.ErrorContext(r.Context(), "page failed", "err", err)
 		p.show(w, r, http.StatusInternalServerError, errorPage(name, "Something went wrong", "The server's log tells more."))
 	}
 }

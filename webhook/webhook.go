@@ -49,6 +49,11 @@ type Config struct {
 	UserAgent string
 	// Now is the clock. Defaults to time.Now.
 	Now func() time.Time
+	// Observe, if not nil, is told how each delivery ended.
+	Observe func(Result)
+	// Trace, if not nil, gives the header traceparent (W3C) of what is sent in a
+	// context; "" for none.
+	Trace func(ctx context.Context) string
 }
 
 // Sender delivers messages. It is safe for concurrent use.
@@ -67,6 +72,12 @@ func NewSender(cfg Config) *Sender {
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
+	}
+	if cfg.Observe == nil {
+		cfg.Observe = func(Result) {}
+	}
+	if cfg.Trace == nil {
+		cfg.Trace = func(context.Context) string { return "" }
 	}
 	transport := Transport(cfg.AllowPrivate, cfg.Timeout)
 	transport.DisableCompression = true
@@ -117,6 +128,7 @@ func (s *Sender) Send(ctx context.Context, m Message) Result {
 	if !result.OK() && result.Status == 0 && ctx.Err() != nil {
 		result = Result{Err: "canceled", Aborted: true, Duration: result.Duration}
 	}
+	s.cfg.Observe(result)
 	return result
 }
 
@@ -167,6 +179,9 @@ func (s *Sender) request(ctx context.Context, m Message) (*http.Request, error) 
 	request.Header.Set(standardwebhooks.HeaderWebhookID, m.ID)
 	request.Header.Set(standardwebhooks.HeaderWebhookTimestamp, strconv.FormatInt(now.Unix(), 10))
 	request.Header.Set(standardwebhooks.HeaderWebhookSignature, signature)
+	if trace := s.cfg.Trace(ctx); trace != "" {
+		request.Header.Set("traceparent", trace)
+	}
 	return request, nil
 }
 

@@ -85,6 +85,7 @@ func (h *handlers) known(do endpoint) http.HandlerFunc {
 		var data any
 		c, err := h.authenticate(r)
 		if err == nil {
+			api.TrailOf(r.Context()).Caller = c.ID
 			data, err = do(w, r, c)
 		}
 		if err != nil {
@@ -132,7 +133,7 @@ func (h *handlers) refuse(w http.ResponseWriter, r *http.Request, status int, er
 func (h *handlers) send(w http.ResponseWriter, r *http.Request, status int, v envelope) {
 	body, err := api.Encode(v)
 	if err != nil {
-		h.cfg.Logger.ErrorContext(r.Context(), "encode answer", "request", api.RequestID(r.Context()), "err", err)
+		h.cfg.Logger.ErrorContext(r.Context(), "encode answer", "err", err)
 		w.WriteHeader(http.StatusInternalServerError)
 		return
 	}

@@ -118,6 +118,7 @@ func (h *handlers) known(do endpoint) http.HandlerFunc {
 		}
 		c, err := h.svc.Authenticate(r.Context(), token)
 		if err == nil {
+			api.TrailOf(r.Context()).Caller = c.ID
 			err = do(w, r, c)
 		}
 		if err != nil {

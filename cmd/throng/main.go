@@ -40,6 +40,8 @@ type cli struct {
 	Caller   callerCmd   `cmd:"" help:"Make and change API callers."`
 	Generate generateCmd `cmd:"" help:"Write a synthetic dataset (Parquet)."`
 	Check    checkCmd    `cmd:"" help:"Verify every invariant of the current generation."`
+	Backup   backupCmd   `cmd:"" help:"Copy the data folder, while a server runs on it."`
+	Restore  restoreCmd  `cmd:"" help:"Make a data folder out of a backup."`
 	Bench    benchCmd    `cmd:"" help:"Measure the engine on a population made on the spot, beside another library and the machine itself."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`
 	Help     helpCmd     `cmd:"" help:"Tell about a command."`

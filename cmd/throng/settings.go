@@ -28,6 +28,8 @@ type settings struct {
 	Drop                  string        `help:"Folder that 'deliver --to drop' writes to. Default: none." env:"THRONG_DROP" placeholder:"DIR"`
 	Engine                string        `help:"The index: embedded." default:"embedded" env:"THRONG_ENGINE" placeholder:"ENGINE"`
 	LogFormat             string        `help:"text or json." default:"text" enum:"text,json" env:"THRONG_LOG_FORMAT" placeholder:"FORMAT"`
+	LogLevel              string        `help:"What is logged: debug, info, warn or error, and what is worse." default:"info" enum:"debug,info,warn,error" env:"THRONG_LOG_LEVEL" placeholder:"LEVEL"`
+	OTLPEndpoint          string        `name:"otlp-endpoint" help:"Where traces go: the http or https URL of an OpenTelemetry collector. Default: what OTEL_EXPORTER_OTLP_ENDPOINT says, else none." env:"THRONG_OTLP_ENDPOINT" placeholder:"URL"`
 	AllowPrivateCallbacks bool          `help:"Let callbacks and deliveries go to private and loopback addresses." env:"THRONG_ALLOW_PRIVATE_CALLBACKS"`
 	PublicURL             string        `name:"public-url" help:"Begins every URL given out. Default: the listen address." env:"THRONG_PUBLIC_URL" placeholder:"URL"`
 	MinimumSize           uint64        `help:"People below which no size is shown and no file is made." default:"0" env:"THRONG_MINIMUM_SIZE" placeholder:"N"`
@@ -41,9 +43,12 @@ type settings struct {
 
 // config gives the settings to a server that logs to errOut.
 func (s *settings) config(e *env) server.Config {
-	var handler slog.Handler = slog.NewTextHandler(e.err, nil)
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(s.LogLevel)) // one of four words; "" is info
+	options := &slog.HandlerOptions{Level: level}
+	var handler slog.Handler = slog.NewTextHandler(e.err, options)
 	if s.LogFormat == "json" {
-		handler = slog.NewJSONHandler(e.err, nil)
+		handler = slog.NewJSONHandler(e.err, options)
 	}
 	lock, count := s.DeviceLock, s.CountTimeout
 	if lock <= 0 {
@@ -56,7 +61,7 @@ func (s *settings) config(e *env) server.Config {
 		Data: s.Data, Listen: s.Listen, AdminListen: s.AdminListen, Database: s.Database, Blobs: s.Blobs, Drop: s.Drop, Engine: s.Engine,
 		AllowPrivateCallbacks: s.AllowPrivateCallbacks, PublicURL: s.PublicURL, MinimumSize: s.MinimumSize,
 		KeepGenerations: s.KeepGenerations, KeepAudiences: s.KeepAudiences, DeviceLock: lock, CountTimeout: count, MaxConnections: s.MaxConnections,
-		SecretKey: s.SecretKey, Logger: slog.New(handler),
+		SecretKey: s.SecretKey, Version: version, OTLPEndpoint: s.OTLPEndpoint, Logger: slog.New(handler),
 	}
 }
 
