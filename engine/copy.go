@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"io"
-	"time"
 )
 
 // Copier is what an engine can do beside [Engine] whose generations are files:
@@ -39,12 +38,4 @@ type Files struct {
 	Last  string
 	Bytes int64 // of all
 	Info  Info
-}
-
-// Sweeper is what some engines need besides: to be told when what no generation
-// consists of may go.
-type Sweeper interface {
-	// Sweep removes what loads that died before the instant have left elsewhere
-	// than in the folder.
-	Sweep(ctx context.Context, before time.Time) error
 }

@@ -32,6 +32,11 @@ type Config struct {
 	// the environment alone: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, where
 	// they end, AWS_SESSION_TOKEN.
 	Blobs string
+	// Role is what the server does: RoleAll, the default, RoleAPI or RoleWorker.
+	Role string
+	// JobLease is how long a job may go without a sign of its server before
+	// another takes it over. Defaults to 60 seconds.
+	JobLease time.Duration
 	// Engine is "embedded", the default.
 	Engine string
 	// Drop is the folder that deliveries to a drop are made in; "" is none.
@@ -88,6 +93,9 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Listen == "" {
 		c.Listen = "127.0.0.1:8080"
 	}
+	if c.Role == "" {
+		c.Role = RoleAll
+	}
 	if c.KeepGenerations == 0 {
 		c.KeepGenerations = 2
 	}
@@ -100,7 +108,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return c, errors.Join(c.checkEngine(), c.checkStores(), c.checkURL(), c.checkKey())
+	return c, errors.Join(c.checkEngine(), c.checkStores(), c.checkURL(), c.checkKey(), c.checkRole())
 }
 
 func (c Config) checkEngine() error {

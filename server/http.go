@@ -31,8 +31,8 @@ const serveLock = "serve.lock"
 // ErrServing says that another server runs on the data folder.
 var ErrServing = errors.New("another server is running on this data folder")
 
-// Serve answers requests and runs builds until ctx is done, then comes to a
-// graceful end: requests finish, builds are handed back. ready, where not nil,
+// Serve answers requests and runs builds, as its role says, until ctx is done, then
+// comes to a graceful end: requests finish, builds are handed back. ready, where not nil,
 // is called once with the URL of the server when it answers. Only one server
 // runs on a data folder; a second one gets ErrServing.
 func (s *Server) Serve(ctx context.Context, ready func(url string)) (err error) {
@@ -52,10 +52,10 @@ func (s *Server) Serve(ctx context.Context, ready func(url string)) (err error) 
 	if s.cfg.PublicURL == "" {
 		s.setPublicURL("http://" + listener.Addr().String())
 	}
-	if err := s.jobs.Start(ctx); err != nil {
+	if err := s.begin(ctx); err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	s.cfg.Logger.InfoContext(ctx, "serving", "url", s.publicURL())
+	s.cfg.Logger.InfoContext(ctx, "serving", "url", s.publicURL(), "listen", listener.Addr().String(), "role", s.cfg.Role)
 
 	// The group's context ends with ctx, or with the first server that fails.
 	group, gctx := errgroup.WithContext(ctx)
@@ -63,7 +63,7 @@ func (s *Server) Serve(ctx context.Context, ready func(url string)) (err error) 
 	if err := s.serveAdmin(gctx, group); err != nil {
 		group.Go(func() error { return err })
 	}
-	group.Go(func() error { return s.sweep(gctx) })
+	s.accompany(gctx, group)
 	if ready != nil {
 		ready(s.publicURL())
 	}
@@ -71,26 +71,6 @@ func (s *Server) Serve(ctx context.Context, ready func(url string)) (err error) 
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
 	return errors.Join(err, s.jobs.Stop(stop))
-}
-
-// sweepEvery is how often what is no longer needed is removed.
-const sweepEvery = time.Hour
-
-// sweep removes what is no longer needed until ctx is done. What fails is
-// tried again an hour later.
-func (s *Server) sweep(ctx context.Context) error {
-	tick := time.NewTicker(sweepEvery)
-	defer tick.Stop()
-	for {
-		if err := s.service.Sweep(ctx); err != nil && ctx.Err() == nil {
-			s.cfg.Logger.ErrorContext(ctx, "sweep", "err", err)
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return nil
-		}
-	}
 }
 
 // serve answers on a listener until ctx is done.
@@ -149,6 +129,9 @@ func (s *Server) Handler() http.Handler {
 	r.Use(measure(seconds))
 	r.Get("/healthz", func(w http.ResponseWriter, _ *http.Request) { text(w, http.StatusOK, "alive") })
 	r.Get("/readyz", s.readyz)
+	if s.cfg.Role == RoleWorker {
+		return r
+	}
 	documents := []web.Document{
 		{Key: "silhouette", Name: "Silhouette", URL: "/openapi.json"},
 		{Key: "mintegral", Name: "Mintegral", URL: "/openapi/mintegral.json"},

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -29,6 +30,7 @@ import (
 	"throng/internal/durable"
 	"throng/internal/seal"
 	"throng/job"
+	"throng/replica"
 	"throng/service"
 	"throng/sqldb"
 	"throng/webhook"
@@ -46,6 +48,8 @@ type Server struct {
 	vendor  *platform.Kind
 	jobs    *job.Runner
 	service *service.Service
+	replica *replica.Engine // nil where generations are this folder's own
+	peers   atomic.Int64    // servers that answer callers; 0 where that is not known
 	metrics *prometheus.Registry
 
 	silhouette, mintegral http.Handler // the APIs
@@ -113,6 +117,9 @@ func Open(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if s.blobs, err = s.openBlobs(ctx); err != nil {
 		return nil, err
 	}
+	if err := s.share(); err != nil {
+		return nil, err
+	}
 	s.sender = webhook.NewSender(webhook.Config{AllowPrivate: cfg.AllowPrivateCallbacks, Now: cfg.Now})
 	s.vendor = platform.New(platform.Config{AllowPrivate: cfg.AllowPrivateCallbacks, Now: cfg.Now})
 	if cfg.Drop != "" {
@@ -158,7 +165,7 @@ func (s *Server) wire(key *seal.Key) error {
 	if err != nil {
 		return err
 	}
-	if s.jobs, err = job.New(s.db, job.Config{Owner: owner, Logger: s.cfg.Logger, Now: s.cfg.Now}); err != nil {
+	if s.jobs, err = job.New(s.db, job.Config{Owner: owner, Lease: s.cfg.JobLease, Logger: s.cfg.Logger, Now: s.cfg.Now}); err != nil {
 		return err
 	}
 	render := silhouette.Renderer{URL: s.publicURL}
@@ -166,7 +173,7 @@ func (s *Server) wire(key *seal.Key) error {
 		DB: s.db, Engine: s.engine, Blobs: s.blobs, Jobs: s.jobs, Sender: s.sender, Secrets: key,
 		Destinations: s.destinations(), Render: render.Audience, URL: s.publicURL, Now: s.cfg.Now, MinimumSize: s.cfg.MinimumSize,
 		AllowPrivateCallbacks: s.cfg.AllowPrivateCallbacks, KeepGenerations: s.cfg.KeepGenerations, DeviceLock: s.cfg.DeviceLock,
-		TempDir: s.path("tmp"), Logger: s.cfg.Logger,
+		TempDir: s.path("tmp"), Peers: s.Peers, Sweep: s.sweepStore, Logger: s.cfg.Logger,
 	})
 	if err != nil {
 		return err
@@ -246,9 +253,13 @@ type LoadOptions struct {
 }
 
 // Load builds a generation from a dataset folder and makes it current; a
-// server on the same data folder uses it within 2 s. The report is there
-// also where too many rows were rejected.
+// server on the same data folder uses it within 2 s. Where files are kept in a
+// bucket it is copied there first, and every server of the database fetches it. The
+// report is there also where too many rows were rejected.
 func (s *Server) Load(ctx context.Context, dir string, opt LoadOptions) (*Report, error) {
+	if err := s.checkShared(ctx); err != nil {
+		return nil, err
+	}
 	share := opt.AllowRejects
 	if share == 0 {
 		share = -1 // engine's zero is the default, not none
@@ -262,6 +273,9 @@ func (s *Server) Load(ctx context.Context, dir string, opt LoadOptions) (*Report
 
 // Check reads everything of the current generation and verifies it.
 func (s *Server) Check(ctx context.Context, progress func(Progress)) (Generation, error) {
+	if err := s.sync(ctx); err != nil {
+		return Generation{}, err
+	}
 	g, err := s.engine.Acquire(ctx, "")
 	if err != nil {
 		return Generation{}, err
@@ -272,6 +286,9 @@ func (s *Server) Check(ctx context.Context, progress func(Progress)) (Generation
 
 // Current describes the current generation; false where there is none.
 func (s *Server) Current(ctx context.Context) (Generation, bool, error) {
+	if err := s.sync(ctx); err != nil {
+		return Generation{}, false, err
+	}
 	g, err := s.engine.Acquire(ctx, "")
 	if errors.Is(err, engine.ErrNoGeneration) {
 		return Generation{}, false, nil
@@ -288,6 +305,9 @@ func (s *Server) Current(ctx context.Context) (Generation, bool, error) {
 // It returns the preview's answer as the API gives it.
 func (s *Server) Count(ctx context.Context, body []byte, caller string) ([]byte, error) {
 	if err := throng.ReadJSON(body); err != nil {
+		return nil, err
+	}
+	if err := s.sync(ctx); err != nil {
 		return nil, err
 	}
 	preview, err := s.service.Count(ctx, caller, silhouette.DecodeDefinition(body))
@@ -311,6 +331,9 @@ func IsMalformedDataset(err error) bool {
 
 // notReady is what may be told of the reason to everybody.
 func notReady(err error) string {
+	if errors.Is(err, replica.ErrFetching) {
+		return "the generation in use is being fetched from the store; the server's log tells how that goes"
+	}
 	if errors.Is(err, engine.ErrNoGeneration) || throng.CodeOf(err) == throng.Unavailable {
 		return "no generation is loaded; run: throng load SOURCE"
 	}

@@ -5,6 +5,7 @@
 package service
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -73,6 +74,12 @@ type Config struct {
 	// BuildWorkers is how many builds run at once in this process, and how many
 	// lists of devices are read. Defaults to 2.
 	BuildWorkers int
+	// Peers tells how many servers answer callers now, who share limits of
+	// requests a second. Defaults to one.
+	Peers func() int
+	// Sweep removes what was written before the instant and belongs to nothing that
+	// the service knows of. Defaults to nothing.
+	Sweep func(ctx context.Context, before time.Time) error
 	// Logger takes what nobody is answered. Defaults to slog.Default().
 	Logger *slog.Logger
 }
@@ -110,6 +117,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.BuildWorkers == 0 {
 		c.BuildWorkers = 2
+	}
+	if c.Peers == nil {
+		c.Peers = func() int { return 1 }
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()

@@ -108,7 +108,7 @@ func (e *Engine) Import(
 		return fmt.Errorf("import generation %s: %w", id, err)
 	}
 	tmp := filepath.Join(e.dir, id+importSuffix)
-	defer os.RemoveAll(tmp) //nolint:errcheck // what is left is removed by the next import
+	defer os.RemoveAll(tmp) // what is left goes with the next import
 	if err := importInto(ctx, tmp, id, stamp, get); err != nil {
 		return fmt.Errorf("import generation %s: %w", id, err)
 	}
