@@ -181,12 +181,14 @@ func TestServers(t *testing.T) {
 	api := client.New(a.URL, token)
 
 	c.must(elsewhere, "load", smallDataset(t))
+	loaded := time.Now()
 	want := c.count(elsewhere)
 	for name, p := range map[string]*process{"api": a, "worker": b} {
 		within(t, 3*time.Second, "the first generation at the "+name, func() bool {
 			code, _ := p.get(t, "/readyz")
 			return code == http.StatusOK
 		})
+		t.Logf("ready with the first generation %v after its load", time.Since(loaded).Round(time.Millisecond))
 	}
 	first := c.build(api)
 	if first.Status != "done" || first.Size == nil || *first.Size != want || first.Generation != "00000001" {
@@ -201,6 +203,7 @@ func TestServers(t *testing.T) {
 	other := filepath.Join(t.TempDir(), "other")
 	throng(t, "generate", other, "--people", "5000", "--seed", "9")
 	c.must(atA, "load", other)
+	loaded = time.Now()
 	next := c.count(elsewhere)
 	if next == want {
 		t.Fatal("both populations give the same size; the test cannot tell them apart")
@@ -210,6 +213,7 @@ func TestServers(t *testing.T) {
 		current, err := os.ReadFile(filepath.Join(atB, "index", "CURRENT"))
 		return err == nil && strings.HasPrefix(string(current), "00000002 ")
 	})
+	t.Logf("all use the second generation %v after its load", time.Since(loaded).Round(time.Millisecond))
 	second := c.build(api)
 	if second.Generation != "00000002" || second.Size == nil || *second.Size != next {
 		t.Errorf("audience on %s of %s people, want the second generation and %d", second.Generation, sizeText(second.Size), next)
@@ -558,5 +562,64 @@ func damageIndex(t testing.TB, dir string) {
 		if err := os.WriteFile(name, b, 0o600); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// TestKillDuringPublish kills loads in the middle of copying to the bucket: what was
+// published stays in use everywhere, the next load on the folder begins at once, and
+// what the dead ones left is no generation.
+func TestKillDuringPublish(t *testing.T) {
+	c := newCluster(t)
+	loader, beside := c.folder(), c.folder()
+	c.must(loader, "load", smallDataset(t))
+	want := c.count(beside)
+	kills := 5
+	if testing.Short() {
+		kills = 2
+	}
+	other := filepath.Join(t.TempDir(), "other")
+	throng(t, "generate", other, "--people", "5000", "--seed", "9")
+	caught := 0
+	for i := range kills {
+		id := fmt.Sprintf("%08d", i+2)
+		cmd := exec.CommandContext(t.Context(), binary, append([]string{"load", other, "--data", loader}, c.flags...)...)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- cmd.Wait() }()
+		built := func() bool { _, err := os.Stat(filepath.Join(loader, "index", id)); return err == nil }
+		for !built() { // it copies from here on
+			select {
+			case err := <-ended:
+				t.Fatalf("load %d ended before it was killed: %v", i, err)
+			case <-time.After(time.Millisecond):
+			}
+		}
+		time.Sleep(time.Duration(i) * 4 * time.Millisecond) // another moment each time
+		_ = cmd.Process.Kill()
+		<-ended
+		published := c.ask(`SELECT COUNT(*) FROM generations WHERE status = 'published' AND id = $1`, id)
+		if published == 1 {
+			want = c.count(loader) // the kill came after all was done
+			continue
+		}
+		caught++
+		if got := c.count(beside); got != want {
+			t.Fatalf("after kill %d: count on another folder = %d, want %d", i, got, want)
+		}
+		if got := c.count(loader); got != want {
+			t.Fatalf("after kill %d: count on the loader's folder = %d, want %d", i, got, want)
+		}
+	}
+	t.Logf("%d of %d kills came before the publication", caught, kills)
+	c.must(loader, "load", other)
+	next := c.count(beside)
+	if got := c.count(loader); got != next || next == 0 {
+		t.Errorf("after all: counts %d and %d, want the same", got, next)
+	}
+	c.must(beside, "check")
+	if n := c.ask(`SELECT COUNT(*) FROM generations WHERE status = 'loading'`); n != 0 {
+		t.Errorf("%d loads are said to go on", n)
 	}
 }

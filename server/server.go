@@ -173,7 +173,7 @@ func (s *Server) wire(key *seal.Key) error {
 		DB: s.db, Engine: s.engine, Blobs: s.blobs, Jobs: s.jobs, Sender: s.sender, Secrets: key,
 		Destinations: s.destinations(), Render: render.Audience, URL: s.publicURL, Now: s.cfg.Now, MinimumSize: s.cfg.MinimumSize,
 		AllowPrivateCallbacks: s.cfg.AllowPrivateCallbacks, KeepGenerations: s.cfg.KeepGenerations, DeviceLock: s.cfg.DeviceLock,
-		TempDir: s.path("tmp"), Peers: s.Peers, Sweep: s.sweepStore, Logger: s.cfg.Logger,
+		TempDir: s.path("tmp"), Peers: s.Peers, Sweep: s.sweepStore, Repairs: s.replica != nil, Logger: s.cfg.Logger,
 	})
 	if err != nil {
 		return err

@@ -36,11 +36,7 @@ const (
 
 func (c Config) checkRole() error {
 	switch c.Role {
-	case RoleAll, RoleAPI:
-	case RoleWorker:
-		if c.PublicURL == "" {
-			return usage("public-url", "a worker answers no callers and names in callbacks the servers that do: give their URL")
-		}
+	case RoleAll, RoleAPI, RoleWorker:
 	default:
 		return usage("role", "want api, worker or all, not %q", c.Role)
 	}
@@ -117,6 +113,9 @@ func (s *Server) sweepStore(ctx context.Context, before time.Time) error {
 // begin starts to run jobs, where this server does, and nothing has to be fetched
 // first.
 func (s *Server) begin(ctx context.Context) error {
+	if s.cfg.Role == RoleWorker && s.cfg.PublicURL == "" {
+		return usage("public-url", "a worker answers no callers, and names in callbacks the servers that do: give their URL")
+	}
 	if err := s.checkShared(ctx); err != nil {
 		return err
 	}

@@ -51,8 +51,8 @@ const JobDelivery = "delivery"
 // callbacks, deliveries and sweeps.
 func (s *Service) register() error {
 	return errors.Join(
-		s.cfg.Jobs.Register(job.Kind{Name: jobBuild, Workers: s.cfg.BuildWorkers, Run: s.build, Failed: s.buildFailed}),
-		s.cfg.Jobs.Register(job.Kind{Name: jobDevices, Workers: s.cfg.BuildWorkers, Run: s.devices, Failed: s.devicesFailed}),
+		s.cfg.Jobs.Register(job.Kind{Name: jobBuild, Workers: s.cfg.BuildWorkers, Run: s.repaired(s.build), Failed: s.buildFailed}),
+		s.cfg.Jobs.Register(job.Kind{Name: jobDevices, Workers: s.cfg.BuildWorkers, Run: s.repaired(s.devices), Failed: s.devicesFailed}),
 		s.cfg.Jobs.Register(job.Kind{Name: jobCallback, Workers: callbackWorkers, Run: s.callBack, Failed: s.callbackFailed}),
 		s.cfg.Jobs.Register(job.Kind{Name: JobDelivery, Workers: deliveryWorkers, Run: s.runDelivery, Failed: s.deliveryLost}),
 		s.cfg.Jobs.Register(job.Kind{Name: jobSweep, Run: s.runSweep, Failed: s.sweepFailed}),

@@ -80,6 +80,9 @@ type Config struct {
 	// Sweep removes what was written before the instant and belongs to nothing that
 	// the service knows of. Defaults to nothing.
 	Sweep func(ctx context.Context, before time.Time) error
+	// Repairs says that a damaged index is made whole by itself, so that a build
+	// which met the damage is tried again.
+	Repairs bool
 	// Logger takes what nobody is answered. Defaults to slog.Default().
 	Logger *slog.Logger
 }
