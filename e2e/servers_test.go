@@ -348,8 +348,11 @@ func TestServerKilled(t *testing.T) {
 	if deaths := c.ask(`SELECT COUNT(*) FROM jobs WHERE kind = 'build' AND deaths = 1`); deaths != caught {
 		t.Errorf("%d builds were taken over, want the %d that were under way", deaths, caught)
 	}
-	if _, err := os.Stat(filepath.Join(atB, "index", "00000001")); err != nil && old > 0 {
-		t.Logf("the copy of the first generation has gone again: %v", err) // after the last of its builds
+	if old < int(caught) {
+		t.Errorf("%d builds ended on the first generation, want at least the %d that had begun with it", old, caught)
+	}
+	if !strings.Contains(b.log.String(), `"msg":"generation fetched","generation":"00000001"`) {
+		t.Error("the other server did not fetch the first generation")
 	}
 	if limit := 10 * (lease() + 10*time.Second); took > limit {
 		t.Errorf("all was done %v after the kill, want at most %v", took, limit)
