@@ -11,6 +11,7 @@
 //	engine       what an index must do; engine/bitmap is the one that ships
 //	blob         opaque files by key
 //	sqldb        what must survive: callers, audiences, jobs, callbacks
+//	replica      generations that several servers share
 //	job          background work, at least once
 //	webhook      signed callbacks
 //	service      what the product does, one method a verb

@@ -276,6 +276,8 @@ func TestUsage(t *testing.T) {
 		{"serve --blobs s3://ab --data " + data, 2, "the bucket's name"},
 		{"serve --blobs s3://key:secret@bucket --data " + data, 2, "keys do not belong into the URL"},
 		{"serve --blobs folder --data " + data, 2, "want s3://BUCKET"},
+		{"serve --role nobody --data " + data, 2, "role"},
+		{"serve --role worker --listen 127.0.0.1:0 --data " + data, 2, "--public-url"},
 		{"serve --secret-key abc --data " + data, 2, "32 bytes"},
 		{"caller add x --can-generate nonsense --data " + data, 2, "nonsense"},
 		{"bench --only 12", 2, "no row"},

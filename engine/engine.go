@@ -272,6 +272,14 @@ type LoadOptions struct {
 	Now time.Time
 	// Progress, where set, is called now and then from one goroutine at a time.
 	Progress func(Progress)
+	// Number, where set, gives the number that the id of the new generation is
+	// made of, which must be greater than last, the greatest in the folder. It is
+	// called before anything is read, while no other load runs on the folder; its
+	// error ends the load.
+	Number func(ctx context.Context, last uint64) (uint64, error)
+	// Publish, where set, is called when the generation is durable and before it
+	// becomes the current one. Where it fails, the generation is removed.
+	Publish func(ctx context.Context, id string) error
 }
 
 // Progress is how far a long operation is.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -123,7 +122,7 @@ func (r *Runner) backoff(n int) time.Duration {
 	if shift := max(n-1, 0); shift < 30 && r.cfg.Backoff<<shift < d {
 		d = r.cfg.Backoff << shift
 	}
-	return d/2 + rand.N(d/2+1)
+	return within(d)
 }
 
 // maxErrorLen bounds what is kept of an error, in bytes.

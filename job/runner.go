@@ -30,7 +30,9 @@ type Config struct {
 	// cancellations by other processes noticed. Defaults to 5 seconds.
 	Heartbeat time.Duration
 	// Poll is how often the table is asked for jobs that are due or that other
-	// processes have added. Defaults to 500 milliseconds.
+	// processes have added, at the least: each time it is a random part less, so
+	// that runners which started together do not ask together. Defaults to 500
+	// milliseconds.
 	Poll time.Duration
 	// Backoff is the wait after the first error; it doubles with each, up to
 	// MaxBackoff. Default to 1 second and 5 minutes.
@@ -252,9 +254,12 @@ func (r *Runner) signal() {
 	}
 }
 
+// within is between half of d and d.
+func within(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) }
+
 func (r *Runner) fetchLoop(ctx context.Context) {
-	ticker := time.NewTicker(r.cfg.Poll)
-	defer ticker.Stop()
+	timer := time.NewTimer(within(r.cfg.Poll))
+	defer timer.Stop()
 	for {
 		err := r.fetch(ctx)
 		if err == nil {
@@ -265,28 +270,30 @@ func (r *Runner) fetchLoop(ctx context.Context) {
 			r.cfg.Logger.ErrorContext(ctx, "claim jobs", "err", err)
 			select { // a database that is away is not asked in a loop
 			case <-ctx.Done():
-			case <-ticker.C:
+			case <-timer.C:
 			}
 		}
+		timer.Reset(within(r.cfg.Poll))
 		select {
 		case <-ctx.Done():
 			return
 		case <-r.wake:
-		case <-ticker.C:
+		case <-timer.C:
 		}
 	}
 }
 
 func (r *Runner) beatLoop(ctx context.Context) {
-	ticker := time.NewTicker(r.cfg.Heartbeat)
-	defer ticker.Stop()
+	timer := time.NewTimer(within(r.cfg.Heartbeat))
+	defer timer.Stop()
 	var pruned time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticker.C:
+		case <-timer.C:
 		}
+		timer.Reset(within(r.cfg.Heartbeat))
 		err := errors.Join(r.beat(ctx), r.takeOver(ctx))
 		if now := r.cfg.Now(); err == nil && now.Sub(pruned) > time.Hour {
 			_, err = r.Prune(ctx, now.Add(-r.cfg.Keep))

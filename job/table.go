@@ -122,6 +122,13 @@ func (r *Runner) Find(ctx context.Context, kind, key string) (j Job, err error) 
 	return j, wrap("read job", err)
 }
 
+// OpenTx counts the jobs of a kind and key that are queued or running.
+func (r *Runner) OpenTx(ctx context.Context, tx *sqldb.Tx, kind, key string) (n int, err error) {
+	err = tx.QueryRow(ctx, `SELECT COUNT(*) FROM jobs WHERE kind = ? AND key = ? AND state IN (?, ?)`,
+		kind, key, string(Queued), string(Running)).Scan(&n)
+	return n, wrap("count jobs", err)
+}
+
 // Cancel cancels the jobs of a kind and key that are queued or running, and
 // returns how many those were. One that runs in this process has its context
 // ended at once, one elsewhere within a heartbeat; from here on no result of

@@ -33,6 +33,11 @@ type Config struct {
 	// the environment alone: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, where
 	// they end, AWS_SESSION_TOKEN.
 	Blobs string
+	// Role is what the server does: RoleAll, the default, RoleAPI or RoleWorker.
+	Role string
+	// JobLease is how long a job may go without a sign of its server before
+	// another takes it over. Defaults to 60 seconds.
+	JobLease time.Duration
 	// Engine is "embedded", the default.
 	Engine string
 	// Drop is the folder that deliveries to a drop are made in; "" is none.
@@ -105,6 +110,9 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Listen == "" {
 		c.Listen = "127.0.0.1:8080"
 	}
+	if c.Role == "" {
+		c.Role = RoleAll
+	}
 	if c.KeepGenerations == 0 {
 		c.KeepGenerations = 2
 	}
@@ -125,7 +133,7 @@ func (c Config) withDefaults() (Config, error) {
 		c.Now = time.Now
 	}
 	c.Logger = slog.New(logs.Handler(c.Logger.Handler()))
-	return c, errors.Join(c.checkEngine(), c.checkStores(), c.checkURL(), c.checkKey(), c.checkTraces())
+	return c, errors.Join(c.checkEngine(), c.checkStores(), c.checkURL(), c.checkKey(), c.checkTraces(), c.checkRole())
 }
 
 func (c Config) checkEngine() error {

@@ -50,6 +50,9 @@ type Delivery struct {
 // ordered and goes on with the next server. A delivery that failed is an error
 // beside the Delivery.
 func (s *Server) Deliver(ctx context.Context, spec DeliverySpec) (_ *Delivery, err error) {
+	if err := s.sync(ctx); err != nil {
+		return nil, err
+	}
 	owner, err := s.service.AudienceOwner(ctx, spec.Audience)
 	if err != nil {
 		return nil, err

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
-	"time"
 
 	"github.com/go-chi/chi/v5"
 	"golang.org/x/sync/errgroup"
@@ -27,8 +26,8 @@ const serveLock = "serve.lock"
 // ErrServing says that another server runs on the data folder.
 var ErrServing = errors.New("another server is running on this data folder")
 
-// Serve answers requests and runs builds until ctx is done, then comes to a
-// graceful end: requests finish, builds are handed back. ready, where not nil,
+// Serve answers requests and runs builds, as its role says, until ctx is done, then
+// comes to a graceful end: requests finish, builds are handed back. ready, where not nil,
 // is called once with the URL of the server when it answers. Only one server
 // runs on a data folder; a second one gets ErrServing.
 func (s *Server) Serve(ctx context.Context, ready func(url string)) (err error) {
@@ -51,11 +50,10 @@ func (s *Server) Serve(ctx context.Context, ready func(url string)) (err error) 
 	if s.cfg.PublicURL == "" {
 		s.setPublicURL("http://" + listener.Addr().String())
 	}
-	if err := s.jobs.Start(ctx); err != nil {
+	if err := s.begin(ctx); err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	s.runsJobs.Store(true)
-	s.cfg.Logger.InfoContext(ctx, "serving", "url", s.publicURL(), "listen", listener.Addr().String())
+	s.cfg.Logger.InfoContext(ctx, "serving", "url", s.publicURL(), "listen", listener.Addr().String(), "role", s.cfg.Role)
 
 	// The group's context ends with ctx, or with the first server that fails.
 	group, gctx := errgroup.WithContext(ctx)
@@ -63,7 +61,7 @@ func (s *Server) Serve(ctx context.Context, ready func(url string)) (err error) 
 	if err := s.serveAdmin(gctx, group); err != nil {
 		group.Go(func() error { return err })
 	}
-	group.Go(func() error { return s.sweep(gctx) })
+	s.accompany(gctx, group)
 	if ready != nil {
 		ready(s.publicURL())
 	}
@@ -74,26 +72,6 @@ func (s *Server) Serve(ctx context.Context, ready func(url string)) (err error) 
 		return s.jobs.Stop(stop)
 	})
 	return group.Wait()
-}
-
-// sweepEvery is how often what is no longer needed is removed.
-const sweepEvery = time.Hour
-
-// sweep removes what is no longer needed until ctx is done. What fails is
-// tried again an hour later.
-func (s *Server) sweep(ctx context.Context) error {
-	tick := time.NewTicker(sweepEvery)
-	defer tick.Stop()
-	for {
-		if err := s.service.Sweep(ctx); err != nil && ctx.Err() == nil {
-			s.cfg.Logger.ErrorContext(ctx, "sweep", "err", err)
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return nil
-		}
-	}
 }
 
 // serve answers on a listener until ctx is done, and then for as long as what
@@ -155,6 +133,9 @@ func (s *Server) Handler() http.Handler {
 	r.Use(s.watch, anyMethod, harden(s.secure()), api.Recover(s.cfg.Logger, failPlainly))
 	r.Get("/healthz", func(w http.ResponseWriter, _ *http.Request) { text(w, http.StatusOK, "alive") })
 	r.Get("/readyz", s.readyz)
+	if s.cfg.Role == RoleWorker {
+		return r
+	}
 	documents := []web.Document{
 		{Key: "silhouette", Name: "Silhouette", URL: "/openapi.json"},
 		{Key: "mintegral", Name: "Mintegral", URL: "/openapi/mintegral.json"},

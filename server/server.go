@@ -30,6 +30,7 @@ import (
 	"throng/internal/seal"
 	"throng/job"
 	"throng/observe"
+	"throng/replica"
 	"throng/service"
 	"throng/sqldb"
 	"throng/webhook"
@@ -49,6 +50,8 @@ type Server struct {
 	jobs    *job.Runner
 	service *service.Service
 	observe *observe.Observer
+	replica *replica.Engine // nil where generations are this folder's own
+	peers   atomic.Int64    // servers that answer callers; 0 where that is not known
 
 	runsJobs  atomic.Bool // from the start of the runner on
 	probe     prober
@@ -129,6 +132,9 @@ func Open(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if s.temp, err = openTemp(s.path("tmp")); err != nil {
 		return nil, err
 	}
+	if err := s.share(); err != nil {
+		return nil, err
+	}
 	s.sender = webhook.NewSender(webhook.Config{
 		AllowPrivate: cfg.AllowPrivateCallbacks, Now: cfg.Now, Observe: s.observe.Callback, Trace: s.observe.Traceparent,
 	})
@@ -176,7 +182,9 @@ func (s *Server) wire(key *seal.Key) error {
 	if err != nil {
 		return err
 	}
-	if s.jobs, err = job.New(s.db, job.Config{Owner: owner, Observe: s.observe.Jobs(), Logger: s.cfg.Logger, Now: s.cfg.Now}); err != nil {
+	if s.jobs, err = job.New(s.db, job.Config{
+		Owner: owner, Lease: s.cfg.JobLease, Observe: s.observe.Jobs(), Logger: s.cfg.Logger, Now: s.cfg.Now,
+	}); err != nil {
 		return err
 	}
 	render := silhouette.Renderer{URL: s.publicURL}
@@ -185,7 +193,7 @@ func (s *Server) wire(key *seal.Key) error {
 		Destinations: s.destinations(), Render: render.Audience, URL: s.publicURL, Now: s.cfg.Now, MinimumSize: s.cfg.MinimumSize,
 		AllowPrivateCallbacks: s.cfg.AllowPrivateCallbacks, KeepGenerations: s.cfg.KeepGenerations, DeviceLock: s.cfg.DeviceLock,
 		KeepAudiences: time.Duration(s.cfg.KeepAudiences) * 24 * time.Hour, CountTimeout: s.cfg.CountTimeout,
-		TempDir: s.temp.dir, Observe: s.observe.Service(), Logger: s.cfg.Logger,
+		TempDir: s.temp.dir, Peers: s.Peers, Sweep: s.sweepStore, Repairs: s.replica != nil, Observe: s.observe.Service(), Logger: s.cfg.Logger,
 	})
 	if err != nil {
 		return err
@@ -269,9 +277,13 @@ type LoadOptions struct {
 }
 
 // Load builds a generation from a dataset folder and makes it current; a
-// server on the same data folder uses it within 2 s. The report is there
-// also where too many rows were rejected.
+// server on the same data folder uses it within 2 s. Where files are kept in a
+// bucket it is copied there first, and every server of the database fetches it. The
+// report is there also where too many rows were rejected.
 func (s *Server) Load(ctx context.Context, dir string, opt LoadOptions) (*Report, error) {
+	if err := s.checkShared(ctx); err != nil {
+		return nil, err
+	}
 	share := opt.AllowRejects
 	if share == 0 {
 		share = -1 // engine's zero is the default, not none
@@ -285,6 +297,9 @@ func (s *Server) Load(ctx context.Context, dir string, opt LoadOptions) (*Report
 
 // Check reads everything of the current generation and verifies it.
 func (s *Server) Check(ctx context.Context, progress func(Progress)) (Generation, error) {
+	if err := s.sync(ctx); err != nil {
+		return Generation{}, err
+	}
 	g, err := s.engine.Acquire(ctx, "")
 	if err != nil {
 		return Generation{}, err
@@ -295,6 +310,9 @@ func (s *Server) Check(ctx context.Context, progress func(Progress)) (Generation
 
 // Current describes the current generation; false where there is none.
 func (s *Server) Current(ctx context.Context) (Generation, bool, error) {
+	if err := s.sync(ctx); err != nil {
+		return Generation{}, false, err
+	}
 	g, err := s.engine.Acquire(ctx, "")
 	if errors.Is(err, engine.ErrNoGeneration) {
 		return Generation{}, false, nil
@@ -311,6 +329,9 @@ func (s *Server) Current(ctx context.Context) (Generation, bool, error) {
 // It returns the preview's answer as the API gives it.
 func (s *Server) Count(ctx context.Context, body []byte, caller string) ([]byte, error) {
 	if err := throng.ReadJSON(body); err != nil {
+		return nil, err
+	}
+	if err := s.sync(ctx); err != nil {
 		return nil, err
 	}
 	preview, err := s.service.Count(ctx, caller, silhouette.DecodeDefinition(body))
@@ -336,6 +357,9 @@ func IsMalformedDataset(err error) bool {
 func notReady(err error) string {
 	if throng.IsAway(err) {
 		return throng.MessageOf(err)
+	}
+	if errors.Is(err, replica.ErrFetching) {
+		return "the generation in use is being fetched from the store; the server's log tells how that goes"
 	}
 	if errors.Is(err, engine.ErrNoGeneration) || throng.CodeOf(err) == throng.Unavailable {
 		return "no generation is loaded; run: throng load SOURCE"

@@ -51,13 +51,14 @@ const (
 const JobDelivery = "delivery"
 
 // register tells the job runner how to run builds, the reading of devices,
-// callbacks and deliveries.
+// callbacks, deliveries and sweeps.
 func (s *Service) register() error {
 	return errors.Join(
-		s.cfg.Jobs.Register(job.Kind{Name: jobBuild, Workers: s.cfg.BuildWorkers, Run: s.patient(s.build), Failed: s.buildFailed}),
-		s.cfg.Jobs.Register(job.Kind{Name: jobDevices, Workers: s.cfg.BuildWorkers, Run: s.patient(s.devices), Failed: s.devicesFailed}),
+		s.cfg.Jobs.Register(job.Kind{Name: jobBuild, Workers: s.cfg.BuildWorkers, Run: s.patient(s.repaired(s.build)), Failed: s.buildFailed}),
+		s.cfg.Jobs.Register(job.Kind{Name: jobDevices, Workers: s.cfg.BuildWorkers, Run: s.patient(s.repaired(s.devices)), Failed: s.devicesFailed}),
 		s.cfg.Jobs.Register(job.Kind{Name: jobCallback, Workers: callbackWorkers, Run: s.patient(s.callBack), Failed: s.callbackFailed}),
 		s.cfg.Jobs.Register(job.Kind{Name: JobDelivery, Workers: deliveryWorkers, Run: s.patient(s.runDelivery), Failed: s.deliveryLost}),
+		s.cfg.Jobs.Register(job.Kind{Name: jobSweep, Run: s.runSweep, Failed: s.sweepFailed}),
 	)
 }
 

@@ -5,6 +5,7 @@
 package service
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -84,6 +85,12 @@ type Config struct {
 	Peers func() int
 	// Observe is told what is done. Defaults to nobody.
 	Observe Observer
+	// Sweep removes what was written before the instant and belongs to nothing that
+	// the service knows of. Defaults to nothing.
+	Sweep func(ctx context.Context, before time.Time) error
+	// Repairs says that a damaged index is made whole by itself, so that a build
+	// which met the damage is tried again.
+	Repairs bool
 	// Logger takes what nobody is answered. Defaults to slog.Default().
 	Logger *slog.Logger
 }

@@ -35,14 +35,18 @@ func (s *Service) Ready(ctx context.Context) error {
 	return g.Info().Err
 }
 
-// Sweep removes what is no longer needed or no longer to be kept: generations,
-// answers, sessions, old audiences and files that belong to nothing. Call it after a load and every hour.
+// Sweep removes what is no longer needed by anybody, or no longer to be kept:
+// generations, answers, sessions, old audiences and files that belong to nothing.
+// The job that StartSweeps begins calls it every hour, in one process of all.
 func (s *Service) Sweep(ctx context.Context) error {
 	now := s.now()
 	_, err := s.db.SweepAnswers(ctx, now.Add(-answerLife))
 	err = errors.Join(err, s.db.SweepSessions(ctx, now), s.db.SweepOldSecrets(ctx, now), s.SweepGenerations(ctx))
 	if store, ok := s.cfg.Blobs.(blob.Sweeper); ok {
 		err = errors.Join(err, store.Sweep(ctx, now.Add(-orphanAge)))
+	}
+	if s.cfg.Sweep != nil {
+		err = errors.Join(err, s.cfg.Sweep(ctx, now.Add(-orphanAge)))
 	}
 	all, listErr := s.cfg.Engine.Generations(ctx)
 	if listErr != nil {

@@ -49,7 +49,12 @@ func (db *DB) migrate(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
-	err = db.Tx(ctx, func(tx *Tx) error {
+	return db.migrateTo(ctx, all)
+}
+
+// migrateTo runs those of all that are missing.
+func (db *DB) migrateTo(ctx context.Context, all []migration) error {
+	err := db.Tx(ctx, func(tx *Tx) error {
 		if _, err := tx.Exec(ctx, `CREATE TABLE IF NOT EXISTS migrations
 			(version BIGINT PRIMARY KEY, name TEXT NOT NULL, applied_at BIGINT NOT NULL)`); err != nil {
 			return err

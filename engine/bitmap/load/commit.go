@@ -1,6 +1,7 @@
 package load
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -55,7 +56,7 @@ func (l *loader) refuse(start time.Time, cause error) (*engine.Report, error) {
 
 // commit writes what is about the load itself, and makes the generation
 // current.
-func (l *loader) commit(id string, start time.Time) (*engine.Report, error) {
+func (l *loader) commit(ctx context.Context, id string, start time.Time) (*engine.Report, error) {
 	l.progress.begin("make current", 0)
 	final := filepath.Join(l.dir, id)
 	r := l.report()
@@ -99,6 +100,11 @@ func (l *loader) commit(id string, start time.Time) (*engine.Report, error) {
 	}
 	if err := durable.Rename(l.tmp, final); err != nil {
 		return nil, err
+	}
+	if l.opt.Publish != nil {
+		if err := l.opt.Publish(ctx, id); err != nil {
+			return nil, errors.Join(err, os.RemoveAll(final))
+		}
 	}
 	return r, storage.WriteCurrent(l.dir, id)
 }

@@ -103,7 +103,7 @@ func Load(ctx context.Context, indexDir, dir string, opt engine.LoadOptions) (_ 
 		return nil, fmt.Errorf("load dataset: %w", err)
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
-	id, err := l.prepare()
+	id, err := l.prepare(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("load dataset: %w", err)
 	}
@@ -119,7 +119,7 @@ func Load(ctx context.Context, indexDir, dir string, opt engine.LoadOptions) (_ 
 		}
 		return nil, fmt.Errorf("load dataset: %w", err)
 	}
-	report, err := l.commit(id, start)
+	report, err := l.commit(ctx, id, start)
 	if err != nil {
 		return nil, fmt.Errorf("load dataset: %w", err)
 	}
@@ -161,7 +161,7 @@ func newLoader(indexDir string, opt engine.LoadOptions) *loader {
 
 // prepare removes what loads that died have left, and makes the folder of the
 // next generation. The lock is held.
-func (l *loader) prepare() (id string, err error) {
+func (l *loader) prepare(ctx context.Context) (id string, err error) {
 	current, err := storage.ReadCurrent(l.dir)
 	if err != nil && !errors.Is(err, storage.ErrCorrupt) {
 		return "", err
@@ -185,7 +185,16 @@ func (l *loader) prepare() (id string, err error) {
 		}
 		last = max(last, number(name))
 	}
-	id = fmt.Sprintf("%0*d", idDigits, last+1)
+	next := last + 1
+	if l.opt.Number != nil {
+		if next, err = l.opt.Number(ctx, last); err != nil {
+			return "", err
+		}
+		if next <= last {
+			return "", fmt.Errorf("number %d of the generation: want more than %d", next, last)
+		}
+	}
+	id = fmt.Sprintf("%0*d", idDigits, next)
 	l.tmp = filepath.Join(l.dir, id+tmpSuffix)
 	l.work = filepath.Join(l.tmp, workName)
 	for _, d := range []string{l.tmp, l.work, filepath.Join(l.tmp, "parts")} {

@@ -310,6 +310,47 @@ func (g *Files) VerifyAll(progress func(done, total int64)) error {
 	return nil
 }
 
+// OpenVerified reads a file of a generation in dir. Where its bytes are not those
+// that the manifest names, the last of them come with an error that wraps
+// [ErrCorrupt] in place of io.EOF.
+func OpenVerified(dir string, want FileSum) (io.ReadCloser, error) {
+	path := join(dir, want.Name)
+	f, err := os.Open(filepath.Clean(path))
+	if err != nil {
+		return nil, missing(path, err)
+	}
+	return &verified{from: f, path: path, want: want}, nil
+}
+
+// Verify makes a reader of a file of a generation, wherever its bytes come from;
+// path names it in errors. It ends like that of [OpenVerified].
+func Verify(from io.ReadCloser, path string, want FileSum) io.ReadCloser {
+	return &verified{from: from, path: path, want: want}
+}
+
+// verified compares what was read with what the manifest says.
+type verified struct {
+	from io.ReadCloser
+	path string
+	want FileSum
+	sum  uint32
+	size int64
+}
+
+// Read implements io.Reader.
+func (v *verified) Read(p []byte) (int, error) {
+	n, err := v.from.Read(p)
+	v.sum = crc32.Update(v.sum, castagnoli, p[:n])
+	v.size += int64(n)
+	if v.size > v.want.Size || errors.Is(err, io.EOF) && (v.size != v.want.Size || v.sum != v.want.CRC32C) {
+		return n, fmt.Errorf("%w: %s: checksum differs", ErrCorrupt, v.path)
+	}
+	return n, err
+}
+
+// Close implements io.Closer.
+func (v *verified) Close() error { return v.from.Close() }
+
 func verifyFile(dir string, want FileSum, buf []byte, read func(int)) error {
 	path := join(dir, want.Name)
 	f, err := os.Open(filepath.Clean(path))

@@ -100,6 +100,12 @@ func ReadManifest(dir string) (*Manifest, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read manifest: %w", err)
 	}
+	return ParseManifest(b, path, filepath.Base(dir))
+}
+
+// ParseManifest reads the text of the manifest of a generation, with the errors
+// of [ReadManifest], in which path names it.
+func ParseManifest(b []byte, path, id string) (*Manifest, error) {
 	var e envelope
 	var m Manifest
 	if err := json.Unmarshal(b, &e); err != nil {
@@ -117,7 +123,7 @@ func ReadManifest(dir string) (*Manifest, error) {
 	if want, err := sealed(e.Manifest); err != nil || !bytes.Equal(want, b) {
 		return nil, fmt.Errorf("%w: %s: checksum differs", ErrCorrupt, path)
 	}
-	if m.Info.ID != filepath.Base(dir) {
+	if m.Info.ID != id {
 		return nil, fmt.Errorf("%w: %s: is of generation %s", ErrCorrupt, path, m.Info.ID)
 	}
 	if m.Parts != (int(m.Rows)+PartRows-1)/PartRows {

@@ -1,0 +1,99 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"time"
+
+	"throng/job"
+	"throng/sqldb"
+)
+
+const (
+	// jobSweep is the kind of the one job that sweeps, and its key.
+	jobSweep = "sweep"
+	// sweepEvery is how long after a sweep the next one is due, at most.
+	sweepEvery = time.Hour
+)
+
+// StartSweeps makes sure that the job of the sweep waits or runs: one for all
+// servers of the database, however many start.
+func (s *Service) StartSweeps(ctx context.Context) error {
+	err := s.db.Tx(ctx, func(tx *sqldb.Tx) error {
+		switch n, err := s.cfg.Jobs.OpenTx(ctx, tx, jobSweep, jobSweep); {
+		case err != nil:
+			return err
+		case n > 0:
+			return nil
+		}
+		return s.nextSweep(ctx, tx, s.now())
+	})
+	if err != nil {
+		return fmt.Errorf("start sweeps: %w", err)
+	}
+	return nil
+}
+
+// nextSweep makes the job of the next sweep.
+func (s *Service) nextSweep(ctx context.Context, tx *sqldb.Tx, at time.Time) error {
+	_, err := s.cfg.Jobs.Enqueue(ctx, tx, job.Job{Kind: jobSweep, Key: jobSweep, RunAt: at, MaxAttempts: job.NoLimit})
+	return err
+}
+
+// runSweep sweeps, and sees to the next one. What fails is tried again, later each
+// time; how often does not matter.
+func (s *Service) runSweep(ctx context.Context, j job.Job) error {
+	if err := s.Sweep(ctx); err != nil {
+		if ctx.Err() == nil {
+			s.cfg.Logger.ErrorContext(ctx, "sweep", "err", err)
+		}
+		return err
+	}
+	return s.db.Tx(ctx, func(tx *sqldb.Tx) error {
+		if err := s.cfg.Jobs.Complete(ctx, tx, j); err != nil {
+			return err
+		}
+		return s.nextSweep(ctx, tx, s.now().Add(sweepEvery-rand.N(sweepEvery/8)))
+	})
+}
+
+// sweepFailed is called where the process died with every attempt: the next sweep
+// is due in its time all the same.
+func (s *Service) sweepFailed(ctx context.Context, tx *sqldb.Tx, _ job.Job, cause error) error {
+	s.cfg.Logger.ErrorContext(ctx, "sweep failed", "err", cause)
+	return s.nextSweep(ctx, tx, s.now().Add(sweepEvery))
+}
+
+// SweepHere removes what this process alone can: copies of generations that nobody
+// needs, and temporary files that processes left which died. Call it at the start
+// and every hour.
+func (s *Service) SweepHere(ctx context.Context) error {
+	return errors.Join(s.SweepGenerations(ctx), s.sweepTemp())
+}
+
+// sweepTemp removes what lies in the folder of temporary files and was not touched
+// for long.
+func (s *Service) sweepTemp() error {
+	if s.cfg.TempDir == "" {
+		return nil
+	}
+	entries, err := os.ReadDir(s.cfg.TempDir)
+	if err != nil {
+		return fmt.Errorf("sweep temporary files: %w", err)
+	}
+	old := s.now().Add(-orphanAge)
+	var errs []error
+	for _, e := range entries {
+		info, err := e.Info()
+		if errors.Is(err, fs.ErrNotExist) || err == nil && !info.ModTime().Before(old) {
+			continue
+		}
+		errs = append(errs, err, os.RemoveAll(filepath.Join(s.cfg.TempDir, e.Name())))
+	}
+	return errors.Join(errs...)
+}
