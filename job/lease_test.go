@@ -43,10 +43,10 @@ func TestTakeOver(t *testing.T) {
 			}
 		}
 		c.advance(50 * time.Second)
-		if err := a.beat(ctx); err != nil { // renews to 110 s
+		if err := a.beat(ctx); err != nil { // renews to 100 s
 			t.Fatal(err)
 		}
-		c.advance(55 * time.Second)
+		c.advance(45 * time.Second)
 		steps(b)
 		hb.keys(t, 0)
 		wantState(t, b, id, Running, 1)

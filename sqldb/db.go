@@ -100,9 +100,6 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	}
 	db.Queries = Queries{h: db}
 	db.turn, db.patience, db.observe = make(chan struct{}, 1), patience, cfg.Observe
-	if db.observe == nil {
-		db.observe = func(Transaction) {}
-	}
 	if err := db.migrate(ctx); err != nil {
 		return nil, fmt.Errorf("open database: %w", errors.Join(err, db.Close()))
 	}
@@ -212,7 +209,7 @@ func (db *DB) transact(ctx context.Context, fn func(tx *Tx) error) (*Tx, error) 
 	start := time.Now()
 	if err := db.waitTurn(ctx); err != nil {
 		err = away(ctx, ctx, err)
-		db.observe(Transaction{Waited: time.Since(start), Err: err})
+		db.tell(Transaction{Waited: time.Since(start), Err: err})
 		return nil, fmt.Errorf("begin transaction: %w", err)
 	}
 	defer func() { <-db.turn }()
@@ -228,8 +225,15 @@ func (db *DB) transact(ctx context.Context, fn func(tx *Tx) error) (*Tx, error) 
 	if !refused {
 		seen.Err = err
 	}
-	db.observe(seen)
+	db.tell(seen)
 	return tx, away(ctx, limit, err)
+}
+
+// tell tells who observes, if anybody does.
+func (db *DB) tell(t Transaction) {
+	if db.observe != nil {
+		db.observe(t)
+	}
 }
 
 // attempt is transact for who has the turn.

@@ -107,7 +107,9 @@ func queryTexts(t *testing.T, db *DB, query map[dialect]string, args ...any) []s
 	return all
 }
 
-func (db *DB) conn() conn { return conn{x: db.writer, d: db.dialect} }
+func (db *DB) conn() conn {
+	return conn{x: db.writer, d: db.dialect, limit: context.Background()}
+}
 
 // references finds the tables that each table's rows point to.
 var references = regexp.MustCompile(`REFERENCES (\w+)`)

@@ -27,7 +27,7 @@ type settings struct {
 	Blobs                 string        `help:"Where files are kept: s3://BUCKET/PREFIX?endpoint=URL, with the keys in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Default: a folder in the data folder." env:"THRONG_BLOBS" placeholder:"URL"`
 	Drop                  string        `help:"Folder that 'deliver --to drop' writes to. Default: none." env:"THRONG_DROP" placeholder:"DIR"`
 	Role                  string        `help:"What serve does: api (answers requests), worker (runs jobs) or all. Default: all." default:"all" enum:"api,worker,all" env:"THRONG_ROLE" placeholder:"ROLE"`
-	JobLease              time.Duration `hidden:"" help:"How long a job may go without a sign of its server." default:"60s" env:"THRONG_JOB_LEASE"`
+	JobLease              time.Duration `hidden:"" help:"How long a job may go without a sign of its server." default:"50s" env:"THRONG_JOB_LEASE"`
 	Engine                string        `help:"The index: embedded." default:"embedded" env:"THRONG_ENGINE" placeholder:"ENGINE"`
 	LogFormat             string        `help:"text or json." default:"text" enum:"text,json" env:"THRONG_LOG_FORMAT" placeholder:"FORMAT"`
 	LogLevel              string        `help:"What is logged: debug, info, warn or error, and what is worse." default:"info" enum:"debug,info,warn,error" env:"THRONG_LOG_LEVEL" placeholder:"LEVEL"`
