@@ -36,7 +36,7 @@ type Config struct {
 	// Role is what the server does: RoleAll, the default, RoleAPI or RoleWorker.
 	Role string
 	// JobLease is how long a job may go without a sign of its server before
-	// another takes it over. Defaults to 60 seconds.
+	// another takes it over. Defaults to 50 seconds.
 	JobLease time.Duration
 	// Engine is "embedded", the default.
 	Engine string
