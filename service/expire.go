@@ -131,53 +131,63 @@ func (s *Service) EraseCaller(ctx context.Context, name string, done func(audien
 	if err != nil {
 		return err
 	}
-	if err := s.stopAll(ctx, row.ID); err != nil {
-		return err
-	}
 	audiences, uploads := 0, 0
-	err = each(ctx, func(after int64, limit int) ([]int64, error) {
-		return s.db.CallerAudiences(ctx, row.ID, after, limit)
+	for before := -1; before < audiences+uploads; { // until nothing came while it was erased
+		before = audiences + uploads
+		if err := s.stopAll(ctx, row.ID); err != nil {
+			return err
+		}
+		if err := s.eraseAudiences(ctx, row.ID, func() { audiences++; done(audiences, uploads) }); err != nil {
+			return err
+		}
+		if err := s.eraseFiles(ctx, row.ID, func() { uploads++; done(audiences, uploads) }); err != nil {
+			return err
+		}
+	}
+	s.cfg.Logger.InfoContext(ctx, "caller erased", "caller", row.ID, "audiences", audiences, "uploads", uploads)
+	return s.db.EraseSecrets(ctx, row.ID)
+}
+
+func (s *Service) eraseAudiences(ctx context.Context, callerID int64, done func()) error {
+	return each(ctx, func(after int64, limit int) ([]int64, error) {
+		return s.db.CallerAudiences(ctx, callerID, after, limit)
 	}, func(id int64) error {
 		if err := s.db.EraseAudience(ctx, id); err != nil {
 			return err
 		}
 		s.dropFiles(ctx, id)
-		audiences++
-		done(audiences, uploads)
+		done()
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	for {
-		list, more, err := s.db.ListUploads(ctx, sqldb.UploadFilter{CallerID: row.ID, Limit: maxPage})
-		if err != nil {
+}
+
+// eraseFiles erases a caller's uploads, and what was sent to addresses. Files go
+// first: of a row that is gone nobody knows them.
+func (s *Service) eraseFiles(ctx context.Context, callerID int64, done func()) error {
+	for more := true; more; {
+		var list []sqldb.Upload
+		var err error
+		if list, more, err = s.db.ListUploads(ctx, sqldb.UploadFilter{CallerID: callerID, Limit: maxPage}); err != nil {
 			return err
 		}
 		for _, u := range list {
-			// The files first: of a row that is gone nobody knows them.
-			if err := errors.Join(s.deleteFiles(ctx, u.BlobKey+"/", ""), s.db.DeleteUpload(ctx, u.ID)); err != nil {
+			if err := s.deleteFiles(ctx, u.BlobKey+"/", ""); err != nil {
 				return err
 			}
-			uploads++
-			done(audiences, uploads)
-		}
-		if !more {
-			break
+			if err := s.db.DeleteUpload(ctx, u.ID); err != nil && !errors.Is(err, sqldb.ErrNotFound) {
+				return err
+			}
+			done()
 		}
 	}
-	gone, err := s.db.EraseIncoming(ctx, row.ID)
-	for _, in := range gone {
+	gone, err := s.db.EraseIncoming(ctx, callerID)
+	for _, in := range gone { // what is left here the sweep finds
 		err = errors.Join(err, s.cfg.Blobs.Delete(ctx, incomingPrefix+in.Slot))
 		if in.BlobKey != "" {
 			err = errors.Join(err, s.cfg.Blobs.Delete(ctx, in.BlobKey))
 		}
 	}
-	if err != nil {
-		return err
-	}
-	s.cfg.Logger.InfoContext(ctx, "caller erased", "caller", row.ID, "audiences", audiences, "uploads", uploads)
-	return s.db.EraseSecrets(ctx, row.ID)
+	return err
 }
 
 // stopAll ends everything that runs for a caller, and removes their offers.

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"strings"
@@ -271,5 +272,29 @@ func TestEraseCaller(t *testing.T) {
 	two.build(two.caller, everyone) // whose turn comes after theirs
 	if r.count() != before {
 		t.Error("a callback of an erased caller was sent")
+	}
+}
+
+// An erasure that is cut short after each audience comes to its end when it is
+// begun again.
+func TestEraseCallerInterrupted(t *testing.T) {
+	s := start(t)
+	grants := throng.Grants()
+	ann := s.add("ann", CallerSettings{Grants: &grants})
+	for range 4 {
+		s.build(ann, everyone)
+	}
+	left := func() int { return len(must(s.db.CallerAudiences(t.Context(), ann.ID, 0, 10))) }
+	for want := 3; want > 0; want-- {
+		ctx, cancel := context.WithCancel(t.Context())
+		if err := s.EraseCaller(ctx, "ann", func(int, int) { cancel() }); !errors.Is(err, context.Canceled) {
+			t.Fatalf("EraseCaller that is interrupted = %v, want %v", err, context.Canceled)
+		}
+		if n := left(); n != want {
+			t.Errorf("%d audiences are left, want %d", n, want)
+		}
+	}
+	if err := s.EraseCaller(t.Context(), "ann", func(int, int) {}); err != nil || left() != 0 || len(s.blobsBelow("audiences/")) != 0 {
+		t.Errorf("EraseCaller = %v, %d audiences and the files %q are left", err, left(), s.blobsBelow("audiences/"))
 	}
 }

@@ -70,6 +70,8 @@ func TestSettingsRefused(t *testing.T) {
 	f("", "minimum-size", "--minimum-size", "-1")
 	f("keep-generations: 0.5\n", "keep-generations")
 	f("keep-generations: -1\n", "keep-generations")
+	f("", "keep-audiences", "--keep-audiences", "-1")
+	f("keep-audiences: 40000\n", "keep-audiences")
 	f("", "public-url", "--public-url", "example.com")
 	f("", "database", "--database", "mysql://127.0.0.1")
 }
