@@ -276,6 +276,11 @@ func TestKilledBackup(t *testing.T) {
 	t.Logf("%d of %d backups had come to their end", finished, moments)
 	throng(t, "backup", filepath.Join(t.TempDir(), "after"), "--data", data)
 	leftovers(t, data)
+	if err := os.MkdirAll(filepath.Join(data, "tmp", "backup-died", "blobs"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	start(t, data) // which looks for what died, too
+	leftovers(t, data)
 }
 
 // TestBackupWithoutKey restores a backup that does not hold the key: nothing

@@ -70,6 +70,9 @@ func metric(t *testing.T, text, series string) float64 {
 
 // An engine that is observed keeps every promise of one.
 func TestEngineConformance(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the engine itself is held to its promises where it lives")
+	}
 	o := newObserver(t, Config{})
 	enginetest.Run(t, func(t *testing.T) engine.Engine {
 		e, err := bitmap.Open(filepath.Join(t.TempDir(), "index"), bitmap.Config{})

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"runtime"
 	"strings"
@@ -15,6 +16,7 @@ import (
 type serveCmd struct{}
 
 func (c *serveCmd) Run(e *env) error {
+	e.settings.LogLevel = cmp.Or(e.settings.LogLevel, "info")
 	s, err := e.open()
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -30,7 +31,7 @@ type settings struct {
 	JobLease              time.Duration `hidden:"" help:"How long a job may go without a sign of its server." default:"50s" env:"THRONG_JOB_LEASE"`
 	Engine                string        `help:"The index: embedded." default:"embedded" env:"THRONG_ENGINE" placeholder:"ENGINE"`
 	LogFormat             string        `help:"text or json." default:"text" enum:"text,json" env:"THRONG_LOG_FORMAT" placeholder:"FORMAT"`
-	LogLevel              string        `help:"What is logged: debug, info, warn or error, and what is worse." default:"info" enum:"debug,info,warn,error" env:"THRONG_LOG_LEVEL" placeholder:"LEVEL"`
+	LogLevel              string        `help:"What is logged: debug, info, warn or error, and what is worse. Default: info of serve, warn of the other commands, which print what they do." default:"" enum:",debug,info,warn,error" env:"THRONG_LOG_LEVEL" placeholder:"LEVEL"`
 	OTLPEndpoint          string        `name:"otlp-endpoint" help:"Where traces go: the http or https URL of an OpenTelemetry collector. Default: what OTEL_EXPORTER_OTLP_ENDPOINT says, else none." env:"THRONG_OTLP_ENDPOINT" placeholder:"URL"`
 	AllowPrivateCallbacks bool          `help:"Let callbacks and deliveries go to private and loopback addresses." env:"THRONG_ALLOW_PRIVATE_CALLBACKS"`
 	PublicURL             string        `name:"public-url" help:"Begins every URL given out. Default: the listen address." env:"THRONG_PUBLIC_URL" placeholder:"URL"`
@@ -46,7 +47,7 @@ type settings struct {
 // config gives the settings to a server that logs to errOut.
 func (s *settings) config(e *env) server.Config {
 	var level slog.Level
-	_ = level.UnmarshalText([]byte(s.LogLevel)) // one of four words; "" is info
+	_ = level.UnmarshalText([]byte(cmp.Or(s.LogLevel, "warn"))) // one of four words
 	options := &slog.HandlerOptions{Level: level}
 	var handler slog.Handler = slog.NewTextHandler(e.err, options)
 	if s.LogFormat == "json" {
