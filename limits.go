@@ -3,7 +3,7 @@ package throng
 // CallerLimits are what a caller may take; 0 is no limit.
 type CallerLimits struct {
 	RequestsPerSecond int
-	WaitingBuilds     int   // builds and readings of devices that wait for their turn
+	WaitingBuilds     int   // builds that wait for their turn; as many readings of devices, and deliveries
 	StoredMiB         int64 // of uploads, audiences' files, lists of devices and files sent, in MiB
 }
 

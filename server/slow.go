@@ -116,19 +116,20 @@ func (c *pacedConn) Close() error {
 
 // Write implements net.Conn.
 func (c *pacedConn) Write(p []byte) (n int, err error) {
-	for before, known := queued(c.Conn); ; {
+	for before := -1; ; {
 		if err := c.SetWriteDeadline(time.Now().Add(c.pause)); err != nil {
 			return n, err
 		}
 		k, err := c.Conn.Write(p[n:])
 		n += k
-		if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) || !known {
+		if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
 			return n, err
 		}
 		// The system lets nothing be written until a good part of its buffer, which
-		// may be megabytes, is free. What has left the buffer tells more.
-		after, _ := queued(c.Conn)
-		if before+k-after < pacedBytes {
+		// may be megabytes, is free. What leaves the buffer in the pause after the
+		// first one tells more.
+		after, known := queued(c.Conn)
+		if !known || before >= 0 && before+k-after < pacedBytes {
 			return n, err
 		}
 		before = after

@@ -122,6 +122,9 @@ func (s *Service) StartDelivery(ctx context.Context, c *throng.Caller, audienceI
 		if _, err := s.audienceRow(ctx, tx, c, row.ID); err != nil {
 			return err // deleted meanwhile
 		}
+		if err := s.mayWait(ctx, tx, c, JobDelivery); err != nil {
+			return err
+		}
 		if d.ID, err = tx.InsertDelivery(ctx, d); err != nil {
 			return err
 		}

@@ -110,7 +110,8 @@ func (s *Service) mayWait(ctx context.Context, tx *sqldb.Tx, c *throng.Caller, k
 	if err != nil || n < limit {
 		return err
 	}
-	e := throng.Errorf(throng.RateLimited, "%d of your builds wait for their turn, as many as may wait; send this one again when some have ended", n)
+	plural := map[string]string{jobBuild: "builds", jobDevices: "lists of devices", JobDelivery: "deliveries"}[kind]
+	e := throng.Errorf(throng.RateLimited, "%d of your %s wait for their turn, as many as may wait; send this one again when some have ended", n, plural)
 	e.RetryAfter = retryWaiting
 	return e
 }

@@ -128,6 +128,11 @@ func TestQuotaOfIncoming(t *testing.T) {
 		t.Errorf("a file of all that is allowed: %v", err)
 	}
 	wantCode(t, send(1, strings.NewReader("x")), throng.QuotaExceeded)
+	if err := s.SetCaller(ctx, "sender", CallerSettings{CallerLimits: CallerLimits{RequestsPerSecond: new(1)}}); err != nil {
+		t.Fatal(err)
+	}
+	wantCode(t, send(1, strings.NewReader("x")), throng.QuotaExceeded) // the one request of this second
+	wantCode(t, send(1, strings.NewReader("x")), throng.RateLimited)
 	if got := len(s.blobsOf(receivedPrefix)); got != 1 {
 		t.Errorf("%d files are kept, want 1", got)
 	}
@@ -357,4 +362,19 @@ func TestFullStore(t *testing.T) {
 	_, err = s.CreateUpload(ctx, s.caller, "email_raw", "", strings.NewReader("bob@example.com\n"), nil)
 	wantCode(t, err, throng.StorageFull)
 	s.noOrphans(1)
+}
+
+// Deliveries that wait to be tried again are waiting, too.
+func TestWaitingDeliveries(t *testing.T) {
+	s, store := startDelivering(t, func(c *Config) { c.DeliveryRetry = func(int) time.Duration { return time.Hour } })
+	all := s.build(s.caller, `[{"operation":"OR","gender":{"genders":["male","female","unknown"]}}]`)
+	limited := *s.caller
+	limited.Limits.WaitingBuilds = 1
+	store.Close() // so that it fails
+	s.waitDelivery(&limited, s.startDelivery(&limited, all.ID, toDrop()), "to be tried again", func(d *Delivery) bool { return !d.NextAttemptAt.IsZero() })
+	_, err := s.StartDelivery(t.Context(), &limited, all.ID, toDrop(), nil)
+	wantCode(t, err, throng.RateLimited)
+	if !strings.Contains(err.Error(), "1 of your deliveries") {
+		t.Errorf("refusal = %q", err)
+	}
 }
