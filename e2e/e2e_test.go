@@ -93,10 +93,18 @@ func (b *lockedBuffer) String() string {
 }
 
 // start runs throng serve on a free port of the loopback and waits until it
-// listens. It ends with the test.
+// listens. It ends with the test, which fails where the server then goes on
+// doing something, once it has nothing to do.
 func start(t testing.TB, data string, args ...string) *process {
 	t.Helper()
-	return launch(t, exec.CommandContext(t.Context(), binary, append([]string{"serve", "--data", data, "--listen", "127.0.0.1:0", "--log-format", "json"}, args...)...))
+	if !slices.Contains(args, "--admin-listen") {
+		args = append([]string{"--admin-listen", "127.0.0.1:0"}, args...)
+	}
+	// The test's context ends before its cleanup, which is what ends the process.
+	p := launch(t, exec.CommandContext(context.WithoutCancel(t.Context()), binary, append([]string{"serve", "--data", data, "--listen", "127.0.0.1:0", "--log-format", "json"}, args...)...))
+	base := p.usage(t)
+	t.Cleanup(func() { p.leavesNothing(t, base) })
+	return p
 }
 
 // launch is start of a command that serves.

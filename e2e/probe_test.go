@@ -97,3 +97,33 @@ func (p *process) settles(t testing.TB, base usage) usage {
 		}
 	}
 }
+
+// pools is how many goroutines a server keeps that has done something: two for
+// each connection that stays open to a store of files or a receiver.
+const pools = 16
+
+// leavesNothing makes sure, at the end of a test, that a server that has not
+// ended comes to rest.
+func (p *process) leavesNothing(t testing.TB, base usage) {
+	t.Helper()
+	select {
+	case <-p.done:
+		return
+	default:
+	}
+	if t.Failed() {
+		return
+	}
+	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		u, err := p.measure()
+		if err == nil && u.goroutines <= base.goroutines+pools {
+			return
+		}
+		if time.Now().After(deadline) {
+			text, textErr := p.profile()
+			t.Errorf("a minute after the test the server has %d goroutines, %d when it began: %v\n%s %v", u.goroutines, base.goroutines, err, text, textErr)
+			return
+		}
+	}
+}
