@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"testing"
+	"time"
 )
 
 func TestErrorf(t *testing.T) {
@@ -37,5 +38,27 @@ func TestRefuse(t *testing.T) {
 		if got.Code != Conflict || got.Message != want || len(got.Details) != n {
 			t.Errorf("Refuse(%d problems) = %s, %q with %d details, want %q with all", n, got.Code, got.Message, len(got.Details), want)
 		}
+	}
+}
+
+// absent is the error of something below that is away.
+type absent struct{}
+
+func (absent) Error() string { return "host 10.0.0.1 does not answer" }
+func (absent) Unavailable() (message string, retryAfter time.Duration) {
+	return "come back later", 3 * time.Second
+}
+
+func TestAway(t *testing.T) {
+	err := fmt.Errorf("read audience: %w", absent{})
+	if !IsAway(err) || CodeOf(err) != Unavailable || MessageOf(err) != "come back later" || RetryAfter(err) != 3*time.Second {
+		t.Errorf("%v is %s, %q, again after %v; away: %v", err, CodeOf(err), MessageOf(err), RetryAfter(err), IsAway(err))
+	}
+	refused := errors.Join(Errorf(NotFound, "no such thing"), err)
+	if CodeOf(refused) != NotFound || RetryAfter(refused) != 0 {
+		t.Errorf("a refusal with something away is %s, want that of the refusal", CodeOf(refused))
+	}
+	if plain := errors.New("x"); IsAway(plain) || RetryAfter(plain) != 0 {
+		t.Error("a plain error is away")
 	}
 }

@@ -135,7 +135,8 @@ func launchCommand(cmd *exec.Cmd) (*process, <-chan string, error) {
 }
 
 // start runs throng serve on a free port of the loopback and waits until it
-// listens. It ends with the test.
+// listens. It ends with the test, which fails where the server then goes on
+// doing something, once it has nothing to do.
 func start(t testing.TB, data string, args ...string) *process {
 	t.Helper()
 	return startUnder(t, "", data, args...)
@@ -145,11 +146,19 @@ func start(t testing.TB, data string, args ...string) *process {
 // command and its arguments as its own.
 func startUnder(t testing.TB, script, data string, args ...string) *process {
 	t.Helper()
-	args = append([]string{"serve", "--log-format", "json", "--data", data, "--listen", "127.0.0.1:0"}, args...)
-	if script != "" {
-		return startCommand(t, exec.CommandContext(t.Context(), "sh", append([]string{"-c", script, binary}, args...)...))
+	if !slices.Contains(args, "--admin-listen") {
+		args = append([]string{"--admin-listen", "127.0.0.1:0"}, args...)
 	}
-	return startCommand(t, exec.CommandContext(t.Context(), binary, args...))
+	args = append([]string{"serve", "--log-format", "json", "--data", data, "--listen", "127.0.0.1:0"}, args...)
+	ctx := context.WithoutCancel(t.Context()) // which ends before the test's cleanup, which is what ends the process
+	cmd := exec.CommandContext(ctx, binary, args...)
+	if script != "" {
+		cmd = exec.CommandContext(ctx, "sh", append([]string{"-c", script, binary}, args...)...)
+	}
+	p := startCommand(t, cmd)
+	base := p.usage(t)
+	t.Cleanup(func() { p.leavesNothing(t, base) })
+	return p
 }
 
 // startCommand is start of a command that runs throng serve.

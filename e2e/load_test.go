@@ -377,6 +377,8 @@ func (r *loadRun) report(t *testing.T, took time.Duration, base, end usage, d tr
 	t.Logf("memory: resident %d → %d MiB, most %d, %+.1f KiB/s over the second half; private %d → %d MiB, most %d, %+.1f KiB/s",
 		base.resident>>20, end.resident>>20, d.most(resident)>>20, d.slope(resident)/1024,
 		base.private>>20, end.private>>20, d.most(private)>>20, d.slope(private)/1024)
+	t.Logf("processor: %v of the server's own, %.1f ms a create where a preview is taken for nothing", (end.cpu - base.cpu).Round(10*time.Millisecond),
+		float64((end.cpu-base.cpu).Milliseconds())/float64(max(r.creates.len(), 1)))
 	t.Logf("goroutines %d → %d, handles %d → %d", base.goroutines, end.goroutines, base.handles, end.handles)
 	for _, f := range r.problems.wrong {
 		t.Errorf("%s: %s", f.answer, f.wrong)

@@ -17,6 +17,7 @@ type usage struct {
 	handles    int    // open file descriptors; -1 where the system does not tell
 	resident   uint64 // bytes of memory, mapped files included
 	private    uint64 // bytes of memory that no file backs
+	cpu        time.Duration
 }
 
 // usage asks a server that has an admin listener what it holds. The question
@@ -42,6 +43,14 @@ func (p *process) measure() (u usage, err error) {
 	proc := "/proc/" + strconv.Itoa(p.cmd.Process.Pid)
 	if fds, err := os.ReadDir(proc + "/fd"); err == nil {
 		u.handles = len(fds)
+	}
+	if stat, err := os.ReadFile(proc + "/stat"); err == nil {
+		_, rest, _ := strings.Cut(string(stat), ") ") // what comes before is a name
+		if f := strings.Fields(rest); len(f) > 12 {
+			user, _ := strconv.Atoi(f[11]) // in hundredths of a second, on all systems of this sort
+			system, _ := strconv.Atoi(f[12])
+			u.cpu = time.Duration(user+system) * 10 * time.Millisecond
+		}
 	}
 	status, err := os.ReadFile(proc + "/status")
 	if err != nil {
@@ -74,10 +83,15 @@ func (p *process) profile() (string, error) {
 	return string(text), err
 }
 
-// slack is by how many goroutines or handles an idle server may differ from
+// slack is by how many goroutines an idle server may differ from
 // one moment to the next: a connection that is just being closed, a statement
 // that the runner of jobs is just asking.
 const slack = 4
+
+// poolHandles is how many handles the pools of a server's database may still
+// open, and keep, after it has been warmed up: eight connections of three files
+// each where it is a file, sixteen sockets where it is none.
+const poolHandles = 24
 
 // settles waits until a server that has nothing to do holds no more than it
 // did, and tells what it holds then.
@@ -86,7 +100,7 @@ func (p *process) settles(t testing.TB, base usage) usage {
 	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 	for deadline := time.Now().Add(3 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		u := p.usage(t)
-		if u.goroutines <= base.goroutines+slack && u.handles <= base.handles+slack {
+		if u.goroutines <= base.goroutines+slack && u.handles <= base.handles+poolHandles {
 			return u
 		}
 		if time.Now().After(deadline) {
@@ -94,6 +108,36 @@ func (p *process) settles(t testing.TB, base usage) usage {
 			t.Errorf("after all was done there are %d goroutines and %d handles, and %d and %d before\n%s %v",
 				u.goroutines, u.handles, base.goroutines, base.handles, text, err)
 			return u
+		}
+	}
+}
+
+// pools is how many goroutines a server keeps that has done something: two for
+// each connection that stays open to a store of files or a receiver.
+const pools = 16
+
+// leavesNothing makes sure, at the end of a test, that a server that has not
+// ended comes to rest.
+func (p *process) leavesNothing(t testing.TB, base usage) {
+	t.Helper()
+	select {
+	case <-p.done:
+		return
+	default:
+	}
+	if t.Failed() {
+		return
+	}
+	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		u, err := p.measure()
+		if err == nil && u.goroutines <= base.goroutines+pools {
+			return
+		}
+		if time.Now().After(deadline) {
+			text, textErr := p.profile()
+			t.Errorf("a minute after the test the server has %d goroutines, %d when it began: %v\n%s %v", u.goroutines, base.goroutines, err, text, textErr)
+			return
 		}
 	}
 }

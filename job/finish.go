@@ -211,12 +211,22 @@ func (r *Runner) runs(id int64) bool {
 	return r.running[id] != nil
 }
 
+// over tells whether a lease has run out. One that ends later than any could that
+// was given now is of before the clock was set back: its holder, if it lives,
+// would have renewed it by the new time.
+func (r *Runner) over(j Job) bool {
+	now := r.cfg.Now()
+	return j.leaseUntil.Before(now) || j.leaseUntil.After(now.Add(2*r.cfg.Lease))
+}
+
 // takeOver queues the jobs whose leases have run out, each in a transaction of
 // its own, so that one whose Failed hook errs does not hold up the others.
 func (r *Runner) takeOver(ctx context.Context) error {
 	var expired []Job
 	err := r.db.View(ctx, func(q sqldb.Reader) (err error) {
-		expired, err = readAll(ctx, q, `state = ? AND lease_until < ?`, string(Running), r.cfg.Now().UnixMicro())
+		now := r.cfg.Now()
+		expired, err = readAll(ctx, q, `state = ? AND (lease_until < ? OR lease_until > ?)`,
+			string(Running), now.UnixMicro(), now.Add(2*r.cfg.Lease).UnixMicro())
 		return err
 	})
 	if err != nil {
@@ -229,7 +239,7 @@ func (r *Runner) takeOver(ctx context.Context) error {
 			if errors.Is(err, ErrNotFound) {
 				return nil
 			}
-			if err != nil || j.State != Running || j.claim != seen.claim || !j.leaseUntil.Before(r.cfg.Now()) {
+			if err != nil || j.State != Running || j.claim != seen.claim || !r.over(j) {
 				return err // another was quicker, or its worker lives after all
 			}
 			return r.bury(ctx, tx, j)

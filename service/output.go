@@ -10,6 +10,7 @@ import (
 	"hash"
 	"slices"
 
+	"throng"
 	"throng/blob"
 	"throng/engine"
 	"throng/identifier"
@@ -180,7 +181,11 @@ func (s *Service) deleteFiles(ctx context.Context, prefix, but string) error {
 			return err
 		}
 		if but == "" || len(info.Key) < len(but) || info.Key[:len(but)] != but {
-			errs = append(errs, s.cfg.Blobs.Delete(ctx, info.Key))
+			err := s.cfg.Blobs.Delete(ctx, info.Key)
+			if throng.IsAway(err) {
+				return err // as would be the others; the sweep finds them
+			}
+			errs = append(errs, err)
 		}
 	}
 	return errors.Join(errs...)

@@ -38,11 +38,11 @@ const (
 	// answerTime is how long the store may take to begin its answer. Putting
 	// the parts of a large object together takes some of them long.
 	answerTime = 5 * time.Minute
-	// lookTime is how long looking a key up may take, which is a request of a
-	// few hundred bytes, with all that is sent again for it.
+	// lookTime is how long a page of names may take, with all that is sent again
+	// for it, and removing an object.
 	lookTime = 15 * time.Second
 	// putTime is how long an object of at most one part may take to be written.
-	putTime = 2 * time.Minute
+	putTime = time.Minute
 	// cleanTime is how long tidying up may take after its cause is gone.
 	cleanTime = 30 * time.Second
 )
@@ -140,11 +140,14 @@ func (s *Store) PresignGet(ctx context.Context, key string, ttl time.Duration, n
 // at a time; 0 is as many as the store likes. Names come with the prefix.
 func (s *Store) objects(ctx context.Context, name string, atOnce int) iter.Seq2[minio.ObjectInfo, error] {
 	return func(yield func(minio.ObjectInfo, error) bool) {
-		ctx, cancel := context.WithCancel(ctx) // ends what the listing began
-		defer cancel()
+		ctx, cancel := context.WithCancelCause(ctx) // ends what the listing began
+		defer cancel(nil)
+		stall := time.AfterFunc(lookTime, func() { cancel(errSilent) })
+		defer stall.Stop()
 		owner := false
 		opts := minio.ListObjectsOptions{Prefix: name, Recursive: true, MaxKeys: atOnce, FetchOwner: &owner}
 		for o := range s.core.ListObjectsIter(ctx, s.cfg.Bucket, opts) {
+			stall.Stop() // whoever takes them may take their time
 			if o.Err != nil {
 				yield(minio.ObjectInfo{}, cause(ctx, o.Err))
 				return
@@ -152,6 +155,10 @@ func (s *Store) objects(ctx context.Context, name string, atOnce int) iter.Seq2[
 			if !yield(o, nil) {
 				return
 			}
+			stall.Reset(lookTime)
+		}
+		if err := context.Cause(ctx); err != nil {
+			yield(minio.ObjectInfo{}, err)
 		}
 	}
 }
@@ -169,8 +176,6 @@ type found struct {
 // find looks a key up.
 func (s *Store) find(ctx context.Context, key string) (found, error) {
 	f := found{info: blob.Info{Key: key}}
-	ctx, cancel := context.WithTimeoutCause(ctx, lookTime, errSilent)
-	defer cancel()
 	// The plain object comes first, if there is one, then the newest mark.
 	for o, err := range s.objects(ctx, s.prefix+key, 2) {
 		if err != nil {
