@@ -271,6 +271,9 @@ func (s *Service) announceInsight(ctx context.Context, tx *sqldb.Tx, row sqldb.A
 	if i.CallbackURL == "" {
 		return nil
 	}
+	if s.cfg.RenderInsight == nil {
+		return errors.New("word callback: RenderInsight is not set")
+	}
 	out, err := fromInsight(row, i)
 	if err != nil {
 		return err
