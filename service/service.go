@@ -15,6 +15,7 @@ import (
 	"throng/blob"
 	"throng/delivery"
 	"throng/engine"
+	"throng/insight"
 	"throng/internal/durable"
 	"throng/internal/keylock"
 	"throng/internal/seal"
@@ -37,6 +38,9 @@ type Config struct {
 	// Render gives the body of a callback: what the API answers to a question
 	// for the audience, envelope and all. Required where jobs are run.
 	Render func(throng.Audience) ([]byte, error)
+	// RenderInsight gives the body of the callback of a report, as Render does
+	// of an audience. Required where reports are made that have one.
+	RenderInsight func(*Insight) ([]byte, error)
 	// Destinations are the kinds of places that audiences can be delivered to.
 	Destinations []delivery.Kind
 	// DeliveryRetry is how long a delivery waits after so many failures in a
@@ -50,6 +54,9 @@ type Config struct {
 	// MinimumSize hides the sizes of what is smaller and makes no files of
 	// it. In people; 0 hides nothing.
 	MinimumSize uint64
+	// InsightMinimum is the number of members below which no term is listed in a
+	// report. Defaults to insight.DefaultMinimum; 1 lists them all.
+	InsightMinimum uint64
 	// AllowPrivateCallbacks leaves out the warning on literal private
 	// addresses.
 	AllowPrivateCallbacks bool
@@ -111,6 +118,9 @@ func (c Config) withDefaults() (Config, error) {
 	if c.KeepGenerations == 0 {
 		c.KeepGenerations = 2
 	}
+	if c.InsightMinimum == 0 {
+		c.InsightMinimum = insight.DefaultMinimum
+	}
 	if c.UploadLimit == 0 {
 		c.UploadLimit = 5 << 30
 	}
@@ -152,8 +162,10 @@ type Service struct {
 	sets  deviceSets   // of device audiences
 
 	rates  *rates
-	counts admission                 // previews
-	reads  admission                 // uploads that are read
+	counts admission  // previews
+	reads  admission  // uploads that are read
+	groups groupCache // baselines of reports
+
 	owners *recent[string, keyOwner] // by access key
 	nobody string                    // the sealed secret of an access key that nobody has
 	offers *recent[offerKey, *throng.Offer]
@@ -176,7 +188,7 @@ func New(cfg Config) (*Service, error) {
 		cfg: cfg, db: cfg.DB, kept: rowCache{limit: cfg.RowCacheBytes},
 		rates: newRates(cfg.Now), counts: newCounts(), reads: newReads(),
 		owners: newRecent[string, keyOwner](cfg.Now), nobody: cfg.Secrets.Seal(seal.NewSecret(), apiKeyBinding("")),
-		offers: newRecent[offerKey, *throng.Offer](cfg.Now),
+		offers: newRecent[offerKey, *throng.Offer](cfg.Now), groups: groupCache{limit: baselineBytes},
 	}
 	if cfg.Render == nil || cfg.Sender == nil {
 		return s, nil

@@ -14,8 +14,7 @@
 //   - Keys that are not known are ignored, as the vendor's own examples need,
 //     and named in the audience's warnings.
 //   - All problems of a request come in one answer, each with its path.
-//   - Insights, expansion, clusters and public links are not built yet: they
-//     answer 501. generate_insights_automatically is accepted with a warning.
+//   - Expansion and clusters are not built yet: they answer 501.
 //   - Cities carry the names of their region and country beside the vendor's
 //     keys, so that two of one name can be told apart.
 package silhouette

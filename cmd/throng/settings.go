@@ -36,6 +36,7 @@ type settings struct {
 	AllowPrivateCallbacks bool          `help:"Let callbacks and deliveries go to private and loopback addresses." env:"THRONG_ALLOW_PRIVATE_CALLBACKS"`
 	PublicURL             string        `name:"public-url" help:"Begins every URL given out. Default: the listen address." env:"THRONG_PUBLIC_URL" placeholder:"URL"`
 	MinimumSize           uint64        `help:"People below which no size is shown and no file is made." default:"0" env:"THRONG_MINIMUM_SIZE" placeholder:"N"`
+	InsightMinimum        uint64        `help:"Members below which no term is listed in an insight; 1 lists them all. Default: 10." default:"10" env:"THRONG_INSIGHT_MINIMUM" placeholder:"N"`
 	KeepGenerations       int           `help:"How many of the newest generations are kept. Default: 2." default:"2" env:"THRONG_KEEP_GENERATIONS" placeholder:"N"`
 	KeepAudiences         int           `help:"For how many days audiences stay after their end, and uploads after the last audience that used them; 0 is for ever." default:"0" env:"THRONG_KEEP_AUDIENCES" placeholder:"DAYS"`
 	DeviceLock            time.Duration `help:"For how long the files of a device audience stay as they are after they were given; 0 is none. Default: 12h." default:"12h" env:"THRONG_DEVICE_LOCK" placeholder:"DURATION"`
@@ -63,7 +64,7 @@ func (s *settings) config(e *env) server.Config {
 	return server.Config{
 		Data: s.Data, Listen: s.Listen, AdminListen: s.AdminListen, Database: s.Database, Blobs: s.Blobs, Drop: s.Drop, Engine: s.Engine,
 		Role: s.Role, JobLease: s.JobLease,
-		AllowPrivateCallbacks: s.AllowPrivateCallbacks, PublicURL: s.PublicURL, MinimumSize: s.MinimumSize,
+		AllowPrivateCallbacks: s.AllowPrivateCallbacks, PublicURL: s.PublicURL, MinimumSize: s.MinimumSize, InsightMinimum: max(s.InsightMinimum, 1),
 		KeepGenerations: s.KeepGenerations, KeepAudiences: s.KeepAudiences, DeviceLock: lock, CountTimeout: count, MaxConnections: s.MaxConnections,
 		SecretKey: s.SecretKey, Version: version, OTLPEndpoint: s.OTLPEndpoint, Logger: slog.New(handler),
 	}
