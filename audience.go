@@ -56,6 +56,10 @@ type Audience struct {
 	Failure        *Failure
 	// Outputs are the finished files that the asking caller may see.
 	Outputs []Output
+	// Expansion and Cluster say what the audience was made of where it has no
+	// definition; else they are nil.
+	Expansion *Expansion
+	Cluster   *ClusterSource
 }
 
 // Failure says why a build ended without members.

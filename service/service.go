@@ -49,6 +49,8 @@ type Config struct {
 	// MinimumSize hides the sizes of what is smaller and makes no files of
 	// it. In people; 0 hides nothing.
 	MinimumSize uint64
+	// ExpandByAgeAndGender lets age and gender weigh in expansions.
+	ExpandByAgeAndGender bool
 	// AllowPrivateCallbacks leaves out the warning on literal private
 	// addresses.
 	AllowPrivateCallbacks bool
