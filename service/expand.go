@@ -175,4 +175,3 @@ func shorten(name string) string {
 	}
 	return string(runes[:throng.MaxName-1]) + "…"
 }
-

@@ -8,6 +8,7 @@ import (
 
 	"throng"
 	"throng/engine"
+	"throng/insight"
 	"throng/lookalike"
 	"throng/query"
 	"throng/sqldb"
@@ -30,7 +31,7 @@ func (s *Service) expand(ctx context.Context, g engine.Generation, row sqldb.Aud
 	if gone > 0 {
 		b.warnings = append(b.warnings, fmt.Sprintf("%d of the members of audience %d are not in the dataset any more", gone, x.SeedID))
 	}
-	minimum := s.likenessMinimum()
+	minimum := s.cfg.InsightMinimum
 	m, err := lookalike.Learn(ctx, g, seed, lookalike.Config{
 		Fields: lookalike.Fields(s.cfg.ExpandByAgeAndGender), Minimum: uint32(min(minimum, math.MaxUint32)),
 	})
@@ -100,12 +101,13 @@ func explain(g engine.Generation, m *lookalike.Model, x *throng.Expansion) error
 		auc := math.Round(m.AUC*1e4) / 1e4
 		x.AUC = &auc
 	}
+	names := insight.NewNames(g.Catalog())
 	for _, t := range m.Terms {
 		term, err := g.Catalog().TermAt(t.Field, t.Index)
 		if err != nil {
 			return fmt.Errorf("find term: %w", err)
 		}
-		name, err := nameOf(g.Catalog(), t.Field, term.Value)
+		name, err := names.Name(t.Field, term.Value)
 		if err != nil {
 			return err
 		}
@@ -114,9 +116,4 @@ func explain(g engine.Generation, m *lookalike.Model, x *throng.Expansion) error
 		})
 	}
 	return nil
-}
-
-// nameOf is what a term is called.
-func nameOf(c engine.Catalog, f query.Field, value string) (string, error) {
-	return value, nil
 }

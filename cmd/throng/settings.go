@@ -29,6 +29,7 @@ type settings struct {
 	Engine                string        `help:"The index: embedded." default:"embedded" env:"THRONG_ENGINE" placeholder:"ENGINE"`
 	LogFormat             string        `help:"text or json." default:"text" enum:"text,json" env:"THRONG_LOG_FORMAT" placeholder:"FORMAT"`
 	AllowPrivateCallbacks bool          `help:"Let callbacks and deliveries go to private and loopback addresses." env:"THRONG_ALLOW_PRIVATE_CALLBACKS"`
+	ExpandByAgeAndGender  bool          `help:"Let age and gender weigh where an audience is expanded. Ethnicity never does." env:"THRONG_EXPAND_BY_AGE_AND_GENDER"`
 	PublicURL             string        `name:"public-url" help:"Begins every URL given out. Default: the listen address." env:"THRONG_PUBLIC_URL" placeholder:"URL"`
 	MinimumSize           uint64        `help:"People below which no size is shown and no file is made." default:"0" env:"THRONG_MINIMUM_SIZE" placeholder:"N"`
 	InsightMinimum        uint64        `help:"Members below which no term is listed in an insight; 1 lists them all. Default: 10." default:"10" env:"THRONG_INSIGHT_MINIMUM" placeholder:"N"`
@@ -49,7 +50,7 @@ func (s *settings) config(e *env) server.Config {
 	}
 	return server.Config{
 		Data: s.Data, Listen: s.Listen, AdminListen: s.AdminListen, Database: s.Database, Blobs: s.Blobs, Drop: s.Drop, Engine: s.Engine,
-		AllowPrivateCallbacks: s.AllowPrivateCallbacks, PublicURL: s.PublicURL, MinimumSize: s.MinimumSize, InsightMinimum: max(s.InsightMinimum, 1),
+		AllowPrivateCallbacks: s.AllowPrivateCallbacks, ExpandByAgeAndGender: s.ExpandByAgeAndGender, PublicURL: s.PublicURL, MinimumSize: s.MinimumSize, InsightMinimum: max(s.InsightMinimum, 1),
 		KeepGenerations: s.KeepGenerations, DeviceLock: lock, SecretKey: s.SecretKey, Logger: slog.New(handler),
 	}
 }
