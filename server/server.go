@@ -250,6 +250,9 @@ type LoadOptions struct {
 // server on the same data folder uses it within 2 s. The report is there
 // also where too many rows were rejected.
 func (s *Server) Load(ctx context.Context, dir string, opt LoadOptions) (*Report, error) {
+	if err := checkBaselines(dir); err != nil {
+		return nil, err
+	}
 	share := opt.AllowRejects
 	if share == 0 {
 		share = -1 // engine's zero is the default, not none

@@ -271,6 +271,9 @@ func (s *Service) announceInsight(ctx context.Context, tx *sqldb.Tx, row sqldb.A
 	if i.CallbackURL == "" {
 		return nil
 	}
+	if s.cfg.RenderInsight == nil {
+		return errors.New("word callback: RenderInsight is not set")
+	}
 	out, err := fromInsight(row, i)
 	if err != nil {
 		return err
@@ -417,4 +420,49 @@ func (l withInsights) Insight(_ context.Context, audienceID int64) (sqldb.Insigh
 		return i, sqldb.ErrNotFound
 	}
 	return i, nil
+}
+
+// CountInsight gives the report on a finished audience of the caller of that
+// name, or of any for "", with that caller's audiences, or any, as baselines:
+// the one that is kept, or else one that is counted now and not kept. It spends
+// nothing, for an operator who asks beside the API.
+func (s *Service) CountInsight(ctx context.Context, callerName string, id int64, q InsightQuery) (*Insight, error) {
+	c := &throng.Caller{}
+	if callerName != "" {
+		owner, err := s.callerNamed(ctx, callerName)
+		if err != nil {
+			return nil, err
+		}
+		c = fromCaller(owner)
+	}
+	row, err := s.audienceRow(ctx, s.db, c, id)
+	if err != nil {
+		return nil, err
+	}
+	if err := q.check(); err != nil {
+		return nil, err
+	}
+	if err := s.countable(row); err != nil {
+		return nil, err
+	}
+	if !finished(row) {
+		return nil, throng.Errorf(throng.Conflict, "audience %d is not finished: its status is %s", id, row.Status)
+	}
+	counts, err := s.keptInsight(ctx, c, id)
+	if err != nil {
+		return nil, err
+	}
+	out := &Insight{AudienceID: row.ID, AudienceName: row.Name, Status: throng.Done, CreatedAt: s.now(), FinishedAt: s.now()}
+	if kept, err := s.db.Insight(ctx, id); counts == nil || err != nil || kept.Hash != counts.Hash || !current(row, kept) {
+		g, err := s.generationOf(ctx, row)
+		if err != nil {
+			return nil, loaded(err)
+		}
+		defer g.Release()
+		if counts, _, err = s.countAudience(ctx, g, row); err != nil {
+			return nil, err
+		}
+	}
+	out.Report, err = s.report(ctx, c.ID, counts, q)
+	return out, err
 }

@@ -38,7 +38,7 @@ type Config struct {
 	// for the audience, envelope and all. Required where jobs are run.
 	Render func(throng.Audience) ([]byte, error)
 	// RenderInsight gives the body of the callback of a report, as Render does
-	// of an audience. Required where jobs are run.
+	// of an audience. Required where reports are made that have one.
 	RenderInsight func(*Insight) ([]byte, error)
 	// Destinations are the kinds of places that audiences can be delivered to.
 	Destinations []delivery.Kind
@@ -145,8 +145,8 @@ type Service struct {
 	offers *recent[offerKey, *throng.Offer]
 }
 
-// New makes a Service of its parts. It owns none of them. With Render,
-// RenderInsight and Sender it tells Jobs how to run builds and callbacks; they are run once that
+// New makes a Service of its parts. It owns none of them. With Render and
+// Sender it tells Jobs how to run builds and callbacks; they are run once that
 // is started.
 func New(cfg Config) (*Service, error) {
 	cfg, err := cfg.withDefaults()
@@ -163,7 +163,7 @@ func New(cfg Config) (*Service, error) {
 		owners: newRecent[string, keyOwner](cfg.Now), nobody: cfg.Secrets.Seal(seal.NewSecret(), apiKeyBinding("")),
 		offers: newRecent[offerKey, *throng.Offer](cfg.Now), groups: groupCache{limit: baselineBytes},
 	}
-	if cfg.Render == nil || cfg.RenderInsight == nil || cfg.Sender == nil {
+	if cfg.Render == nil || cfg.Sender == nil {
 		return s, nil
 	}
 	return s, s.register()

@@ -157,6 +157,9 @@ func render(a throng.Audience) ([]byte, error) {
 	return json.Marshal(map[string]any{"id": a.ID, "status": a.Status, "size": a.Size, "outputs": a.Outputs})
 }
 
+// renderInsight does so with reports.
+func renderInsight(i *Insight) ([]byte, error) { return json.Marshal(i) }
+
 type option func(*Config)
 
 // start opens a service with a loaded dataset whose jobs run.
@@ -219,7 +222,7 @@ func open(t testing.TB, options ...option) *testService {
 	sender := webhook.NewSender(webhook.Config{AllowPrivate: true})
 	t.Cleanup(sender.Close)
 	cfg := Config{
-		DB: db, Jobs: s.jobs, Engine: s.engine, Blobs: s.blobs, Secrets: key, Sender: sender, Render: render,
+		DB: db, Jobs: s.jobs, Engine: s.engine, Blobs: s.blobs, Secrets: key, Sender: sender, Render: render, RenderInsight: renderInsight,
 		Now: s.clock.Now, TempDir: filepath.Join(dir, "tmp"), Logger: logger, AllowPrivateCallbacks: true,
 	}
 	for _, o := range options {

@@ -75,7 +75,7 @@ func newSite(t testing.TB, loaded bool) *site {
 	url := func() string { return s.url }
 	s.svc = must(service.New(service.Config{
 		DB: db, Jobs: jobs, Engine: index, Blobs: blobs, Secrets: must(seal.ParseKey(seal.NewKey()))(t), Sender: sender,
-		Render: silhouette.Renderer{URL: url}.Audience, UploadLimit: 1000, Destinations: []delivery.Kind{drop.New(dropped)}, AllowPrivateCallbacks: true, Logger: logger,
+		Render: silhouette.Renderer{URL: url}.Audience, RenderInsight: silhouette.Renderer{URL: url}.Insight, UploadLimit: 1000, Destinations: []delivery.Kind{drop.New(dropped)}, AllowPrivateCallbacks: true, Logger: logger,
 	}))(t)
 	if loaded {
 		src := t.TempDir()
@@ -369,7 +369,10 @@ func TestStatuses(t *testing.T) {
 		{"rollups_only", s.token, "GET", "/affinities?rollups_only=maybe", "", nil, 400, "invalid_request", "rollups_only"},
 		{"unknown parent", s.token, "GET", "/affinities?parent_id=zz", "", nil, 404, "not_found", "zz"},
 		{"idempotency key", s.token, "POST", "/audiences", good, []string{"Idempotency-Key", "a b"}, 400, "invalid_request", "Idempotency-Key"},
-		{"insight", s.token, "POST", "/audiences/" + id + "/insight", "", nil, 501, "not_built", "not built"},
+		{"expansion", s.token, "POST", "/audiences/" + id + "/expand", "", nil, 501, "not_built", "not built"},
+		{"insight nobody asked for", s.token, "GET", "/audiences/" + id + "/insight", "", nil, 404, "not_found", "no insight"},
+		{"insight of another", limited, "POST", "/audiences/" + id + "/insight", "", nil, 404, "not_found", id},
+		{"link of no insight", s.token, "GET", "/audiences/" + id + "/insight/public-link", "", nil, 404, "not_found", "no insight"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s.t = t

@@ -36,6 +36,7 @@ type cli struct {
 	Load     loadCmd     `cmd:"" help:"Build a generation from a dataset folder and switch to it."`
 	Serve    serveCmd    `cmd:"" help:"Run the HTTP server and the build workers."`
 	Count    countCmd    `cmd:"" help:"Count a definition without a server."`
+	Insight  insightCmd  `cmd:"" help:"Tell what sets an audience apart."`
 	Deliver  deliverCmd  `cmd:"" help:"Send the device ids of an audience to where they are used."`
 	Caller   callerCmd   `cmd:"" help:"Make and change API callers."`
 	Generate generateCmd `cmd:"" help:"Write a synthetic dataset (Parquet)."`

@@ -63,6 +63,7 @@ func texts(t insight.Term) []string {
 // report is the same bytes.
 func XLSX(w io.Writer, r *insight.Report) (err error) {
 	f := excelize.NewFile()
+	f.SetZipWriter(newSortedZip)
 	defer func() {
 		if closeErr := f.Close(); err == nil && closeErr != nil {
 			err = fmt.Errorf("write report as xlsx: %w", closeErr)

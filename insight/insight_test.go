@@ -1,0 +1,462 @@
+package insight_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"throng/engine"
+	"throng/engine/bitmap"
+	"throng/engine/enginetest"
+	"throng/identifier"
+	"throng/insight"
+	"throng/query"
+)
+
+func now() time.Time { return time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC) }
+
+// loaded loads a dataset into the engine that ships, and into its naive twin.
+func loaded(t testing.TB, dir string) (engine.Generation, *enginetest.Model) {
+	t.Helper()
+	e, err := bitmap.Open(t.TempDir(), bitmap.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { e.Close() })
+	if _, err := e.Load(t.Context(), dir, engine.LoadOptions{AllowRejects: 1, Memory: 256 << 20, Now: now()}); err != nil {
+		t.Fatal(err)
+	}
+	g, err := e.Acquire(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(g.Release)
+	m, err := enginetest.LoadModel(dir, now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g, m
+}
+
+func rowsOf(t testing.TB, g engine.Generation, keys []string) query.RowSet {
+	t.Helper()
+	rows, _, err := g.Match(t.Context(), identifier.SSID, func(yield func([]byte) bool) {
+		for _, k := range keys {
+			if !yield([]byte(k)) {
+				return
+			}
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rows
+}
+
+// keep counts some people and the named baselines.
+func keep(t testing.TB, g engine.Generation, keys []string, minimum uint64) *insight.Counts {
+	t.Helper()
+	places, err := g.Catalog().Places()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var groups []*insight.Group
+	for _, d := range insight.Definitions(places) {
+		group, err := insight.CountDefinition(t.Context(), g, d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		groups = append(groups, group)
+	}
+	audience, err := insight.CountRows(t.Context(), g, "audience", rowsOf(t, g, keys))
+	if err != nil {
+		t.Fatal(err)
+	}
+	counts, err := insight.Keep(t.Context(), g, audience, groups, minimum)
+	if err != nil {
+		t.Fatal(err)
+	}
+	counts.Hash = "hash"
+	return counts
+}
+
+// again gives counts as they are read back from a file.
+func again(t testing.TB, c *insight.Counts) *insight.Counts {
+	t.Helper()
+	var b bytes.Buffer
+	if err := c.Write(&b); err != nil {
+		t.Fatal(err)
+	}
+	read, err := insight.Read(&b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return read
+}
+
+// line is a term in comparable form; what does not exist is -1.
+type line struct {
+	ID                string
+	Count, Based      uint64
+	Share, BasedShare float64
+	Index, Low, High  float64
+}
+
+// naive is the terms of a dimension as plain counting finds them, by id.
+func naive(m *enginetest.Model, d insight.Dimension, members, others []string, minimum uint32, byIndex bool) (out []line) {
+	mine, known := m.Breakdown(members, d.Field)
+	theirs, othersKnown := m.Breakdown(others, d.Field)
+	n, of := float64(len(members)), float64(len(others))
+	if d.OfKnown {
+		n, of = float64(known), float64(othersKnown)
+	}
+	for id, count := range mine {
+		if count < max(minimum, 1) {
+			continue
+		}
+		l := line{ID: id, Count: uint64(count), Based: uint64(theirs[id]), Share: float64(count) / n, Index: -1, Low: -1, High: -1}
+		if of > 0 {
+			l.BasedShare = float64(theirs[id]) / of
+		}
+		if l.BasedShare > 0 {
+			se := math.Sqrt(1/float64(count) - 1/n + 1/float64(theirs[id]) - 1/of)
+			l.Index = 100 * l.Share / l.BasedShare
+			l.Low, l.High = l.Index*math.Exp(-1.96*se), l.Index*math.Exp(1.96*se)
+		}
+		if byIndex && (l.Low <= 100 && l.High >= 100 || l.Index < 0) {
+			continue
+		}
+		out = append(out, l)
+	}
+	slices.SortFunc(out, func(a, b line) int { return strings.Compare(a.ID, b.ID) })
+	return out
+}
+
+func lines(d insight.DimensionReport) (out []line) {
+	for _, t := range d.Terms {
+		l := line{ID: t.ID, Count: t.Count, Based: *t.BaselineCount, Share: t.Share, BasedShare: *t.BaselineShare, Index: -1, Low: -1, High: -1}
+		if t.Index != nil {
+			l.Index, l.Low, l.High = *t.Index, *t.Low, *t.High
+		}
+		out = append(out, l)
+	}
+	slices.SortFunc(out, func(a, b line) int { return strings.Compare(a.ID, b.ID) })
+	return out
+}
+
+// compare holds the reports on some people, against everyone and against
+// others, to plain counting.
+func compare(t *testing.T, g engine.Generation, m *enginetest.Model, members, others []string, minimum uint64) {
+	t.Helper()
+	counts := again(t, keep(t, g, members, minimum))
+	group, err := insight.CountRows(t.Context(), g, "others", rowsOf(t, g, others))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, order := range insight.Orders() {
+		ask := insight.Ask{Order: order, Limit: 1 << 30, Minimum: minimum}
+		global, err := counts.Report(insight.Global, 0, ask)
+		if err != nil {
+			t.Fatal(err)
+		}
+		against, err := counts.Against(g.Catalog(), group, 0, ask)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range []struct {
+			r      *insight.Report
+			others []string
+		}{{global, m.People()}, {against, others}} {
+			if c.r.Size != uint64(len(members)) || c.r.Baseline.Size != uint64(len(c.others)) {
+				t.Errorf("report is of %d against %d people, want %d against %d", c.r.Size, c.r.Baseline.Size, len(members), len(c.others))
+			}
+			for _, d := range c.r.Dimensions {
+				want := naive(m, d.Dimension, members, c.others, uint32(minimum), order == insight.ByIndex)
+				if diff := cmp.Diff(want, lines(d), cmpopts.EquateApprox(1e-12, 0)); diff != "" {
+					t.Errorf("%s of %d against %s by %s differs (-want +got):\n%.2000s", d.Name, len(members), c.r.Baseline.Name, order, diff)
+				}
+				if d.Total != len(d.Terms) {
+					t.Errorf("%s: total %d of %d terms", d.Name, d.Total, len(d.Terms))
+				}
+				compareCoverage(t, m, d, members, c.others, minimum)
+			}
+		}
+	}
+}
+
+func compareCoverage(t *testing.T, m *enginetest.Model, d insight.DimensionReport, members, others []string, minimum uint64) {
+	t.Helper()
+	if d.OfKnown != (d.Coverage != nil) {
+		t.Fatalf("%s: coverage is %v", d.Name, d.Coverage)
+	}
+	if !d.OfKnown {
+		return
+	}
+	share := func(keys []string, minimum uint64) string {
+		_, known := m.Breakdown(keys, d.Field)
+		if len(keys) == 0 || known > 0 && known < minimum {
+			return "withheld"
+		}
+		return fmt.Sprintf("%.9g", float64(known)/float64(len(keys)))
+	}
+	told := func(f *float64) string {
+		if f == nil {
+			return "withheld"
+		}
+		return fmt.Sprintf("%.9g", *f)
+	}
+	want := share(members, max(minimum, 1)) + " " + share(others, 0)
+	if got := told(d.Coverage.Share) + " " + told(d.Coverage.BaselineShare); got != want {
+		t.Errorf("%s: coverage %s, want %s", d.Name, got, want)
+	}
+}
+
+// TestReport counts random audiences of random people.
+func TestReport(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	for i := range 6 {
+		t.Run(fmt.Sprintf("seed=%d", seed+uint64(i)), func(t *testing.T) {
+			rng := rand.New(rand.NewPCG(seed+uint64(i), 1))
+			dir := t.TempDir()
+			if err := enginetest.RandomDataset(rng, dir, enginetest.Options{People: 50 + rng.IntN(800)}); err != nil {
+				t.Fatal(err)
+			}
+			g, m := loaded(t, dir)
+			some := func() []string {
+				keys := slices.Clone(m.People())
+				rng.Shuffle(len(keys), func(i, j int) { keys[i], keys[j] = keys[j], keys[i] })
+				return keys[:rng.IntN(len(keys)+1)]
+			}
+			compare(t, g, m, some(), some(), 1)
+			compare(t, g, m, some(), some(), 10)
+			compare(t, g, m, nil, some(), 1)
+			compare(t, g, m, m.People(), nil, 1)
+		})
+	}
+}
+
+// TestReportOnRespondents does so with real people.
+func TestReportOnRespondents(t *testing.T) {
+	root := os.Getenv("THRONG_TEST_DATA")
+	if root == "" {
+		t.Skip("THRONG_TEST_DATA is not set; it names the folder that holds respondents/")
+	}
+	if testing.Short() {
+		t.Skip("loads 305,281 people, and their naive twin")
+	}
+	g, m := loaded(t, filepath.Join(root, "respondents"))
+	rng := rand.New(rand.NewPCG(2026, 11))
+	for range 2 {
+		compare(t, g, m, m.People()[:20_000+rng.IntN(60_000)], m.People()[100_000:100_000+rng.IntN(50_000)], 10)
+	}
+}
+
+// TestMinimumNeverLeaks looks for anything in a report that tells of fewer
+// people than the minimum, whatever the counts were kept with.
+func TestMinimumNeverLeaks(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 5))
+	dir := t.TempDir()
+	if err := enginetest.RandomDataset(rng, dir, enginetest.Options{People: 700}); err != nil {
+		t.Fatal(err)
+	}
+	g, m := loaded(t, dir)
+	people := m.People()
+	other, err := insight.CountRows(t.Context(), g, "audience:2", rowsOf(t, g, people[:len(people)/5]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 40 {
+		kept, asked := uint64(rng.IntN(30)), uint64(rng.IntN(30))
+		minimum := max(kept, asked, 1)
+		members := people[rng.IntN(len(people)/2):][:rng.IntN(len(people)/2)]
+		counts := again(t, keep(t, g, members, kept))
+		counts.Clusters = []insight.Cluster{{ID: 1, Top: []insight.ClusterTerm{{Term: insight.Term{Count: minimum - 1}}, {Term: insight.Term{Count: minimum}}}}}
+		ask := insight.Ask{Order: insight.Orders()[rng.IntN(3)], Limit: insight.MaxLimit, Minimum: asked}
+		r, err := counts.Against(g.Catalog(), other, minimum, ask)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Minimum != minimum || len(r.Clusters[0].Top) != 1 {
+			t.Errorf("minimum %d with %d terms of a cluster, want %d with 1", r.Minimum, len(r.Clusters[0].Top), minimum)
+		}
+		tells := func(d insight.DimensionReport, what string, n float64) {
+			if n > 0.5 && n < float64(minimum)-0.5 {
+				t.Errorf("%s: %s tells of %.3f people, fewer than %d", d.Name, what, n, minimum)
+			}
+		}
+		for _, d := range r.Dimensions {
+			if c := d.Coverage; c != nil && c.Share != nil {
+				tells(d, "coverage", *c.Share*float64(r.Size))
+			}
+			if c := d.Coverage; c != nil && c.BaselineShare != nil {
+				tells(d, "coverage of the baseline", *c.BaselineShare*float64(r.Baseline.Size))
+			}
+			for _, term := range d.Terms {
+				tells(d, "a count", float64(term.Count))
+				tells(d, "a known number", float64(term.Count)/term.Share)
+				if term.BaselineCount == nil {
+					if term.BaselineShare != nil || term.Index != nil || term.Low != nil || term.High != nil {
+						t.Errorf("%s: the count of the baseline is withheld, and follows from the rest: %+v", d.Name, term)
+					}
+					continue
+				}
+				tells(d, "a count of the baseline", float64(*term.BaselineCount))
+				if *term.BaselineCount == 0 {
+					t.Errorf("%s: tells that nobody of the baseline has a term", d.Name)
+				}
+			}
+		}
+	}
+}
+
+func TestOrdersAndLimit(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 7))
+	dir := t.TempDir()
+	if err := enginetest.RandomDataset(rng, dir, enginetest.Options{People: 900}); err != nil {
+		t.Fatal(err)
+	}
+	g, m := loaded(t, dir)
+	counts := keep(t, g, m.People()[:300], 1)
+	for _, order := range insight.Orders() {
+		whole, err := counts.Report("", 0, insight.Ask{Order: order, Limit: 1 << 30})
+		if whole != nil || err == nil {
+			t.Fatal("a baseline without a name is answered")
+		}
+		if whole, err = counts.Report(insight.Global, 0, insight.Ask{Order: order, Limit: 1 << 30}); err != nil {
+			t.Fatal(err)
+		}
+		few, err := counts.Report(insight.Global, 0, insight.Ask{Order: order, Limit: 3})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, d := range whole.Dimensions {
+			sorted := slices.IsSortedFunc(d.Terms, func(a, b insight.Term) int {
+				switch order {
+				case insight.ByCount:
+					return int(b.Count) - int(a.Count)
+				case insight.ByName:
+					return strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name))
+				default:
+					return int(math.Copysign(1, *b.Index-*a.Index)) * min(1, int(1e9*math.Abs(*b.Index-*a.Index)))
+				}
+			})
+			if !sorted {
+				t.Errorf("%s is not in the order of %s", d.Name, order)
+			}
+			if diff := cmp.Diff(d.Terms[:min(3, len(d.Terms))], few.Dimensions[i].Terms); diff != "" || few.Dimensions[i].Total != d.Total {
+				t.Errorf("three of %s by %s, of %d, want the first of %d (-want +got):\n%s", d.Name, order, few.Dimensions[i].Total, d.Total, diff)
+			}
+		}
+	}
+	def, err := counts.Report(insight.Global, 0, insight.Ask{})
+	byIndex, err2 := counts.Report(insight.Global, 0, insight.Ask{Order: insight.ByIndex, Limit: 50})
+	if err := errors.Join(err, err2); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(byIndex, def); diff != "" {
+		t.Errorf("the default is not 50 by index (-want +got):\n%s", diff)
+	}
+}
+
+// TestBaselines finds countries in places of an operator's own.
+func TestBaselines(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"people.csv":    "person,gender,country\na,male,x1\nb,female,x1\nc,,x1\nd,male,x2\ne,female,\n",
+		"locations.csv": "kind,id,name\ncountry,x1,United States\ncountry,x2,Great Britain\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	g, _ := loaded(t, dir)
+	counts := keep(t, g, []string{"a", "b"}, 1)
+	got := map[string]string{}
+	for _, b := range counts.Baselines {
+		got[b.Name] = fmt.Sprint(b.Size)
+		if b.Problem != "" {
+			got[b.Name] = "none"
+			_, err := counts.Report(b.Name, 0, insight.Ask{})
+			var bad *insight.BaselineError
+			if !errors.As(err, &bad) || !strings.Contains(bad.Message, "the dataset has no country") {
+				t.Errorf("Report(%s): %v, want a *BaselineError that says what is missing", b.Name, err)
+			}
+		}
+	}
+	want := map[string]string{
+		"global": "5", "usa": "3", "usa_males": "1", "usa_females": "1", "uk": "1",
+		"canada": "none", "france": "none", "germany": "none", "italy": "none", "spain": "none",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("sizes of baselines (-want +got):\n%s", diff)
+	}
+}
+
+// TestInterval holds the intervals to a bootstrap: samples of people, drawn
+// again and again, have ratios of which 95 % lie within about the same bounds.
+func TestInterval(t *testing.T) {
+	rng := rand.New(rand.NewPCG(11, 13))
+	for i := range 20 {
+		members, others := 2000+rng.IntN(6000), 10_000+rng.IntN(40_000)
+		p, q := 0.02+0.4*rng.Float64(), 0.02+0.4*rng.Float64()
+		count, based := int(p*float64(members)), int(q*float64(others))
+		r := insight.IntervalOf(uint64(count), uint64(members), uint64(based), uint64(others))
+		const draws = 2000
+		ratios := make([]float64, draws)
+		for k := range ratios {
+			a, b := binomial(rng, members, float64(count)/float64(members)), binomial(rng, others, float64(based)/float64(others))
+			ratios[k] = 100 * (float64(a) / float64(members)) / (float64(b) / float64(others))
+		}
+		slices.Sort(ratios)
+		low, high := ratios[draws*25/1000], ratios[draws*975/1000]
+		width := *r.High - *r.Low
+		if math.Abs(*r.Low-low) > 0.12*width || math.Abs(*r.High-high) > 0.12*width {
+			t.Errorf("case %d: %d of %d against %d of %d is %.2f..%.2f, by bootstrap %.2f..%.2f", i, count, members, based, others, *r.Low, *r.High, low, high)
+		}
+	}
+}
+
+// binomial draws by the normal approximation, which is exact enough for so many.
+func binomial(rng *rand.Rand, n int, p float64) int {
+	mean, sd := float64(n)*p, math.Sqrt(float64(n)*p*(1-p))
+	return int(math.Round(mean + sd*rng.NormFloat64()))
+}
+
+func TestReadDamaged(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 9))
+	dir := t.TempDir()
+	if err := enginetest.RandomDataset(rng, dir, enginetest.Options{People: 60}); err != nil {
+		t.Fatal(err)
+	}
+	g, m := loaded(t, dir)
+	var b bytes.Buffer
+	if err := keep(t, g, m.People(), 1).Write(&b); err != nil {
+		t.Fatal(err)
+	}
+	text := b.Bytes()
+	for i := range text {
+		changed := slices.Clone(text)
+		changed[i] ^= 0x10
+		if _, err := insight.Read(bytes.NewReader(changed)); !errors.Is(err, insight.ErrDamaged) && !errors.Is(err, insight.ErrVersion) {
+			t.Fatalf("byte %d of %d changed: %v, want ErrDamaged or ErrVersion", i, len(text), err)
+		}
+		if _, err := insight.Read(bytes.NewReader(text[:i])); !errors.Is(err, insight.ErrDamaged) && !errors.Is(err, insight.ErrVersion) {
+			t.Fatalf("cut at %d of %d: %v, want ErrDamaged", i, len(text), err)
+		}
+	}
+	later := bytes.Replace(text, []byte("insight 1\n"), []byte("insight 2\n"), 1)
+	if _, err := insight.Read(bytes.NewReader(later)); !errors.Is(err, insight.ErrVersion) {
+		t.Errorf("of another version: %v, want ErrVersion", err)
+	}
+}

@@ -1,0 +1,101 @@
+package table
+
+import (
+	"bytes"
+	"encoding/csv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/xuri/excelize/v2"
+
+	"throng/insight"
+)
+
+func number(f float64) *float64 { return &f }
+
+// report has a term of every oddness.
+func report() *insight.Report {
+	r := &insight.Report{}
+	for _, d := range insight.Dimensions() {
+		r.Dimensions = append(r.Dimensions, insight.DimensionReport{Dimension: d})
+	}
+	based, none := uint64(40), uint64(0)
+	r.Dimensions[0].Terms = []insight.Term{{
+		ID: "18-24", Name: "18-24", Count: 12, Share: 0.25, BaselineCount: &based, BaselineShare: number(0.125),
+		Index: number(200), Low: number(110.5), High: number(361.25),
+	}}
+	r.Dimensions[7].Terms = []insight.Term{
+		{ID: "a1", Name: "=HYPERLINK(\"http://example.com\")", Count: 10, Share: 0.1, BaselineCount: &none, BaselineShare: number(0)},
+		{ID: "@a2", Name: "+1, \"quoted\"", Count: 10, Share: 0.1},
+		{ID: "-3", Name: "\tTab", Count: 10, Share: 0.1},
+	}
+	return r
+}
+
+func TestCSV(t *testing.T) {
+	var b, again bytes.Buffer
+	if err := CSV(&b, report()); err != nil {
+		t.Fatal(err)
+	}
+	const want = `dimension,id,name,count,share,baseline_count,baseline_share,index,low,high
+age,18-24,18-24,12,0.25,40,0.125,200,110.5,361.25
+affinity,a1,"'=HYPERLINK(""http://example.com"")",10,0.1,0,0,,,
+affinity,'@a2,"'+1, ""quoted""",10,0.1,,,,,
+affinity,'-3,'	Tab,10,0.1,,,,,
+`
+	if diff := cmp.Diff(want, b.String()); diff != "" {
+		t.Errorf("CSV (-want +got):\n%s", diff)
+	}
+	if err := CSV(&again, report()); err != nil || !bytes.Equal(b.Bytes(), again.Bytes()) {
+		t.Errorf("the same report is other bytes, %v", err)
+	}
+	rows, err := csv.NewReader(strings.NewReader(b.String())).ReadAll()
+	if err != nil || len(rows) != 5 {
+		t.Errorf("CSV reads back as %d rows, %v, want 5", len(rows), err)
+	}
+}
+
+func TestXLSX(t *testing.T) {
+	var b, again bytes.Buffer
+	if err := XLSX(&b, report()); err != nil {
+		t.Fatal(err)
+	}
+	if err := XLSX(&again, report()); err != nil || !bytes.Equal(b.Bytes(), again.Bytes()) {
+		t.Errorf("the same report is other bytes, %v", err)
+	}
+	f, err := excelize.OpenReader(&b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var names []string
+	for _, d := range insight.Dimensions() {
+		names = append(names, d.Name)
+	}
+	if diff := cmp.Diff(names, f.GetSheetList()); diff != "" {
+		t.Errorf("sheets (-want +got):\n%s", diff)
+	}
+	header := strings.Split("id name count share baseline_count baseline_share index low high", " ")
+	for sheet, want := range map[string][][]string{
+		"age": {header, {"18-24", "18-24", "12", "0.25", "40", "0.125", "200", "110.5", "361.25"}},
+		"affinity": {
+			header, {"a1", "'=HYPERLINK(\"http://example.com\")", "10", "0.1", "0", "0"}, {"'@a2", "'+1, \"quoted\"", "10", "0.1"}, {"'-3", "'\tTab", "10", "0.1"},
+		},
+		"tiktok": {header},
+	} {
+		rows, err := f.GetRows(sheet, excelize.Options{RawCellValue: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, rows); diff != "" {
+			t.Errorf("sheet %s (-want +got):\n%s", sheet, diff)
+		}
+	}
+	if kind, err := f.GetCellType("age", "D2"); err != nil || kind == excelize.CellTypeInlineString || kind == excelize.CellTypeSharedString {
+		t.Errorf("a share is a cell of type %v, %v, want a number", kind, err)
+	}
+	if formula, err := f.GetCellFormula("affinity", "B2"); err != nil || formula != "" {
+		t.Errorf("a name is the formula %q, %v", formula, err)
+	}
+}
