@@ -23,7 +23,6 @@ const (
 	Unsupported      Code = "unsupported_media" // 415
 	RateLimited      Code = "rate_limited"      // 429
 	Unavailable      Code = "unavailable"       // 503
-	NotBuilt         Code = "not_built"         // 501: documented, but not there yet
 	Internal         Code = "internal"          // 500: its text never leaves the process
 )
 

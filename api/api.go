@@ -46,8 +46,6 @@ func Status(code throng.Code) int {
 		return http.StatusTooManyRequests
 	case throng.Unavailable:
 		return http.StatusServiceUnavailable
-	case throng.NotBuilt:
-		return http.StatusNotImplemented
 	case throng.Internal:
 		return http.StatusInternalServerError
 	}
