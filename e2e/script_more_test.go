@@ -147,6 +147,23 @@ func cmdSum(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv(args[0], hex.EncodeToString(sum[:]))
 }
 
+// cmdReported waits until a report ends.
+func cmdReported(ts *testscript.TestScript, _ bool, args []string) {
+	deadline := time.Now().Add(time.Minute)
+	for {
+		send(ts, http.MethodGet, "/platform/v0/audiences/"+args[0]+"/insight", nil)
+		got, err := lookup(last(ts).body, "response.status")
+		ts.Check(err)
+		if got == args[1] {
+			return
+		}
+		if got != "running" || time.Now().After(deadline) {
+			ts.Fatalf("the insight of audience %s is %s, want %s\n%s", args[0], got, args[1], last(ts).body)
+		}
+		time.Sleep(5 * time.Millisecond) // between two polls, as a client would
+	}
+}
+
 // cmdDelivered waits until a delivery ends.
 func cmdDelivered(ts *testscript.TestScript, _ bool, args []string) {
 	deadline := time.Now().Add(time.Minute)

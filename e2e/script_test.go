@@ -43,6 +43,7 @@ import (
 //	saved FILE                 write the last answer's body to a file
 //	gzip FILE, gunzip FILE     pack or unpack a file in place
 //	sum VAR FILE               put the SHA-256 of a file into a variable
+//	reported ID STATUS         wait until the insight of an audience ends so
 //	finish STATUS              wait until the audience just made ends so
 //	delivered ID N STATUS      wait until a delivery of an audience ends so
 //	people FILE                write the keys of some people
@@ -131,7 +132,7 @@ func scripts(p testscript.Params, data string, server *process, settings []strin
 		"api": cmdAPI, "header": cmdHeader, "status": cmdStatus, "like": cmdLike, "json": cmdJSON, "finish": cmdFinish,
 		"people": cmdPeople, "upload": cmdUpload, "replace": cmdReplace, "caller": cmdCaller, "saved": cmdSaved,
 		"got": cmdGot, "keep": cmdKeep, "refused": cmdRefused, "same": cmdSame, "gzip": cmdGzip, "gunzip": cmdGunzip, "sum": cmdSum,
-		"put": cmdPut, "fetch": cmdFetch, "md5": cmdMD5, "delivered": cmdDelivered, "code": cmdCode, "sent": cmdSent, "become": cmdBecome, "soon": cmdSoon,
+		"put": cmdPut, "fetch": cmdFetch, "md5": cmdMD5, "delivered": cmdDelivered, "reported": cmdReported, "code": cmdCode, "sent": cmdSent, "become": cmdBecome, "soon": cmdSoon,
 	}
 	return p
 }

@@ -142,7 +142,9 @@ type ranked struct {
 // ratio is how much more common a term is among members than among others, and
 // the standard error of the logarithm of that (of Katz and others, 1978).
 func ratio(count, members, based, others uint64) (of, stdErr float64) {
-	of = (float64(count) / float64(members)) / (float64(based) / float64(others))
+	// Products of counts are exact, so that equal ratios are equal numbers, and
+	// those are in the order of their counts.
+	of = (float64(count) * float64(others)) / (float64(members) * float64(based))
 	variance := 1/float64(count) - 1/float64(members) + 1/float64(based) - 1/float64(others)
 	return of, math.Sqrt(max(variance, 0))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -165,11 +166,11 @@ func (s *Service) report(ctx context.Context, callerID int64, counts *insight.Co
 		return nil, err
 	}
 	if id := g.Info().ID; id != counts.Generation {
-		r.Warnings = append(r.Warnings[:len(r.Warnings):len(r.Warnings)], fmt.Sprintf(
+		r.Warnings = append(slices.Clip(r.Warnings), fmt.Sprintf(
 			"the generation that the audience was counted on is gone: the baseline is counted on %s", id))
 	}
 	if gone > 0 {
-		r.Warnings = append(r.Warnings[:len(r.Warnings):len(r.Warnings)], fmt.Sprintf(
+		r.Warnings = append(slices.Clip(r.Warnings), fmt.Sprintf(
 			"%d of the members of audience %d are not in the dataset any more", gone, other.ID))
 	}
 	return r, nil

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 
 	"throng"
@@ -162,7 +161,7 @@ func (s *Service) countAudience(ctx context.Context, g engine.Generation, row sq
 // id and the members' keys, a line each.
 func membersHash(ctx context.Context, g engine.Generation, rows query.RowSet) (string, error) {
 	sum := sha1.New() //nolint:gosec // as above
-	io.WriteString(sum, g.Info().ID+"\n")
+	fmt.Fprintln(sum, g.Info().ID)
 	err := g.Stream(ctx, rows, []identifier.Type{identifier.SSID}, func(b *engine.Batch) error {
 		sum.Write(b.Lines)
 		return nil

@@ -538,3 +538,86 @@ func TestInsightOnce(t *testing.T) {
 		t.Errorf("Answered = %+v, %v, want the first answer", kept, err)
 	}
 }
+
+// TestInsightIsTriedAgain makes reports on a disk that is full now and then.
+func TestInsightIsTriedAgain(t *testing.T) {
+	g := &gate{match: "insights/"}
+	s := start(t, all, gated(g))
+	five := int64(5)
+	c := s.add("c", CallerSettings{Insights: &five, Grants: &[]throng.Grant{throng.LocationFirst}})
+	a := s.build(c, everyone)
+	g.fails.Store(2)
+	if r := s.insight(c, a.ID, InsightQuery{}); r.Size != 8 || s.credits(c) != 4 || len(s.keys("insights/")) != 1 {
+		t.Errorf("after two failures: %d people, %d credits, files %q, want 8, 4 and one", r.Size, s.credits(c), s.keys("insights/"))
+	}
+	b := s.build(c, everyone)
+	g.fails.Store(1000)
+	if _, err := s.RequestInsight(t.Context(), c, b.ID, InsightRequest{}, nil); err != nil {
+		t.Fatal(err)
+	}
+	i := s.insightDone(c, b.ID, InsightQuery{})
+	if i.Status != throng.Failed || i.Failure == nil || !i.Failure.Retry || strings.Contains(i.Failure.Message, "disk") || s.credits(c) != 4 {
+		t.Errorf("insight = %+v, failure %+v, with %d credits, want it failed, to be tried again, and 4", i, i.Failure, s.credits(c))
+	}
+	// The audience says so, and a new order is a new try.
+	if a, err := s.Audience(t.Context(), c, b.ID); err != nil || a.Insight == nil || a.Insight.Failure == nil {
+		t.Errorf("audience = %+v, %v, want the failure of its insight", a, err)
+	}
+	g.fails.Store(0)
+	s.insight(c, b.ID, InsightQuery{})
+	if s.credits(c) != 3 {
+		t.Errorf("%d credits left, want 3", s.credits(c))
+	}
+}
+
+// TestInsightTakenOver has a server hang in the middle of a report; another
+// finishes it, and what the first still does is of no effect.
+func TestInsightTakenOver(t *testing.T) {
+	g := &gate{match: "insights/", hold: make(chan struct{})}
+	s := start(t, all, gated(g))
+	a := s.build(s.caller, everyone)
+	if _, err := s.RequestInsight(t.Context(), s.caller, a.ID, InsightRequest{}, nil); err != nil {
+		t.Fatal(err)
+	}
+	<-g.seen
+	second := s.again()
+	second.run()
+	i := second.insightDone(s.caller, a.ID, InsightQuery{})
+	if i.Status != throng.Done {
+		t.Fatalf("insight = %+v, want it done by the second server", i)
+	}
+	close(g.hold)
+	if err := s.jobs.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	again, err := second.Insight(t.Context(), s.caller, a.ID, InsightQuery{})
+	if diff := cmp.Diff(i, again); err != nil || diff != "" {
+		t.Errorf("%v, report after the first went on (-want +got):\n%s", err, diff)
+	}
+	if keys := s.keys("insights/"); len(keys) != 1 {
+		t.Errorf("files = %q, want one", keys)
+	}
+}
+
+// TestInsightDeletedMeanwhile deletes an audience while its report is made.
+func TestInsightDeletedMeanwhile(t *testing.T) {
+	g := &gate{match: "insights/", hold: make(chan struct{})}
+	s := start(t, all, gated(g))
+	one := int64(1)
+	c := s.add("c", CallerSettings{Insights: &one, Grants: &[]throng.Grant{throng.LocationFirst}})
+	a := s.build(c, everyone)
+	if _, err := s.RequestInsight(t.Context(), c, a.ID, InsightRequest{}, nil); err != nil {
+		t.Fatal(err)
+	}
+	<-g.seen
+	if err := s.DeleteAudience(t.Context(), c, a.ID); err != nil {
+		t.Fatal(err)
+	}
+	close(g.hold)
+	if err := s.jobs.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if keys := s.keys("insights/"); len(keys) != 0 || s.credits(c) != 1 {
+		t.Errorf("files = %q with %d credits, want none, and the credit back", keys, s.credits(c))
+	}
+}

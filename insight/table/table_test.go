@@ -12,8 +12,6 @@ import (
 	"throng/insight"
 )
 
-func number(f float64) *float64 { return &f }
-
 // report has a term of every oddness.
 func report() *insight.Report {
 	r := &insight.Report{}
@@ -22,11 +20,11 @@ func report() *insight.Report {
 	}
 	based, none := uint64(40), uint64(0)
 	r.Dimensions[0].Terms = []insight.Term{{
-		ID: "18-24", Name: "18-24", Count: 12, Share: 0.25, BaselineCount: &based, BaselineShare: number(0.125),
-		Index: number(200), Low: number(110.5), High: number(361.25),
+		ID: "18-24", Name: "18-24", Count: 12, Share: 0.25, BaselineCount: &based, BaselineShare: new(0.125),
+		Index: new(200.0), Low: new(110.5), High: new(361.25),
 	}}
 	r.Dimensions[7].Terms = []insight.Term{
-		{ID: "a1", Name: "=HYPERLINK(\"http://example.com\")", Count: 10, Share: 0.1, BaselineCount: &none, BaselineShare: number(0)},
+		{ID: "a1", Name: "=HYPERLINK(\"http://example.com\")", Count: 10, Share: 0.1, BaselineCount: &none, BaselineShare: new(0.0)},
 		{ID: "@a2", Name: "+1, \"quoted\"", Count: 10, Share: 0.1},
 		{ID: "-3", Name: "\tTab", Count: 10, Share: 0.1},
 	}
