@@ -58,9 +58,19 @@ func definedAudience(row sqldb.Audience) error {
 	return throng.Errorf(throng.Conflict, "audience %d cannot be built again: it is %s", row.ID, how)
 }
 
-// addClusters finds the clusters of an audience and puts them into its counts.
+// keepClusters finds the clusters of an audience and puts them into its counts.
 // Their members are kept in files below a prefix.
-func (s *Service) addClusters(ctx context.Context, g engine.Generation, row sqldb.Audience, files string, counts *insight.Counts) error {
+func (s *Service) keepClusters(ctx context.Context, g engine.Generation, row sqldb.Audience, files string, counts *insight.Counts) error {
+	return s.addClusters(ctx, g, row, counts, func(id int, rows query.RowSet) error {
+		return s.writeCluster(ctx, g, rows, clusterPrefix(files, id))
+	})
+}
+
+// addClusters finds the clusters of an audience and puts them into its counts.
+// keep is given the members of each.
+func (s *Service) addClusters(ctx context.Context, g engine.Generation, row sqldb.Audience, counts *insight.Counts,
+	keep func(id int, rows query.RowSet) error,
+) error {
 	rows, _, err := s.memberRows(ctx, g, row)
 	if err != nil {
 		return fmt.Errorf("find members: %w", err)
@@ -83,8 +93,8 @@ func (s *Service) addClusters(ctx context.Context, g engine.Generation, row sqld
 			return err
 		}
 		counts.Clusters = append(counts.Clusters, described)
-		if err := s.writeCluster(ctx, g, c.Rows, clusterPrefix(files, i+1)); err != nil {
-			return fmt.Errorf("write members of cluster: %w", err)
+		if err := keep(i+1, c.Rows); err != nil {
+			return fmt.Errorf("keep members of cluster: %w", err)
 		}
 	}
 	return nil

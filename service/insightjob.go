@@ -66,7 +66,7 @@ func (s *Service) runInsight(ctx context.Context, j job.Job) error {
 	}
 	files := insightPrefix(row.ID) + seal.NewSecret()[:12]
 	cleanup := context.WithoutCancel(ctx)
-	if err := s.addClusters(ctx, g, row, files, counts); err != nil {
+	if err := s.keepClusters(ctx, g, row, files, counts); err != nil {
 		return permanent(errors.Join(err, s.deleteFiles(cleanup, files+"/", "")))
 	}
 	if err := s.writeCounts(ctx, countsKey(files), counts); err != nil {
