@@ -32,6 +32,8 @@ const (
 	maxTerms = 1 << 16
 	// common is the share of members from which on a term tells nobody apart.
 	common = 0.95
+	// leastMembers is how many members are a group.
+	leastMembers = 10
 	// leastShare is the share of members, of whom anything is known, below which
 	// a community is no cluster.
 	leastShare = 0.01
@@ -46,8 +48,8 @@ const (
 type Config struct {
 	// Fields are those whose terms are looked at. Defaults to Fields().
 	Fields []query.Field
-	// Minimum is how many members a term, and a cluster, has at least.
-	// Defaults to 10.
+	// Minimum is how many members a term, and a cluster, has at least, the
+	// latter never less than 10. Defaults to 10.
 	Minimum uint32
 	// Workers is how many goroutines work at once. Results do not depend on it.
 	// Defaults to GOMAXPROCS.
@@ -121,6 +123,9 @@ type finder struct {
 	terms  int
 }
 
+// least is how many members a cluster has at least.
+func (f *finder) least() int { return max(int(f.Minimum), leastMembers) }
+
 // none is the number of a term that is not looked at.
 const none = math.MaxUint32
 
@@ -138,7 +143,7 @@ func (f *finder) find(ctx context.Context) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	labels, n := graph.largest(of, len(s.ends), max(int(f.Minimum), 1))
+	labels, n := graph.largest(of, len(s.ends), f.least())
 	if n < Fewest {
 		return all, nil
 	}
@@ -272,7 +277,7 @@ func (f *finder) assign(ctx context.Context, p *profile, modularity float64) (*R
 	}
 	r := &Result{Modularity: modularity}
 	for _, list := range lists[:p.n] {
-		if len(list) == 0 || len(list) < int(f.Minimum) {
+		if len(list) < f.least() {
 			continue
 		}
 		rows, err := f.gen.RowsNumbered(list)

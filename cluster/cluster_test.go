@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 
@@ -265,6 +266,16 @@ func TestFindNothing(t *testing.T) {
 	}
 }
 
+// processorTime is how much of it this process has used.
+func processorTime(t testing.TB) time.Duration {
+	t.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
 // TestFindScale measures time and memory. THRONG_TEST_LONG has it run.
 func TestFindScale(t *testing.T) {
 	if os.Getenv("THRONG_TEST_LONG") == "" {
@@ -284,15 +295,16 @@ func TestFindScale(t *testing.T) {
 		runtime.GC()
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		at := time.Now()
+		at, used := time.Now(), processorTime(t)
 		r, err := cluster.Find(t.Context(), g, rows, cluster.Config{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		took := time.Since(at)
+		used = processorTime(t) - used
 		runtime.ReadMemStats(&after)
 		ari := adjustedRand(truth[:n], labels(t, g, rows, r))
-		t.Logf("%d members: %d clusters, adjusted Rand index %.3f, %v, %d MiB allocated in all", n, len(r.Clusters), ari, took, (after.TotalAlloc-before.TotalAlloc)>>20)
+		t.Logf("%d members: %d clusters, adjusted Rand index %.3f, %v (%v of processors), %d MiB allocated in all", n, len(r.Clusters), ari, took, used, (after.TotalAlloc-before.TotalAlloc)>>20)
 		if ari < 0.85 {
 			t.Errorf("%d members: adjusted Rand index %.3f, want 0.85", n, ari)
 		}

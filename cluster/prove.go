@@ -11,12 +11,13 @@ const (
 	// where they agree as often as by chance, and 1 where they always do.
 	agree = 0.2
 	// fewToProve is how many members must be told for anything to be proved.
-	fewToProve = 50
+	fewToProve = 20
 )
 
 // proved joins clusters that are none: communities are found in noise as well.
 // What clusters have is learnt from every other member; of all others what they
-// have is cut in halves at random, and either half tells a cluster. Of two
+// have is cut in halves at random, and either half tells a cluster; then the
+// other way round. Of two
 // clusters that are real the halves tell the same one. n is 1 where nothing is
 // left to tell.
 func (s *people) proved(ctx context.Context, labels []uint8, n, terms, workers int) (_ []uint8, _ int, err error) {
@@ -49,26 +50,28 @@ func (s *people) proved(ctx context.Context, labels []uint8, n, terms, workers i
 // halves counts members who were not learnt from by the clusters that either
 // half of what they have tells.
 func (s *people) halves(labels []uint8, n, terms int) []float64 {
-	known := make([]uint8, len(labels))
-	for m, l := range labels {
-		if known[m] = l; m%2 == 1 {
-			known[m] = uint8(n)
-		}
-	}
-	p := newProfile(s, known, n, terms)
 	rng := rand.New(rand.NewPCG(5, 6))
+	known := make([]uint8, len(labels))
 	table := make([]float64, n*n)
 	scores := make([]float64, n)
 	var held []uint32
-	for m := 1; m < len(labels); m += 2 {
-		held = append(held[:0], s.of(m)...)
-		if len(held) < 2 {
-			continue
+	for fold := range 2 {
+		for m, l := range labels {
+			if known[m] = l; m%2 == fold {
+				known[m] = uint8(n)
+			}
 		}
-		rng.Shuffle(len(held), func(i, j int) { held[i], held[j] = held[j], held[i] })
-		a, b := p.best(held[:len(held)/2], scores), p.best(held[len(held)/2:], scores)
-		if a < n && b < n {
-			table[a*n+b]++
+		p := newProfile(s, known, n, terms)
+		for m := fold; m < len(labels); m += 2 {
+			held = append(held[:0], s.of(m)...)
+			if len(held) < 2 {
+				continue
+			}
+			rng.Shuffle(len(held), func(i, j int) { held[i], held[j] = held[j], held[i] })
+			a, b := p.best(held[:len(held)/2], scores), p.best(held[len(held)/2:], scores)
+			if a < n && b < n {
+				table[a*n+b]++
+			}
 		}
 	}
 	return table

@@ -50,12 +50,13 @@ func TestRespondents(t *testing.T) {
 	}
 	find := func(of *engine.Affinity, fields ...query.Field) (query.RowSet, []int) {
 		rows := selectRows(t, g, query.In{Field: query.Affinity, Values: []string{of.ID}})
-		at := time.Now()
+		at, used := time.Now(), processorTime(t)
 		r, err := cluster.Find(t.Context(), g, rows, cluster.Config{Fields: fields})
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Logf("%s: %d people, %d clusters, %d in none, modularity %.3f, %v", of.Name, rows.Len(), len(r.Clusters), r.Unclustered, r.Modularity, time.Since(at))
+		t.Logf("%s: %d people, %d clusters, %d in none, modularity %.3f, %v (%v of processors)",
+			of.Name, rows.Len(), len(r.Clusters), r.Unclustered, r.Modularity, time.Since(at), processorTime(t)-used)
 		for _, c := range r.Clusters {
 			var names []string
 			for _, x := range c.Terms[:min(5, len(c.Terms))] {
