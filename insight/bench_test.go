@@ -6,7 +6,9 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"testing"
+	"time"
 
 	"throng/demo"
 	"throng/engine"
@@ -51,6 +53,21 @@ func benchGeneration(b *testing.B) engine.Generation {
 	return g
 }
 
+// reportCPU tells the processor time of an operation, which other work on the
+// machine does not change; call what it returns at the end.
+func reportCPU(b *testing.B) func() {
+	b.Helper()
+	used := func() time.Duration {
+		var u syscall.Rusage
+		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+			b.Fatal(err)
+		}
+		return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	}
+	before := used()
+	return func() { b.ReportMetric(float64((used()-before).Microseconds())/1000/float64(b.N), "cpu-ms/op") }
+}
+
 // BenchmarkInsight counts all sixteen dimensions of about a tenth of the people
 // and of all baselines, and reads the report. What is warm has the baselines.
 func BenchmarkInsight(b *testing.B) {
@@ -91,6 +108,7 @@ func BenchmarkInsight(b *testing.B) {
 	size := fmt.Sprintf("people=%d/members=%d", g.Info().People, rows.Len())
 	b.Run("cold/"+size, func(b *testing.B) {
 		b.ReportAllocs()
+		defer reportCPU(b)()
 		for b.Loop() {
 			count(baselines())
 		}
@@ -98,6 +116,7 @@ func BenchmarkInsight(b *testing.B) {
 	groups := baselines()
 	b.Run("warm/"+size, func(b *testing.B) {
 		b.ReportAllocs()
+		defer reportCPU(b)()
 		for b.Loop() {
 			count(groups)
 		}
@@ -106,6 +125,7 @@ func BenchmarkInsight(b *testing.B) {
 	for _, order := range insight.Orders() {
 		b.Run("report/order="+string(order)+"/"+size, func(b *testing.B) {
 			b.ReportAllocs()
+			defer reportCPU(b)()
 			for b.Loop() {
 				if _, err := counts.Report("usa", 0, insight.Ask{Order: order}); err != nil {
 					b.Fatal(err)
@@ -115,6 +135,7 @@ func BenchmarkInsight(b *testing.B) {
 	}
 	b.Run("file/"+size, func(b *testing.B) {
 		b.ReportAllocs()
+		defer reportCPU(b)()
 		for b.Loop() {
 			again(b, counts)
 		}

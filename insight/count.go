@@ -2,7 +2,9 @@ package insight
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"throng/engine"
@@ -86,20 +88,33 @@ func Keep(ctx context.Context, g engine.Generation, audience *Group, baselines [
 	for i, b := range baselines {
 		c.Baselines[i] = BaselineCounts{Name: b.Name, Size: b.Size, Problem: b.Problem}
 	}
-	for i, d := range Dimensions() {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		col, err := keepColumn(g.Catalog(), d, i, audience, baselines, c.Minimum)
-		if err != nil {
-			return nil, fmt.Errorf("name terms of %s: %w", d.Name, err)
-		}
-		c.columns = append(c.columns, col)
+	// Names are looked up one by one, which is most of the work: each dimension
+	// has a goroutine.
+	all := Dimensions()
+	c.columns = make([]column, len(all))
+	errs := make([]error, len(all))
+	var wg sync.WaitGroup
+	for i, d := range all {
+		wg.Go(func() {
+			var err error
+			if c.columns[i], err = keepColumn(ctx, g.Catalog(), d, i, audience, baselines, c.Minimum); err != nil {
+				errs[i] = fmt.Errorf("name terms of %s: %w", d.Name, err)
+			}
+		})
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
 	}
 	return c, nil
 }
 
-func keepColumn(cat engine.Catalog, d Dimension, at int, audience *Group, baselines []*Group, minimum uint64) (column, error) {
+// lookEvery is after how many terms it is looked whether to go on.
+const lookEvery = 1024
+
+func keepColumn(
+	ctx context.Context, cat engine.Catalog, d Dimension, at int, audience *Group, baselines []*Group, minimum uint64,
+) (column, error) {
 	mine := audience.Counts[at]
 	n := 0
 	for _, count := range mine.Counts {
@@ -123,6 +138,9 @@ func keepColumn(cat engine.Catalog, d Dimension, at int, audience *Group, baseli
 	for i, count := range mine.Counts {
 		if uint64(count) < minimum {
 			continue
+		}
+		if len(col.ids)%lookEvery == 0 && ctx.Err() != nil {
+			return col, ctx.Err()
 		}
 		term, err := cat.TermAt(d.Field, i)
 		if err != nil {

@@ -113,6 +113,9 @@ func (r *Report) dimension(i int, col *column, base side, ask Ask) {
 		if ask.Order == ByIndex && !t.stands() {
 			continue
 		}
+		if ask.Order == ByName {
+			t.name = strings.ToLower(col.name(k))
+		}
 		terms = append(terms, t)
 	}
 	slices.SortFunc(terms, col.order(ask.Order))
@@ -137,6 +140,7 @@ type ranked struct {
 	at    int
 	ratio float64 // of the shares; NaN where there is none
 	error float64 // standard error of its logarithm
+	name  string  // in lower case, for ByName alone
 }
 
 // ratio is how much more common a term is among members than among others, and
@@ -177,16 +181,7 @@ func (c *column) order(o Order) func(a, b ranked) int {
 	case ByCount:
 		return byCount
 	case ByName:
-		folded := make(map[int]string, len(c.ids))
-		key := func(t ranked) string {
-			s, ok := folded[t.at]
-			if !ok {
-				s = strings.ToLower(c.name(t.at))
-				folded[t.at] = s
-			}
-			return s
-		}
-		return func(a, b ranked) int { return cmp.Or(strings.Compare(key(a), key(b)), cmp.Compare(a.at, b.at)) }
+		return func(a, b ranked) int { return cmp.Or(strings.Compare(a.name, b.name), cmp.Compare(a.at, b.at)) }
 	default:
 		return func(a, b ranked) int { return cmp.Or(cmp.Compare(b.ratio, a.ratio), byCount(a, b)) }
 	}

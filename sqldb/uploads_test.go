@@ -204,6 +204,18 @@ func TestInsightsLinksOffers(t *testing.T) {
 		_, err = db.PublicLink(ctx, y)
 		wantErr(t, "PublicLink(absent)", err, ErrNotFound)
 
+		// The generation of a report that is to be made is kept.
+		check(t, db.PutInsight(ctx, Insight{AudienceID: y, Status: StatusRunning, Generation: "waits", CreatedAt: noon}))
+		diff(t, "RunningGenerations", []string{"waits"}, must[[]string](t)(db.RunningGenerations(ctx)))
+		for range 2 { // of none the second time
+			check(t, db.DeleteInsight(ctx, x))
+			check(t, db.DeleteInsight(ctx, y))
+		}
+		_, err = db.Insight(ctx, x)
+		wantErr(t, "Insight(deleted)", err, ErrNotFound)
+		_, err = db.PublicLink(ctx, x)
+		wantErr(t, "PublicLink(of a deleted insight)", err, ErrNotFound)
+
 		offer := Offer{CallerID: caller, ID: 66785, Include: []int64{x, y}, Exclude: []int64{y}, UpdatedAt: noon}
 		check(t, db.PutOffer(ctx, offer))
 		diff(t, "Offer", offer, must[Offer](t)(db.Offer(ctx, caller, 66785)))
