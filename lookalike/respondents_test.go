@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 
@@ -47,6 +48,16 @@ func selectRows(t testing.TB, g engine.Generation, n query.Node) query.RowSet {
 	return rows
 }
 
+// processorTime is how much of it this process has used.
+func processorTime(t testing.TB) time.Duration {
+	t.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
 func respondents(t testing.TB) engine.Generation {
 	t.Helper()
 	data := os.Getenv("THRONG_TEST_DATA")
@@ -74,15 +85,16 @@ func TestRespondents(t *testing.T) {
 	} {
 		seed := selectRows(t, g, c.node)
 		fields := slices.DeleteFunc(lookalike.Fields(false), func(f query.Field) bool { return slices.Contains(c.without, f) })
-		at := time.Now()
+		at, used := time.Now(), processorTime(t)
 		m, err := lookalike.Learn(t.Context(), g, seed, lookalike.Config{Fields: fields})
 		if err != nil {
 			t.Fatalf("Learn(%s): %v", c.name, err)
 		}
 		took := time.Since(at)
+		used = processorTime(t) - used
 		single, plain := others(t, g, seed, fields, 10)
-		t.Logf("%s: %d people, AUC %.3f of %d against %d; best term %.3f, plain count %.3f; %d terms, %v",
-			c.name, seed.Len(), m.AUC, m.HeldOut, m.Others, single, plain, m.Learnt, took)
+		t.Logf("%s: %d people, AUC %.3f of %d against %d; best term %.3f, plain count %.3f; %d terms, %v (%v of processors)",
+			c.name, seed.Len(), m.AUC, m.HeldOut, m.Others, single, plain, m.Learnt, took, used)
 		if m.AUC < c.least || m.AUC < single || m.AUC < plain {
 			t.Errorf("Learn(%s): AUC %v, want %v and more than the best term's %v and a plain count's %v", c.name, m.AUC, c.least, single, plain)
 		}
