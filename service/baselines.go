@@ -19,6 +19,9 @@ import (
 // audienceBaseline begins the names of baselines that are audiences.
 const audienceBaseline = "audience:"
 
+// audienceName is the name of an audience as a baseline.
+func audienceName(id int64) string { return audienceBaseline + strconv.FormatInt(id, 10) }
+
 // baselineDefinitions are the named baselines of a generation: those that every
 // dataset has, then its own by name.
 func (s *Service) baselineDefinitions(ctx context.Context, g engine.Generation) ([]insight.Definition, error) {

@@ -22,7 +22,8 @@ type Comparison struct {
 	// the order in which the audiences were named.
 	Intersections []Intersection
 	Pairs         []Overlap
-	// Report sets the first of two audiences apart from the second; nil of more.
+	// Report sets one of two audiences apart from the other, its baseline; nil of
+	// more.
 	Report   *insight.Report
 	Warnings []string
 }
@@ -60,7 +61,8 @@ const (
 
 // CompareAudiences tells what finished audiences of a caller have in common.
 // Where they were built on different generations all are looked for on the
-// current one.
+// current one. The baseline of two is the second, unless q names the first, as
+// audience:ID.
 func (s *Service) CompareAudiences(ctx context.Context, c *throng.Caller, ids []int64, q InsightQuery) (*Comparison, error) {
 	rows, err := s.compared(ctx, c, ids, q)
 	if err != nil {
@@ -90,6 +92,9 @@ func (s *Service) CompareAudiences(ctx context.Context, c *throng.Caller, ids []
 	}
 	s.tellIntersections(out, ids, sizes)
 	if len(sets) == 2 && out.Audiences[0].Size != nil && out.Audiences[1].Size != nil {
+		if q.Baseline == audienceName(ids[0]) {
+			ids, sets = []int64{ids[1], ids[0]}, []query.RowSet{sets[1], sets[0]}
+		}
 		if out.Report, err = s.sideBySide(ctx, g, ids, sets, q); err != nil {
 			return nil, err
 		}
@@ -125,6 +130,9 @@ func (s *Service) compared(ctx context.Context, c *throng.Caller, ids []int64, q
 			bad("name audience %d, which is not finished: its status is %s", id, row.Status)
 		}
 		rows = append(rows, row)
+	}
+	if q.Baseline != "" && (len(ids) != 2 || q.Baseline != audienceName(ids[0]) && q.Baseline != audienceName(ids[1])) {
+		problems = append(problems, throng.Detail{Path: "baseline", Message: "must be one of the two audiences, as in audience:1"})
 	}
 	q.Problems = problems
 	return rows, q.check()
@@ -236,7 +244,7 @@ func (s *Service) sideBySide(ctx context.Context, g engine.Generation, ids []int
 	var groups [2]*insight.Group
 	for i := range groups {
 		var err error
-		if groups[i], err = insight.CountRows(ctx, g, fmt.Sprintf("%s%d", audienceBaseline, ids[i]), sets[i]); err != nil {
+		if groups[i], err = insight.CountRows(ctx, g, audienceName(ids[i]), sets[i]); err != nil {
 			return nil, err
 		}
 	}

@@ -134,7 +134,7 @@ func (s *Service) countAudience(ctx context.Context, g engine.Generation, row sq
 	if err != nil {
 		return nil, nil, err
 	}
-	audience, err := insight.CountRows(ctx, g, fmt.Sprintf("audience:%d", row.ID), rows)
+	audience, err := insight.CountRows(ctx, g, audienceName(row.ID), rows)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -468,6 +468,13 @@ func TestCompareAudiences(t *testing.T) {
 	if diff := cmp.Diff(against.Dimensions, two.Report.Dimensions); diff != "" {
 		t.Errorf("side by side (-report +comparison):\n%s", diff)
 	}
+	name := fmt.Sprintf("audience:%d", a.ID)
+	swapped, err := s.CompareAudiences(t.Context(), s.caller, []int64{a.ID, b.ID}, InsightQuery{Order: insight.ByCount, Baseline: name})
+	if err != nil || swapped.Report.Baseline != (insight.Baseline{Name: name, Size: 4}) || swapped.Audiences[0].ID != a.ID || swapped.Pairs[0].A != a.ID {
+		t.Errorf("the second against the first = %+v, %v, want the baseline %s and the rest as it was", swapped, err, name)
+	}
+	_, err = s.CompareAudiences(t.Context(), s.caller, []int64{a.ID, b.ID}, InsightQuery{Baseline: "usa"})
+	wantCode(t, err, throng.Invalid, "baseline")
 	for _, ids := range [][]int64{nil, {a.ID}, {a.ID, a.ID}, {a.ID, 99}, {1, 2, 3, 4, 5, 6, 7}} {
 		_, err := s.CompareAudiences(t.Context(), s.caller, ids, InsightQuery{})
 		wantCode(t, err, throng.Invalid)

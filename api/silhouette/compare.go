@@ -12,7 +12,7 @@ import (
 
 func (h *handlers) compareAudiences(w http.ResponseWriter, r *http.Request, c *throng.Caller) error {
 	v := r.URL.Query()
-	q := service.InsightQuery{Order: insight.Order(v.Get("order"))}
+	q := service.InsightQuery{Baseline: v.Get("baseline"), Order: insight.Order(v.Get("order"))}
 	q.Limit, q.Problems = insightLimit(v)
 	var ids []int64
 	for text := range strings.SplitSeq(v.Get("ids"), ",") {
@@ -35,6 +35,7 @@ type wireComparison struct {
 	Audiences     []wireCompared            `json:"audiences"`
 	Intersections []wireIntersection        `json:"intersections"`
 	Pairs         []wireOverlap             `json:"pairs"`
+	Baseline      *wireBaseline             `json:"baseline,omitempty"`
 	Dimensions    *byDimension[[]wireShare] `json:"dimensions,omitempty"`
 	Coverage      *byDimension[wireCover]   `json:"coverage,omitempty"`
 	Warnings      []string                  `json:"warnings"`
@@ -76,7 +77,7 @@ func fromComparison(c *service.Comparison) wireComparison {
 	}
 	if c.Report != nil {
 		terms, coverage := fromDimensions(c.Report.Dimensions)
-		v.Dimensions, v.Coverage = &terms, &coverage
+		v.Baseline, v.Dimensions, v.Coverage = &wireBaseline{c.Report.Baseline.Name, c.Report.Baseline.Size}, &terms, &coverage
 	}
 	return v
 }
