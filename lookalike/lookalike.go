@@ -33,6 +33,9 @@ const (
 	// maxSeed and maxOthers bound what is learnt from: more members than these
 	// change weights by less than the penalty does.
 	maxSeed, maxOthers = 100_000, 200_000
+	// manyPeople is how many a sample is taken of without their numbers, which
+	// take four bytes each.
+	manyPeople = 4 << 20
 	// maxTerms bounds the terms that weigh: those that tell most.
 	maxTerms = 1 << 16
 	// heldOutOf is of how many members one is kept to measure with.
@@ -112,7 +115,7 @@ type Model struct {
 // Learn learns what sets the rows of seed apart from all others. It returns
 // ErrNothingToLearn, what the engine returns, or that ctx is done.
 func Learn(ctx context.Context, g engine.Generation, seed query.RowSet, cfg Config) (*Model, error) {
-	l := &learner{Config: cfg.withDefaults(), gen: g, seed: seed}
+	l := &learner{Config: cfg.withDefaults(), gen: g, seed: seed, many: manyPeople}
 	for _, step := range []func(context.Context) error{l.split, l.choose, l.read} {
 		if err := step(ctx); err != nil {
 			return nil, fmt.Errorf("learn from audience: %w", err)
@@ -134,6 +137,7 @@ type learner struct {
 	Config
 	gen  engine.Generation
 	seed query.RowSet
+	many uint64 // people of whom a sample is taken without their numbers
 
 	train, heldOut query.RowSet // of the seed
 	others, rest   query.RowSet // a sample of those not in the seed; all others of them
@@ -161,21 +165,43 @@ func (l *learner) split(ctx context.Context) error {
 	if len(heldOut) < minHeldOut {
 		train, heldOut = numbers, nil
 	}
-	people := l.gen.Info().People
-	others := sample(people, min(maxOthers, max(2*uint64(len(train)), maxOthers/10), people/2))
-	for _, s := range []struct {
-		set     *query.RowSet
-		numbers []uint32
-	}{{&l.train, train}, {&l.heldOut, heldOut}, {&l.others, others}} {
-		if *s.set, err = l.gen.RowsNumbered(s.numbers); err != nil {
-			return err
-		}
-	}
-	everyone := query.And{}
-	if l.rest, err = l.without(ctx, everyone, l.seed, l.others); err != nil {
+	if l.train, err = l.gen.RowsNumbered(train); err != nil {
 		return err
 	}
-	l.others, err = l.without(ctx, query.Rows{Set: l.others}, l.seed)
+	if l.heldOut, err = l.gen.RowsNumbered(heldOut); err != nil {
+		return err
+	}
+	return l.splitOthers(ctx)
+}
+
+// splitOthers takes a sample of those who are no members, at most half of them.
+func (l *learner) splitOthers(ctx context.Context) (err error) {
+	if l.rest, err = l.without(ctx, query.And{}, l.seed); err != nil {
+		return err
+	}
+	rest := l.rest.Len()
+	n := min(maxOthers, max(2*l.train.Len(), maxOthers/10), (rest+1)/2)
+	var numbers []uint32
+	if people := l.gen.Info().People; people > l.many && 2*rest > people {
+		// Nobody's numbers need be listed: some of the sample are members.
+		numbers = sample(people, n)
+	} else {
+		all, err := l.gen.RowNumbers(l.rest)
+		if err != nil {
+			return err
+		}
+		numbers = sample(rest, n)
+		for i, at := range numbers {
+			numbers[i] = all[at]
+		}
+	}
+	if l.others, err = l.gen.RowsNumbered(numbers); err != nil {
+		return err
+	}
+	if l.others, err = l.without(ctx, query.Rows{Set: l.others}, l.seed); err != nil {
+		return err
+	}
+	l.rest, err = l.without(ctx, query.And{}, l.seed, l.others)
 	return err
 }
 

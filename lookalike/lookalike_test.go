@@ -212,6 +212,15 @@ func TestLearnMinimum(t *testing.T) {
 			}
 		}
 	}
+	// Whoever is no member is found, few as they are.
+	three, err := g.RowsNumbered([]uint32{7, 1000, 2999})
+	if err != nil {
+		t.Fatal(err)
+	}
+	most, err := lookalike.Learn(t.Context(), g, selectRows(t, g, query.Not{Node: query.Rows{Set: three}}), lookalike.Config{})
+	if err != nil || most.Others != 1 || most.HeldOut == 0 {
+		t.Errorf("Learn(all but three) = %+v, %v, want two of them learnt from and one not", most, err)
+	}
 	nobody := selectRows(t, g, query.Or{})
 	few := selectRows(t, g, query.In{Field: query.YouTube, Values: []string{"5999"}})
 	everyone := selectRows(t, g, query.And{})
