@@ -58,6 +58,10 @@ type Audience struct {
 	Outputs []Output
 	// Insight is nil until a report is asked for.
 	Insight *InsightState
+	// Expansion and Cluster say what the audience was made of where it has no
+	// definition; else they are nil.
+	Expansion *Expansion
+	Cluster   *ClusterSource
 }
 
 // Failure says why a build ended without members.

@@ -26,7 +26,6 @@ const (
 	RateLimited      Code = "rate_limited"      // 429
 	Unavailable      Code = "unavailable"       // 503
 	StorageFull      Code = "storage_full"      // 503: no room on a disk of ours
-	NotBuilt         Code = "not_built"         // 501: documented, but not there yet
 	Internal         Code = "internal"          // 500: its text never leaves the process
 )
 

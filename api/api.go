@@ -43,8 +43,6 @@ func Status(code throng.Code) int {
 		return http.StatusTooManyRequests
 	case throng.Unavailable, throng.StorageFull:
 		return http.StatusServiceUnavailable
-	case throng.NotBuilt:
-		return http.StatusNotImplemented
 	case throng.Internal:
 		return http.StatusInternalServerError
 	}

@@ -24,7 +24,7 @@ func TestStatus(t *testing.T) {
 	for code, want := range map[throng.Code]int{
 		throng.Invalid: 400, throng.Unauthorized: 401, throng.Forbidden: 403, throng.CreditsExhausted: 403, throng.QuotaExceeded: 403, throng.StorageFull: 503, throng.NotFound: 404,
 		throng.MethodNotAllowed: 405, throng.Conflict: 409, throng.TooLarge: 413, throng.Unsupported: 415, throng.RateLimited: 429,
-		throng.Internal: 500, throng.NotBuilt: 501, throng.Unavailable: 503, "unheard of": 500,
+		throng.Internal: 500, throng.Unavailable: 503, "unheard of": 500,
 	} {
 		if got := Status(code); got != want {
 			t.Errorf("Status(%s) = %d, want %d", code, got, want)

@@ -314,7 +314,7 @@ func unreadable(got exchanged) bool {
 // statusOf is the status of every code of an error.
 var statusOf = map[string]int{
 	"invalid_request": 400, "unauthorized": 401, "forbidden": 403, "credits_exhausted": 403, "not_found": 404, "method_not_allowed": 405,
-	"conflict": 409, "too_large": 413, "unsupported_media": 415, "rate_limited": 429, "not_built": 501,
+	"conflict": 409, "too_large": 413, "unsupported_media": 415, "rate_limited": 429,
 }
 
 // silhouetteEnvelope tells where an answer is not in the API's envelope.

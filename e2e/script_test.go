@@ -102,7 +102,7 @@ func TestScriptsBucket(t *testing.T) {
 		})
 	})
 	t.Run("postgres", func(t *testing.T) {
-		f(t, []string{"api/outputs", "api/presign", "api/insight", "mintegral/create", "mintegral/offer"}, "--database", pgtest.URL(t))
+		f(t, []string{"api/outputs", "api/presign", "api/insight", "api/clusters", "api/expand", "mintegral/create", "mintegral/offer"}, "--database", pgtest.URL(t))
 	})
 }
 

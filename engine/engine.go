@@ -92,25 +92,6 @@ type Generation interface {
 	Release()
 }
 
-// Analyst tells what rows have in common.
-type Analyst interface {
-	// Breakdown counts, for every term of each field, how many of rows have
-	// it; in the order of fields. A field of texts or one of query.Active and
-	// query.Scored is an error. Everyone costs no more than the terms do.
-	Breakdown(ctx context.Context, rows query.RowSet, fields []query.Field) ([]Breakdown, error)
-}
-
-// Breakdown is how many of some rows have each term of a field.
-type Breakdown struct {
-	Field query.Field
-	// Counts are of the field's terms, in the order of Catalog.TermAt. An
-	// affinity counts for all categories above it, too.
-	Counts []uint32
-	// Known is the number of rows with any known value of the field: any term
-	// of it, of query.Personality a score on any term, be it a low one.
-	Known uint64
-}
-
 // RowStore writes row sets to files and reads them back.
 type RowStore interface {
 	// WriteRows writes a set of this generation in a form that ReadRows of

@@ -45,6 +45,8 @@ type Config struct {
 	// AllowPrivateCallbacks lets callbacks and deliveries go to private and
 	// loopback addresses.
 	AllowPrivateCallbacks bool
+	// ExpandByAgeAndGender lets age and gender weigh in expansions.
+	ExpandByAgeAndGender bool
 	// PublicURL begins every URL that the server gives out. Defaults to the
 	// listen address.
 	PublicURL string

@@ -191,6 +191,7 @@ func (s *Server) wire(key *seal.Key) error {
 	s.service, err = service.New(service.Config{
 		DB: s.db, Engine: s.observe.Engine(s.engine), Blobs: s.observe.Blobs(s.blobs), Jobs: s.jobs, Sender: s.sender, Secrets: key,
 		Destinations: s.destinations(), Render: render.Audience, RenderInsight: render.Insight, InsightMinimum: s.cfg.InsightMinimum, URL: s.publicURL, Now: s.cfg.Now, MinimumSize: s.cfg.MinimumSize,
+		ExpandByAgeAndGender:  s.cfg.ExpandByAgeAndGender,
 		AllowPrivateCallbacks: s.cfg.AllowPrivateCallbacks, KeepGenerations: s.cfg.KeepGenerations, DeviceLock: s.cfg.DeviceLock,
 		KeepAudiences: time.Duration(s.cfg.KeepAudiences) * 24 * time.Hour, CountTimeout: s.cfg.CountTimeout,
 		TempDir: s.temp.dir, Peers: s.Peers, Sweep: s.sweepStore, Repairs: s.replica != nil, Observe: s.observe.Service(), Logger: s.cfg.Logger,

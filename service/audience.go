@@ -29,6 +29,30 @@ type details struct {
 	Files string `json:"files,omitempty"`
 	// Devices are those of a device audience alone.
 	Devices *deviceDetails `json:"devices,omitempty"`
+	// Expansion and Cluster say what an audience was made of that has no
+	// definition.
+	Expansion *throng.Expansion `json:"expansion,omitempty"`
+	Cluster   *clusterDetails   `json:"cluster,omitempty"`
+}
+
+// defined tells whether an audience was built from a definition.
+func (d details) defined() bool { return d.Expansion == nil && d.Cluster == nil }
+
+// credit is what building an audience costs.
+func (d details) credit() sqldb.CreditKind {
+	if d.Expansion != nil {
+		return sqldb.CreditExpansions
+	}
+	return sqldb.CreditBuilds
+}
+
+// returnCredit gives back what a build cost that came to nothing.
+func returnCredit(ctx context.Context, tx *sqldb.Tx, row sqldb.Audience) error {
+	d, err := readDetails(row)
+	if err != nil {
+		return err
+	}
+	return tx.ReturnCredit(ctx, row.CallerID, d.credit())
 }
 
 func readDetails(a sqldb.Audience) (d details, err error) {
@@ -76,6 +100,9 @@ func (s *Service) RegenerateAudience(ctx context.Context, c *throng.Caller, id i
 	if row.Kind != string(throng.Built) {
 		return nil, throng.Errorf(throng.Conflict, "audience %d is a list of devices: it has no definition to build again", id)
 	}
+	if err := definedAudience(row); err != nil {
+		return nil, err
+	}
 	def := Definition{Name: row.Name, Description: row.Description, Build: b}
 	if def.Parameters, err = definitionOf(row.Definition); err != nil {
 		return nil, err
@@ -90,13 +117,7 @@ func (s *Service) RegenerateAudience(ctx context.Context, c *throng.Caller, id i
 		return nil, err
 	}
 	if b.Outputs == nil { // those of the original, as far as they are still allowed
-		k.outputs = slices.DeleteFunc(retype[identifier.Type](row.Outputs), func(t identifier.Type) bool {
-			if c.MayGenerate(t) {
-				return false
-			}
-			k.warnings = append(k.warnings, fmt.Sprintf("outputs: %s is not among the types that you can generate any more", t))
-			return true
-		})
+		k.keepOutputs(c, row)
 	}
 	return s.start(ctx, c, sqldb.Audience{
 		Name: row.Name, Description: row.Description, Definition: row.Definition, Warnings: k.warnings,
@@ -107,20 +128,24 @@ func (s *Service) RegenerateAudience(ctx context.Context, c *throng.Caller, id i
 
 // start stores a new audience with everything that belongs to it.
 func (s *Service) start(ctx context.Context, c *throng.Caller, a sqldb.Audience, k checked, once *Once) (*throng.Audience, error) {
+	more, err := readDetails(a)
+	if err != nil {
+		return nil, err
+	}
 	now := s.now()
 	a.CallerID, a.Kind, a.Status, a.Step = c.ID, string(throng.Built), sqldb.StatusRunning, stepQueued
 	a.CreatedAt, a.HeartbeatAt = now, now
 	var made throng.Audience
-	err := s.db.Tx(ctx, func(tx *sqldb.Tx) error {
+	err = s.db.Tx(ctx, func(tx *sqldb.Tx) error {
 		if err := s.mayWait(ctx, tx, c, jobBuild); err != nil {
 			return err
 		}
 		if _, err := s.room(ctx, tx, c); err != nil {
 			return err
 		}
-		err := tx.SpendCredit(ctx, c.ID, sqldb.CreditBuilds)
+		err := tx.SpendCredit(ctx, c.ID, more.credit())
 		if errors.Is(err, sqldb.ErrExhausted) {
-			return throng.Errorf(throng.CreditsExhausted, "no credits for builds are left")
+			return throng.Errorf(throng.CreditsExhausted, "no credits for %s are left", more.credit())
 		}
 		if err != nil {
 			return err
@@ -251,6 +276,9 @@ func (s *Service) view(ctx context.Context, q queries, row sqldb.Audience, c *th
 	if err := unmarshalAll(pair{row.Definition, &a.Parameters}, pair{row.Error, &a.Failure}); err != nil {
 		return a, fmt.Errorf("read audience %d: %w", row.ID, err)
 	}
+	if err := madeOf(row, &a); err != nil {
+		return a, err
+	}
 	var err error
 	if a.Insight, err = insightState(ctx, q, row.ID); err != nil || row.Size == nil {
 		return a, err
@@ -331,7 +359,7 @@ func (s *Service) cancel(ctx context.Context, tx *sqldb.Tx, row sqldb.Audience) 
 	if err != nil {
 		return err
 	}
-	if err := tx.ReturnCredit(ctx, row.CallerID, sqldb.CreditBuilds); err != nil {
+	if err := returnCredit(ctx, tx, row); err != nil {
 		return err
 	}
 	return s.endWaiting(ctx, tx, row, "the build of the audience was canceled")

@@ -18,6 +18,7 @@ import (
 	"throng/internal/logs"
 	"throng/internal/seal"
 	"throng/job"
+	"throng/query"
 	"throng/sqldb"
 )
 
@@ -87,6 +88,7 @@ func (s *Service) patient(run job.Handler) job.Handler {
 type built struct {
 	files    string // prefix of the keys
 	counts   engine.Counts
+	details  details // for the audience's row
 	warnings []string
 	outputs  []sqldb.Output
 }
@@ -184,24 +186,10 @@ func (s *Service) find(ctx context.Context, j job.Job, g engine.Generation, row 
 	p := s.follow(ctx, j)
 	defer p.stop()
 	p.at(stepMembers, 0.02)
-	params, err := definitionOf(row.Definition)
+	rows, err := s.members(ctx, g, row, b)
 	if err != nil {
 		return err
 	}
-	c := &compiler{s: s, g: g, callerID: row.CallerID}
-	d, err := c.compile(ctx, params)
-	if err != nil {
-		return err
-	}
-	if err := refuse(c.problems, nil); err != nil {
-		return err // the dataset has changed since the definition was accepted
-	}
-	p.at(stepMembers, 0.1)
-	rows, counts, err := g.Select(ctx, d, engine.Alone)
-	if err != nil {
-		return fmt.Errorf("select members: %w", err)
-	}
-	b.counts, b.warnings = counts, c.warnings
 	if err := s.writeRows(ctx, g, rowsKey(b.files, g.Info().ID), rows); err != nil {
 		return fmt.Errorf("write members: %w", err)
 	}
@@ -222,6 +210,37 @@ func (s *Service) find(ctx context.Context, j job.Job, g engine.Generation, row 
 	return nil
 }
 
+// members finds whom an audience is made of.
+func (s *Service) members(ctx context.Context, g engine.Generation, row sqldb.Audience, b *built) (rows query.RowSet, err error) {
+	if b.details, err = readDetails(row); err != nil {
+		return nil, err
+	}
+	switch {
+	case b.details.Expansion != nil:
+		return s.expand(ctx, g, row, b)
+	case b.details.Cluster != nil:
+		return s.clusterMembers(ctx, g, b)
+	}
+	params, err := definitionOf(row.Definition)
+	if err != nil {
+		return nil, err
+	}
+	c := &compiler{s: s, g: g, callerID: row.CallerID}
+	d, err := c.compile(ctx, params)
+	if err != nil {
+		return nil, err
+	}
+	if err := refuse(c.problems, nil); err != nil {
+		return nil, err // the dataset has changed since the definition was accepted
+	}
+	rows, counts, err := g.Select(ctx, d, engine.Alone)
+	if err != nil {
+		return nil, fmt.Errorf("select members: %w", err)
+	}
+	b.counts, b.warnings = counts, c.warnings
+	return rows, nil
+}
+
 // finish makes a build's result visible, all of it or nothing.
 func (s *Service) finish(ctx context.Context, tx *sqldb.Tx, j job.Job, row sqldb.Audience, b built) error {
 	if err := s.cfg.Jobs.Complete(ctx, tx, j); err != nil {
@@ -235,7 +254,8 @@ func (s *Service) finish(ctx context.Context, tx *sqldb.Tx, j job.Job, row sqldb
 	if err != nil {
 		return err
 	}
-	more, err := json.Marshal(details{Files: b.files})
+	b.details.Files = b.files
+	more, err := json.Marshal(b.details)
 	if err != nil {
 		return err
 	}
@@ -284,7 +304,7 @@ func (s *Service) buildFailed(ctx context.Context, tx *sqldb.Tx, j job.Job, caus
 	if err != nil {
 		return err
 	}
-	if err := tx.ReturnCredit(ctx, row.CallerID, sqldb.CreditBuilds); err != nil {
+	if err := returnCredit(ctx, tx, row); err != nil {
 		return err
 	}
 	if err := s.endWaiting(ctx, tx, row, "the build of the audience has failed"); err != nil {

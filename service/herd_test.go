@@ -16,8 +16,8 @@ import (
 	"throng/sqldb"
 )
 
-// crowd takes callbacks and remembers how many came at once.
-type crowd struct {
+// gathering takes callbacks and remembers how many came at once.
+type gathering struct {
 	*httptest.Server
 	mu          sync.Mutex
 	inside, max int
@@ -25,8 +25,8 @@ type crowd struct {
 	status      int // of the answers
 }
 
-func newCrowd(t *testing.T, status int) *crowd {
-	c := &crowd{status: status}
+func newCrowd(t *testing.T, status int) *gathering {
+	c := &gathering{status: status}
 	c.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		c.mu.Lock()
 		c.inside++
@@ -43,7 +43,7 @@ func newCrowd(t *testing.T, status int) *crowd {
 	return c
 }
 
-func (c *crowd) seen() (calls, most int) {
+func (c *gathering) seen() (calls, most int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.calls, c.max

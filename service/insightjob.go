@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"throng"
 	"throng/engine"
@@ -29,6 +30,9 @@ const insightWorkers = 1
 func insightPrefix(audienceID int64) string { return fmt.Sprintf("insights/%d/", audienceID) }
 
 func countsKey(prefix string) string { return prefix + "/counts" }
+
+// reportPrefix is the prefix of the files of a report, of the key of its counts.
+func reportPrefix(key string) string { return strings.TrimSuffix(key, countsKey("")) }
 
 // runInsight makes a report from its start. Run again after a death it writes
 // another file and comes to the same counts. The report appears in the one
@@ -62,6 +66,9 @@ func (s *Service) runInsight(ctx context.Context, j job.Job) error {
 	}
 	files := insightPrefix(row.ID) + seal.NewSecret()[:12]
 	cleanup := context.WithoutCancel(ctx)
+	if err := s.keepClusters(ctx, g, row, files, counts); err != nil {
+		return permanent(errors.Join(err, s.deleteFiles(cleanup, files+"/", "")))
+	}
 	if err := s.writeCounts(ctx, countsKey(files), counts); err != nil {
 		return errors.Join(err, s.deleteFiles(cleanup, files+"/", ""))
 	}

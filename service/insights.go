@@ -13,6 +13,7 @@ import (
 	"throng/blob"
 	"throng/insight"
 	"throng/job"
+	"throng/query"
 	"throng/sqldb"
 	"throng/webhook"
 )
@@ -460,6 +461,9 @@ func (s *Service) CountInsight(ctx context.Context, callerName string, id int64,
 		}
 		defer g.Release()
 		if counts, _, err = s.countAudience(ctx, g, row); err != nil {
+			return nil, err
+		}
+		if err := s.addClusters(ctx, g, row, counts, func(int, query.RowSet) error { return nil }); err != nil {
 			return nil, err
 		}
 	}

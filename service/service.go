@@ -57,6 +57,8 @@ type Config struct {
 	// InsightMinimum is the number of members below which no term is listed in a
 	// report. Defaults to insight.DefaultMinimum; 1 lists them all.
 	InsightMinimum uint64
+	// ExpandByAgeAndGender lets age and gender weigh in expansions.
+	ExpandByAgeAndGender bool
 	// AllowPrivateCallbacks leaves out the warning on literal private
 	// addresses.
 	AllowPrivateCallbacks bool

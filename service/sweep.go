@@ -52,7 +52,7 @@ func (s *Service) Sweep(ctx context.Context) error {
 	if listErr != nil {
 		return errors.Join(err, fmt.Errorf("list generations: %w", listErr))
 	}
-	return errors.Join(err, s.sweepOld(ctx), s.sweepAudiences(ctx, all), s.sweepUploads(ctx, all), s.sweepIncoming(ctx), s.sweepDeliveries(ctx), s.sweepInsights(ctx))
+	return errors.Join(err, s.sweepOld(ctx), s.sweepAudiences(ctx, all), s.sweepUploads(ctx, all), s.sweepIncoming(ctx), s.sweepDeliveries(ctx), s.sweepInsights(ctx, all))
 }
 
 // stale tells whether a file is a kept set of rows of a generation that is gone.
@@ -201,7 +201,7 @@ func (s *Service) sweepUploads(ctx context.Context, all []engine.Info) error {
 
 // sweepInsights removes the files of reports that are gone, and of attempts that
 // died. Young ones may belong to an attempt that is under way.
-func (s *Service) sweepInsights(ctx context.Context) error {
+func (s *Service) sweepInsights(ctx context.Context, all []engine.Info) error {
 	type report struct {
 		running bool
 		key     string // of the counts in use
@@ -227,7 +227,7 @@ func (s *Service) sweepInsights(ctx context.Context) error {
 			reports[id] = r
 		}
 		inUse := r.key != "" && strings.HasPrefix(info.Key, strings.TrimSuffix(r.key, countsKey("")))
-		if inUse || r.running && info.ModTime.After(old) {
+		if inUse && !stale(info.Key, all) || !inUse && r.running && info.ModTime.After(old) {
 			continue
 		}
 		if err := s.cfg.Blobs.Delete(ctx, info.Key); err != nil {

@@ -76,12 +76,12 @@ func New(cfg Config) http.Handler {
 		{"GET", "/audiences/{id}/deliveries/{n}", h.getDelivery},
 		{"POST", "/audiences/{id}/deliveries/{n}/cancel", h.cancelDelivery},
 		{"GET", "/audiences/{id}/outputs/{type}/address", h.getOutputAddress},
-		{"POST", "/audiences/{id}/expand", h.notBuilt},
+		{"POST", "/audiences/{id}/expand", h.expandAudience},
 		{"GET", "/audiences/compare", h.compareAudiences},
 		{"POST", "/audiences/{id}/insight", h.createInsight},
 		{"GET", "/audiences/{id}/insight", h.getInsight},
-		{"POST", "/audiences/{id}/insight/clusters/{n}", h.notBuilt},
-		{"POST", "/audiences/{id}/insights/clusters/{n}", h.notBuilt},
+		{"POST", "/audiences/{id}/insight/clusters/{n}", h.createClusterAudience},
+		{"POST", "/audiences/{id}/insights/clusters/{n}", h.createClusterAudience},
 		{"GET", "/audiences/{id}/insight/public-link", h.getPublicLink},
 		{"POST", "/audiences/{id}/insight/public-link", h.createPublicLink},
 		{"POST", "/uploads", h.createUpload},
@@ -126,10 +126,6 @@ func (h *handlers) known(do endpoint) http.HandlerFunc {
 			h.fail(w, r, err)
 		}
 	}
-}
-
-func (h *handlers) notBuilt(http.ResponseWriter, *http.Request, *throng.Caller) error {
-	return throng.Errorf(throng.NotBuilt, "clusters and expansion are not built yet")
 }
 
 // information ends every answer.

@@ -50,6 +50,9 @@ type wireAudience struct {
 	Kind        string            `json:"kind"`
 	Outputs     []wireOutput      `json:"outputs"`
 	Insight     *insightState     `json:"insight"`
+
+	Expansion *wireExpansion     `json:"expansion,omitempty"`
+	Cluster   *wireClusterSource `json:"cluster,omitempty"`
 }
 
 type wireOutput struct {
@@ -82,6 +85,7 @@ func fromAudience(a throng.Audience, base string) (wireAudience, error) {
 		HeartbeatAt: moment(a.Heartbeat), Size: a.Size, SizeReason: a.SizeHidden, Generation: a.Generation, AsOf: moment(a.AsOf),
 		CreatedAt: moment(a.CreatedAt), FinishedAt: moment(a.FinishedAt), Parameters: []json.RawMessage{},
 		Warnings: notNil(a.Warnings), Error: a.Failure, Kind: string(a.Kind), Outputs: []wireOutput{}, Insight: fromInsightState(a.Insight),
+		Expansion: fromExpansion(a.Expansion), Cluster: fromClusterSource(a.Cluster),
 	}
 	for i, raw := range a.Parameters {
 		var size *uint64

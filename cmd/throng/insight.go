@@ -106,8 +106,21 @@ func printInsight(w io.Writer, id int64, i *server.Insight) error {
 			fmt.Fprintf(w, "  and %d more\n", more)
 		}
 	}
+	printClusters(w, i)
 	_, err := fmt.Fprintln(w, "\nEach line: members, their share, the baseline's, index and its 95 % interval.")
 	return err
+}
+
+// printClusters prints the groups of members who share tastes.
+func printClusters(w io.Writer, i *server.Insight) {
+	r := i.Report
+	if len(r.Clusters) == 0 {
+		return
+	}
+	fmt.Fprintf(w, "\nclusters, %d members in none\n", r.Unclustered)
+	for _, c := range r.Clusters {
+		fmt.Fprintf(w, "  %2d  %-*s %9d %8s\n", c.ID, longestName-4, shorten(c.Name), c.Size, percent(&c.Share))
+	}
 }
 
 // longestName is as much of a name as is printed, in characters.

@@ -34,6 +34,7 @@ type settings struct {
 	LogLevel              string        `help:"What is logged: debug, info, warn or error, and what is worse. Default: info of serve, warn of the other commands, which print what they do." default:"" enum:",debug,info,warn,error" env:"THRONG_LOG_LEVEL" placeholder:"LEVEL"`
 	OTLPEndpoint          string        `name:"otlp-endpoint" help:"Where traces go: the http or https URL of an OpenTelemetry collector. Default: what OTEL_EXPORTER_OTLP_ENDPOINT says, else none." env:"THRONG_OTLP_ENDPOINT" placeholder:"URL"`
 	AllowPrivateCallbacks bool          `help:"Let callbacks and deliveries go to private and loopback addresses." env:"THRONG_ALLOW_PRIVATE_CALLBACKS"`
+	ExpandByAgeAndGender  bool          `help:"Let age and gender weigh where an audience is expanded. Ethnicity never does." env:"THRONG_EXPAND_BY_AGE_AND_GENDER"`
 	PublicURL             string        `name:"public-url" help:"Begins every URL given out. Default: the listen address." env:"THRONG_PUBLIC_URL" placeholder:"URL"`
 	MinimumSize           uint64        `help:"People below which no size is shown and no file is made." default:"0" env:"THRONG_MINIMUM_SIZE" placeholder:"N"`
 	InsightMinimum        uint64        `help:"Members below which no term is listed in an insight; 1 lists them all. Default: 10." default:"10" env:"THRONG_INSIGHT_MINIMUM" placeholder:"N"`
@@ -64,7 +65,7 @@ func (s *settings) config(e *env) server.Config {
 	return server.Config{
 		Data: s.Data, Listen: s.Listen, AdminListen: s.AdminListen, Database: s.Database, Blobs: s.Blobs, Drop: s.Drop, Engine: s.Engine,
 		Role: s.Role, JobLease: s.JobLease,
-		AllowPrivateCallbacks: s.AllowPrivateCallbacks, PublicURL: s.PublicURL, MinimumSize: s.MinimumSize, InsightMinimum: max(s.InsightMinimum, 1),
+		AllowPrivateCallbacks: s.AllowPrivateCallbacks, ExpandByAgeAndGender: s.ExpandByAgeAndGender, PublicURL: s.PublicURL, MinimumSize: s.MinimumSize, InsightMinimum: max(s.InsightMinimum, 1),
 		KeepGenerations: s.KeepGenerations, KeepAudiences: s.KeepAudiences, DeviceLock: lock, CountTimeout: count, MaxConnections: s.MaxConnections,
 		SecretKey: s.SecretKey, Version: version, OTLPEndpoint: s.OTLPEndpoint, Logger: slog.New(handler),
 	}

@@ -41,6 +41,7 @@ func Run(t *testing.T, open func(t *testing.T) engine.Engine) {
 	t.Run("Match", func(t *testing.T) { testMatch(t, open(t)) })
 	t.Run("Stream", func(t *testing.T) { testStream(t, open(t)) })
 	t.Run("Breakdown", func(t *testing.T) { testBreakdown(t, open(t)) })
+	t.Run("Analyst", func(t *testing.T) { testAnalyst(t, open(t)) })
 	t.Run("Catalog", func(t *testing.T) { testCatalog(t, open(t)) })
 	t.Run("Random", func(t *testing.T) { testRandom(t, open) })
 }

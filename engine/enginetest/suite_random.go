@@ -80,8 +80,10 @@ func randomRound(t *testing.T, e engine.Engine, seed uint64) {
 	compareStream(t, m, g, m.People())
 	for range 5 {
 		compareBreakdown(t, rng, m, g, m.someKeys(rng))
+		compareAnalyst(t, rng, m, g, m.someKeys(rng))
 	}
 	compareBreakdown(t, rng, m, g, m.People())
+	compareAnalyst(t, rng, m, g, m.People())
 	compareTerms(t, m, g)
 	compareTermsAt(t, m, g)
 	if err := e.Check(t.Context(), "", nil); err != nil {

@@ -1,0 +1,257 @@
+package bitmap
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync/atomic"
+
+	"throng/engine"
+	"throng/engine/bitmap/kernel"
+	"throng/engine/bitmap/storage"
+	"throng/query"
+)
+
+// heldRows is how many rows Terms and Score pass at once.
+const heldRows = 4096
+
+// termRanges are the terms of some fields, numbered on end: those from first
+// on, n of them, are numbered from at on.
+type termRange struct{ first, n, at uint32 }
+
+// termsOf is where the terms of fields are, in the order of fields.
+func (g *core) termsOf(fields []query.Field) ([]termRange, error) {
+	out := make([]termRange, len(fields))
+	at := uint32(0)
+	for i, f := range fields {
+		if !slices.Contains(storage.CountedFields(), f) {
+			return nil, fmt.Errorf("look at terms of rows: those of field %s are not listed", f)
+		}
+		if slices.Contains(fields[:i], f) {
+			return nil, fmt.Errorf("look at terms of rows: field %s is there twice", f)
+		}
+		first, n := g.termRange(f)
+		out[i] = termRange{first, n, at}
+		at += n
+	}
+	return out, nil
+}
+
+// number is the number of a term, or storage.NoNumber.
+func number(ranges []termRange, term uint32) uint32 {
+	for _, r := range ranges {
+		if i := term - r.first; i < r.n {
+			return r.at + i
+		}
+	}
+	return storage.NoNumber
+}
+
+// pass is one pass over what each of some rows has.
+type pass struct {
+	gen    *core
+	set    *rowSet
+	firsts []uint64 // position of the first row of each block in the set
+}
+
+// passer is what one goroutine does in a pass.
+type passer interface {
+	// part is called before the blocks of a part.
+	part(f *storage.Forward) error
+	// rows is called for rows of a block; at is the position of the first one in
+	// the set, base the number of row 0 of the block.
+	rows(b *storage.ForwardBlock, at uint64, base uint32, rows []uint16) error
+}
+
+func (g *generation) pass(ctx context.Context, rows query.RowSet, make func() passer) error {
+	set, err := g.own(rows)
+	if err != nil {
+		return err
+	}
+	p := &pass{gen: g.core, set: set, firsts: []uint64{0}}
+	for i := range set.blocks {
+		p.firsts = append(p.firsts, p.firsts[i]+uint64(set.blocks[i].n))
+	}
+	chunk := g.chunk()
+	chunks := (g.blocks + chunk - 1) / chunk
+	var next atomic.Int64
+	return g.settle(g.parallel(ctx, chunks, func(ctx context.Context) error {
+		return g.guard(func() error {
+			w := make()
+			list := []uint16(nil)
+			for last := -1; ; {
+				i := int(next.Add(1)) - 1
+				if i >= chunks {
+					return nil
+				}
+				part := i * chunk / storage.PartBlocks
+				err := error(nil)
+				if list, err = p.chunk(ctx, w, i*chunk, min(i*chunk+chunk, g.blocks), part != last, list); err != nil {
+					return err
+				}
+				last = part
+			}
+		})
+	}))
+}
+
+// chunk passes the blocks from first up to end, which are of one part.
+func (p *pass) chunk(ctx context.Context, w passer, first, end int, fresh bool, list []uint16) ([]uint16, error) {
+	f := p.gen.files.Forwards[first/storage.PartBlocks]
+	if fresh {
+		if _, _, err := f.Codes(); err != nil {
+			return list, err
+		}
+		if err := w.part(f); err != nil {
+			return list, err
+		}
+	}
+	for block := first; block < end; block++ {
+		if p.set.blocks[block].n == 0 {
+			continue
+		}
+		section, err := f.Block(block % storage.PartBlocks)
+		if err != nil {
+			return list, err
+		}
+		rows := p.set.blocks[block].array
+		if bits := p.set.blocks[block].bits; bits != nil {
+			list = kernel.AppendRows(list[:0], bits)
+			rows = list
+		}
+		for i := 0; i < len(rows); i += heldRows {
+			if err := ctx.Err(); err != nil {
+				return list, err
+			}
+			some := rows[i:min(i+heldRows, len(rows))]
+			if err := w.rows(&section, p.firsts[block]+uint64(i), uint32(block)*storage.BlockRows, some); err != nil {
+				return list, err
+			}
+		}
+	}
+	return list, nil
+}
+
+// Terms implements engine.Analyst.
+func (g *generation) Terms(ctx context.Context, rows query.RowSet, fields []query.Field, visit func(*engine.Held) error) error {
+	ranges, err := g.termsOf(fields)
+	if err != nil {
+		return err
+	}
+	return g.pass(ctx, rows, func() passer { return &holder{ranges: ranges, visit: visit} })
+}
+
+// holder lists what rows have.
+type holder struct {
+	ranges   []termRange
+	visit    func(*engine.Held) error
+	numberer storage.Numberer
+	held     engine.Held
+}
+
+func (h *holder) part(f *storage.Forward) error {
+	return h.numberer.Take(f, func(term uint32) uint32 { return number(h.ranges, term) })
+}
+
+func (h *holder) rows(b *storage.ForwardBlock, at uint64, base uint32, rows []uint16) (err error) {
+	held := &h.held
+	held.First, held.Rows, held.Ends, held.Terms = at, held.Rows[:0], held.Ends[:0], held.Terms[:0]
+	for _, r := range rows {
+		if held.Terms, err = b.Numbers(&h.numberer, held.Terms, int(r)); err != nil {
+			return err
+		}
+		held.Rows = append(held.Rows, base+uint32(r))
+		held.Ends = append(held.Ends, uint32(len(held.Terms)))
+	}
+	return h.visit(held)
+}
+
+// Score implements engine.Analyst.
+func (g *generation) Score(ctx context.Context, rows query.RowSet, weights []engine.Weights, visit func(*engine.Scored) error) error {
+	fields := make([]query.Field, len(weights))
+	for i, w := range weights {
+		fields[i] = w.Field
+	}
+	ranges, err := g.termsOf(fields)
+	if err != nil {
+		return err
+	}
+	limit, _ := g.termRange(query.Active)
+	all := make([]int16, limit)
+	for i, r := range ranges {
+		if len(weights[i].Of) != int(r.n) {
+			return fmt.Errorf("score rows: %d weights for the %d terms of field %s", len(weights[i].Of), r.n, fields[i])
+		}
+		if r.n > 0 {
+			copy(all[r.first:], weights[i].Of)
+		}
+	}
+	return g.pass(ctx, rows, func() passer { return &scorer{weights: all, visit: visit} })
+}
+
+// scorer adds up what rows have.
+type scorer struct {
+	weights []int16
+	visit   func(*engine.Scored) error
+	weigher storage.Weigher
+	scored  engine.Scored
+}
+
+func (s *scorer) part(f *storage.Forward) error { return s.weigher.Take(f, s.weights) }
+
+func (s *scorer) rows(b *storage.ForwardBlock, _ uint64, base uint32, rows []uint16) error {
+	scored := &s.scored
+	scored.Rows = scored.Rows[:0]
+	for _, r := range rows {
+		scored.Rows = append(scored.Rows, base+uint32(r))
+	}
+	scored.Scores = slices.Grow(scored.Scores[:0], len(rows))[:len(rows)]
+	if err := b.Weigh(&s.weigher, rows, scored.Scores); err != nil {
+		return err
+	}
+	return s.visit(scored)
+}
+
+// RowNumbers implements engine.Analyst.
+func (g *generation) RowNumbers(rows query.RowSet) ([]uint32, error) {
+	set, err := g.own(rows)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]uint32, 0, set.n)
+	var list []uint16
+	for i := range set.blocks {
+		if set.blocks[i].bits != nil {
+			list = slices.Grow(list[:0], set.blocks[i].n)
+		}
+		for _, r := range set.blocks[i].each(list) {
+			out = append(out, uint32(i)*storage.BlockRows+uint32(r))
+		}
+	}
+	return out, nil
+}
+
+// RowsNumbered implements engine.Analyst.
+func (g *generation) RowsNumbered(numbers []uint32) (query.RowSet, error) {
+	blocks := make([]rowBlock, g.blocks)
+	bits := new(kernel.Block)
+	for i := 0; i < len(numbers); {
+		block := numbers[i] / storage.BlockRows
+		if uint64(numbers[i]) >= g.rows {
+			return nil, fmt.Errorf("make set of rows: there is no row %d", numbers[i])
+		}
+		from := i
+		clear(bits[:])
+		for ; i < len(numbers) && numbers[i]/storage.BlockRows == block; i++ {
+			if i > 0 && numbers[i] <= numbers[i-1] {
+				return nil, fmt.Errorf("make set of rows: numbers do not ascend at %d", i)
+			}
+			bits[uint16(numbers[i])>>6] |= 1 << (numbers[i] & 63)
+		}
+		if last := numbers[i-1]; uint64(last) >= g.rows {
+			return nil, fmt.Errorf("make set of rows: there is no row %d", last)
+		}
+		blocks[block] = newRowBlock(bits, i-from)
+	}
+	return g.newRowSet(blocks), nil
+}
