@@ -55,19 +55,6 @@ func newShareBar(share, base, scale float64) shareBar {
 	return shareBar{width(share), width(base)}
 }
 
-// whole words a number of people with a thin mark between thousands.
-func whole[T int | int64 | uint64 | uint32](n T) string {
-	digits := strconv.FormatUint(uint64(n), 10)
-	var b strings.Builder
-	for i, d := range digits {
-		if i > 0 && (len(digits)-i)%3 == 0 {
-			b.WriteByte(',')
-		}
-		b.WriteRune(d)
-	}
-	return b.String()
-}
-
 // percent words a share.
 func percent(share float64) string {
 	switch p := 100 * share; {
@@ -158,7 +145,7 @@ func newUpset(names []string, sizes []uint64, parts []intersection) upset {
 		most = max(most, p.Size)
 	}
 	for i, p := range parts {
-		c := upsetColumnView{X: upsetLeft + upsetColumn*i + upsetColumn/2, Label: short(p.Size), Title: whole(p.Size) + " people"}
+		c := upsetColumnView{X: upsetLeft + upsetColumn*i + upsetColumn/2, Label: short(p.Size), Title: group(p.Size) + " people"}
 		c.BarH = max(1, int(float64(upsetTop-30)*float64(p.Size)/float64(most)))
 		c.BarY = upsetTop - 8 - c.BarH
 		c.LabelY = c.BarY - 4
@@ -185,7 +172,7 @@ func upsetSets(names []string, sizes []uint64) (sets []upsetSet) {
 		w := int(math.Round(room * float64(sizes[i]) / float64(most)))
 		y := upsetTop + upsetRow*i
 		sets = append(sets, upsetSet{
-			Name: cut(name, 16), Size: whole(sizes[i]), Y: y + 7, TextY: y + upsetRow/2 + 4, BarX: upsetLeft - 12 - w, BarW: w,
+			Name: cut(name, 16), Size: group(sizes[i]), Y: y + 7, TextY: y + upsetRow/2 + 4, BarX: upsetLeft - 12 - w, BarW: w,
 		})
 	}
 	return sets
