@@ -56,6 +56,8 @@ type Audience struct {
 	Failure        *Failure
 	// Outputs are the finished files that the asking caller may see.
 	Outputs []Output
+	// Insight is nil until a report is asked for.
+	Insight *InsightState
 }
 
 // Failure says why a build ended without members.

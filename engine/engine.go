@@ -6,6 +6,7 @@ package engine
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"iter"
@@ -214,6 +215,9 @@ type Catalog interface {
 	// AccountsNamed finds the accounts of a network by screen name, case
 	// ignored, a leading @ dropped; in order of id.
 	AccountsNamed(network query.Field, screenName string) ([]Account, error)
+	// Baselines is what dataset.json says of them, JSON as written but for
+	// white space; nil where it says nothing. Shared; read only.
+	Baselines() (json.RawMessage, error)
 }
 
 // Taxonomy is the tree of affinities.

@@ -45,6 +45,9 @@ type Config struct {
 	// MinimumSize is the number of people below which a size is not shown
 	// and no files are made; 0 means no limit.
 	MinimumSize uint64
+	// InsightMinimum is the number of members below which no term is listed in a
+	// report. Defaults to 10; 1 lists them all.
+	InsightMinimum uint64
 	// KeepGenerations is how many of the newest generations are kept.
 	// Defaults to 2.
 	KeepGenerations int

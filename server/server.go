@@ -164,7 +164,7 @@ func (s *Server) wire(key *seal.Key) error {
 	render := silhouette.Renderer{URL: s.publicURL}
 	s.service, err = service.New(service.Config{
 		DB: s.db, Engine: s.engine, Blobs: s.blobs, Jobs: s.jobs, Sender: s.sender, Secrets: key,
-		Destinations: s.destinations(), Render: render.Audience, URL: s.publicURL, Now: s.cfg.Now, MinimumSize: s.cfg.MinimumSize,
+		Destinations: s.destinations(), Render: render.Audience, RenderInsight: render.Insight, InsightMinimum: s.cfg.InsightMinimum, URL: s.publicURL, Now: s.cfg.Now, MinimumSize: s.cfg.MinimumSize,
 		AllowPrivateCallbacks: s.cfg.AllowPrivateCallbacks, KeepGenerations: s.cfg.KeepGenerations, DeviceLock: s.cfg.DeviceLock,
 		TempDir: s.path("tmp"), Logger: s.cfg.Logger,
 	})

@@ -20,6 +20,7 @@ type queries interface {
 	Audience(ctx context.Context, callerID, id int64) (sqldb.Audience, error)
 	CallerByID(ctx context.Context, id int64) (sqldb.Caller, error)
 	Outputs(ctx context.Context, audienceID int64) ([]sqldb.Output, error)
+	Insight(ctx context.Context, audienceID int64) (sqldb.Insight, error)
 }
 
 // details are what an audience's row holds for this package alone.
@@ -209,9 +210,17 @@ func (s *Service) ListAudiences(ctx context.Context, c *throng.Caller, f Audienc
 	if err != nil {
 		return nil, "", err
 	}
+	ids := make([]int64, len(rows))
+	for i, row := range rows {
+		ids[i] = row.ID
+	}
+	insights, err := s.db.Insights(ctx, ids...)
+	if err != nil {
+		return nil, "", err
+	}
 	list := make([]throng.Audience, len(rows))
 	for i, row := range rows {
-		if list[i], err = s.view(ctx, s.db, row, c); err != nil {
+		if list[i], err = s.view(ctx, withInsights{s.db, insights}, row, c); err != nil {
 			return nil, "", err
 		}
 	}
@@ -232,8 +241,9 @@ func (s *Service) view(ctx context.Context, q queries, row sqldb.Audience, c *th
 	if err := unmarshalAll(pair{row.Definition, &a.Parameters}, pair{row.Error, &a.Failure}); err != nil {
 		return a, fmt.Errorf("read audience %d: %w", row.ID, err)
 	}
-	if row.Size == nil {
-		return a, nil
+	var err error
+	if a.Insight, err = insightState(ctx, q, row.ID); err != nil || row.Size == nil {
+		return a, err
 	}
 	var sizes []uint64
 	if err := unmarshalAll(pair{row.ParameterSizes, &sizes}); err != nil {
@@ -311,7 +321,10 @@ func (s *Service) cancel(ctx context.Context, tx *sqldb.Tx, row sqldb.Audience) 
 	if err != nil {
 		return err
 	}
-	return tx.ReturnCredit(ctx, row.CallerID, sqldb.CreditBuilds)
+	if err := tx.ReturnCredit(ctx, row.CallerID, sqldb.CreditBuilds); err != nil {
+		return err
+	}
+	return s.endWaiting(ctx, tx, row, "the build of the audience was canceled")
 }
 
 // DeleteAudience ends an audience's build, if it runs, and removes it with its

@@ -48,11 +48,12 @@ const (
 const JobDelivery = "delivery"
 
 // register tells the job runner how to run builds, the reading of devices,
-// callbacks and deliveries.
+// reports, callbacks and deliveries.
 func (s *Service) register() error {
 	return errors.Join(
 		s.cfg.Jobs.Register(job.Kind{Name: jobBuild, Workers: s.cfg.BuildWorkers, Run: s.build, Failed: s.buildFailed}),
 		s.cfg.Jobs.Register(job.Kind{Name: jobDevices, Workers: s.cfg.BuildWorkers, Run: s.devices, Failed: s.devicesFailed}),
+		s.cfg.Jobs.Register(job.Kind{Name: jobInsight, Workers: insightWorkers, Run: s.runInsight, Failed: s.insightFailed}),
 		s.cfg.Jobs.Register(job.Kind{Name: jobCallback, Workers: callbackWorkers, Run: s.callBack, Failed: s.callbackFailed}),
 		s.cfg.Jobs.Register(job.Kind{Name: JobDelivery, Workers: deliveryWorkers, Run: s.runDelivery, Failed: s.deliveryLost}),
 	)
@@ -184,6 +185,10 @@ func (s *Service) finish(ctx context.Context, tx *sqldb.Tx, j job.Job, row sqldb
 	if err := s.cfg.Jobs.Complete(ctx, tx, j); err != nil {
 		return err
 	}
+	followed, err := s.followBuild(ctx, tx, row, b.counts.Exclude)
+	if err != nil {
+		return err
+	}
 	sizes, err := json.Marshal(b.counts.Steps)
 	if err != nil {
 		return err
@@ -197,7 +202,7 @@ func (s *Service) finish(ctx context.Context, tx *sqldb.Tx, j job.Job, row sqldb
 		size                   = int64(b.counts.Exclude)
 		sizePtr                = &size
 		sizesRaw, detailsRaw   = json.RawMessage(sizes), json.RawMessage(more)
-		warnings               = slices.Concat(row.Warnings, b.warnings)
+		warnings               = slices.Concat(row.Warnings, b.warnings, followed)
 		now                    = s.now()
 	)
 	err = tx.UpdateAudience(ctx, row.ID, sqldb.AudienceUpdate{
@@ -235,6 +240,9 @@ func (s *Service) buildFailed(ctx context.Context, tx *sqldb.Tx, j job.Job, caus
 		return err
 	}
 	if err := tx.ReturnCredit(ctx, row.CallerID, sqldb.CreditBuilds); err != nil {
+		return err
+	}
+	if err := s.endWaiting(ctx, tx, row, "the build of the audience has failed"); err != nil {
 		return err
 	}
 	return s.announce(ctx, tx, row.ID)

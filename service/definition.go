@@ -81,9 +81,6 @@ func (s *Service) checkURLs(b Build) (problems []throng.Detail, warnings []strin
 			warnings = append(warnings, u.path+": names a private address, which will not be called")
 		}
 	}
-	if b.AutoInsight {
-		warnings = append(warnings, "generate_insights_automatically: insights are not built in this version, so none will be made")
-	}
 	return problems, warnings
 }
 

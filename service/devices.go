@@ -397,6 +397,9 @@ func (s *Service) remove(ctx context.Context, tx *sqldb.Tx, row sqldb.Audience) 
 	if err != nil {
 		return err
 	}
+	if err := s.removeInsight(ctx, tx, row); err != nil {
+		return err
+	}
 	now := s.now()
 	return tx.UpdateAudience(ctx, row.ID, sqldb.AudienceUpdate{DeletedAt: &now})
 }
@@ -405,7 +408,8 @@ func (s *Service) remove(ctx context.Context, tx *sqldb.Tx, row sqldb.Audience) 
 // by Sweep.
 func (s *Service) dropFiles(ctx context.Context, id int64) {
 	s.sets.change(id)("", s.cfg.Now())
-	if err := s.deleteFiles(context.WithoutCancel(ctx), audiencePrefix(id), ""); err != nil {
+	cleanup := context.WithoutCancel(ctx)
+	if err := errors.Join(s.deleteFiles(cleanup, audiencePrefix(id), ""), s.deleteFiles(cleanup, insightPrefix(id), "")); err != nil {
 		s.cfg.Logger.ErrorContext(ctx, "delete files", "audience", id, "err", err)
 	}
 }

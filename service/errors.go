@@ -54,3 +54,6 @@ func loaded(err error) error {
 	}
 	return err
 }
+
+// isNotFound tells that there is no such row.
+func isNotFound(err error) bool { return errors.Is(err, sqldb.ErrNotFound) }

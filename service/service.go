@@ -14,6 +14,7 @@ import (
 	"throng/blob"
 	"throng/delivery"
 	"throng/engine"
+	"throng/insight"
 	"throng/internal/durable"
 	"throng/internal/keylock"
 	"throng/internal/seal"
@@ -36,6 +37,9 @@ type Config struct {
 	// Render gives the body of a callback: what the API answers to a question
 	// for the audience, envelope and all. Required where jobs are run.
 	Render func(throng.Audience) ([]byte, error)
+	// RenderInsight gives the body of the callback of a report, as Render does
+	// of an audience. Required where jobs are run.
+	RenderInsight func(*Insight) ([]byte, error)
 	// Destinations are the kinds of places that audiences can be delivered to.
 	Destinations []delivery.Kind
 	// DeliveryRetry is how long a delivery waits after so many failures in a
@@ -49,6 +53,9 @@ type Config struct {
 	// MinimumSize hides the sizes of what is smaller and makes no files of
 	// it. In people; 0 hides nothing.
 	MinimumSize uint64
+	// InsightMinimum is the number of members below which no term is listed in a
+	// report. Defaults to insight.DefaultMinimum; 1 lists them all.
+	InsightMinimum uint64
 	// AllowPrivateCallbacks leaves out the warning on literal private
 	// addresses.
 	AllowPrivateCallbacks bool
@@ -93,6 +100,9 @@ func (c Config) withDefaults() (Config, error) {
 	if c.KeepGenerations == 0 {
 		c.KeepGenerations = 2
 	}
+	if c.InsightMinimum == 0 {
+		c.InsightMinimum = insight.DefaultMinimum
+	}
 	if c.UploadLimit == 0 {
 		c.UploadLimit = 5 << 30
 	}
@@ -126,13 +136,15 @@ type Service struct {
 	kept  rowCache     // rows of uploads and audiences
 	sets  deviceSets   // of device audiences
 
+	groups groupCache // baselines of reports
+
 	owners *recent[string, keyOwner] // by access key
 	nobody string                    // the sealed secret of an access key that nobody has
 	offers *recent[offerKey, *throng.Offer]
 }
 
-// New makes a Service of its parts. It owns none of them. With Render and
-// Sender it tells Jobs how to run builds and callbacks; they are run once that
+// New makes a Service of its parts. It owns none of them. With Render,
+// RenderInsight and Sender it tells Jobs how to run builds and callbacks; they are run once that
 // is started.
 func New(cfg Config) (*Service, error) {
 	cfg, err := cfg.withDefaults()
@@ -147,9 +159,9 @@ func New(cfg Config) (*Service, error) {
 	s := &Service{
 		cfg: cfg, db: cfg.DB, kept: rowCache{limit: cfg.RowCacheBytes},
 		owners: newRecent[string, keyOwner](cfg.Now), nobody: cfg.Secrets.Seal(seal.NewSecret(), apiKeyBinding("")),
-		offers: newRecent[offerKey, *throng.Offer](cfg.Now),
+		offers: newRecent[offerKey, *throng.Offer](cfg.Now), groups: groupCache{limit: baselineBytes},
 	}
-	if cfg.Render == nil || cfg.Sender == nil {
+	if cfg.Render == nil || cfg.RenderInsight == nil || cfg.Sender == nil {
 		return s, nil
 	}
 	return s, s.register()

@@ -51,7 +51,7 @@ func (s *Service) Sweep(ctx context.Context) error {
 	if listErr != nil {
 		return errors.Join(err, fmt.Errorf("list generations: %w", listErr))
 	}
-	return errors.Join(err, s.sweepAudiences(ctx, all), s.sweepUploads(ctx, all), s.sweepIncoming(ctx), s.sweepDeliveries(ctx))
+	return errors.Join(err, s.sweepAudiences(ctx, all), s.sweepUploads(ctx, all), s.sweepIncoming(ctx), s.sweepDeliveries(ctx), s.sweepInsights(ctx))
 }
 
 // stale tells whether a file is a kept set of rows of a generation that is gone.
@@ -196,6 +196,44 @@ func (s *Service) sweepUploads(ctx context.Context, all []engine.Info) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// sweepInsights removes the files of reports that are gone, and of attempts that
+// died. Young ones may belong to an attempt that is under way.
+func (s *Service) sweepInsights(ctx context.Context) error {
+	type report struct {
+		running bool
+		key     string // of the counts in use
+	}
+	reports := map[int64]report{}
+	old := s.now().Add(-orphanAge)
+	for info, err := range s.cfg.Blobs.List(ctx, "insights/") {
+		if err != nil {
+			return err
+		}
+		text, _, _ := strings.Cut(strings.TrimPrefix(info.Key, "insights/"), "/")
+		id, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			continue // nothing of ours
+		}
+		r, asked := reports[id]
+		if !asked {
+			row, err := s.db.Insight(ctx, id)
+			if err != nil && !errors.Is(err, sqldb.ErrNotFound) {
+				return err
+			}
+			r = report{running: err == nil && row.Status == sqldb.StatusRunning, key: row.BlobKey}
+			reports[id] = r
+		}
+		inUse := r.key != "" && strings.HasPrefix(info.Key, strings.TrimSuffix(r.key, countsKey("")))
+		if inUse || r.running && info.ModTime.After(old) {
+			continue
+		}
+		if err := s.cfg.Blobs.Delete(ctx, info.Key); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // sweepDeliveries removes the lists of deliveries that have ended.

@@ -253,12 +253,13 @@ func (q Queries) CountRunning(ctx context.Context, callerID int64) (int64, error
 	return q.CountAudiences(ctx, AudienceFilter{CallerID: callerID, Status: StatusRunning})
 }
 
-// RunningGenerations returns the generations that running builds began with,
-// each once, in no order. They must be kept.
+// RunningGenerations returns the generations that running builds began with, and
+// reports wait for, each once, in no order. They must be kept.
 func (q Queries) RunningGenerations(ctx context.Context) (all []string, err error) {
 	err = q.h.read(ctx, func(x conn) error {
 		rows, err := x.query(ctx, `SELECT DISTINCT generation FROM audiences
-			WHERE status = ? AND generation <> '' AND deleted_at IS NULL`, StatusRunning)
+			WHERE status = ? AND generation <> '' AND deleted_at IS NULL
+			UNION SELECT generation FROM insights WHERE status = ? AND generation <> ''`, StatusRunning, StatusRunning)
 		all, err = collect(rows, err, scanText)
 		return err
 	})

@@ -69,6 +69,19 @@ func (q Queries) Insights(ctx context.Context, audienceIDs ...int64) (map[int64]
 	return byAudience, wrap("read insights", err)
 }
 
+// DeleteInsight removes an audience's report and its public link, if they are
+// there.
+func (q Queries) DeleteInsight(ctx context.Context, audienceID int64) error {
+	err := q.h.write(ctx, func(x conn) error {
+		if _, err := x.exec(ctx, `DELETE FROM public_links WHERE audience_id = ?`, audienceID); err != nil {
+			return err
+		}
+		_, err := x.exec(ctx, `DELETE FROM insights WHERE audience_id = ?`, audienceID)
+		return err
+	})
+	return wrap("delete insight", err)
+}
+
 // PublicLink is the page of a report that needs no token. Its own token is made
 // from the audience, the counter and the secret key.
 type PublicLink struct {

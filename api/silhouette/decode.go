@@ -37,13 +37,7 @@ func DecodeDefinition(body []byte) service.Definition {
 // stay in r.
 func decodeBuild(r *throng.Reader, o *throng.Object) (b service.Build) {
 	b.CallbackURL = optionalText(r, o, "callback_url")
-	b.InsightCallbackURL = optionalText(r, o, "insight_callback_url")
-	if other := optionalText(r, o, "insights_callback_url"); other != "" {
-		if b.InsightCallbackURL != "" && b.InsightCallbackURL != other {
-			r.Bad("insights_callback_url", "differs from insight_callback_url")
-		}
-		b.InsightCallbackURL = other
-	}
+	b.InsightCallbackURL = insightURL(r, o)
 	if raw, ok := o.Take("generate_insights_automatically"); ok {
 		b.AutoInsight = r.Flag(raw, o.At("generate_insights_automatically"))
 	}

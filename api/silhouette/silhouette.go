@@ -81,12 +81,13 @@ func New(cfg Config) http.Handler {
 		{"POST", "/audiences/{id}/deliveries/{n}/cancel", h.cancelDelivery},
 		{"GET", "/audiences/{id}/outputs/{type}/address", h.getOutputAddress},
 		{"POST", "/audiences/{id}/expand", h.notBuilt},
-		{"POST", "/audiences/{id}/insight", h.notBuilt},
-		{"GET", "/audiences/{id}/insight", h.notBuilt},
+		{"GET", "/audiences/compare", h.compareAudiences},
+		{"POST", "/audiences/{id}/insight", h.createInsight},
+		{"GET", "/audiences/{id}/insight", h.getInsight},
 		{"POST", "/audiences/{id}/insight/clusters/{n}", h.notBuilt},
 		{"POST", "/audiences/{id}/insights/clusters/{n}", h.notBuilt},
-		{"GET", "/audiences/{id}/insight/public-link", h.notBuilt},
-		{"POST", "/audiences/{id}/insight/public-link", h.notBuilt},
+		{"GET", "/audiences/{id}/insight/public-link", h.getPublicLink},
+		{"POST", "/audiences/{id}/insight/public-link", h.createPublicLink},
 		{"POST", "/uploads", h.createUpload},
 		{"GET", "/uploads", h.listUploads},
 		{"GET", "/uploads/{date}/{file}", h.getUpload},
@@ -131,7 +132,7 @@ func (h *handlers) known(do endpoint) http.HandlerFunc {
 }
 
 func (h *handlers) notBuilt(http.ResponseWriter, *http.Request, *throng.Caller) error {
-	return throng.Errorf(throng.NotBuilt, "insights, clusters, public links and expansion are not built yet")
+	return throng.Errorf(throng.NotBuilt, "clusters and expansion are not built yet")
 }
 
 // information ends every answer.

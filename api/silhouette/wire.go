@@ -50,7 +50,7 @@ type wireAudience struct {
 	Error       *throng.Failure   `json:"error"`
 	Kind        string            `json:"kind"`
 	Outputs     []wireOutput      `json:"outputs"`
-	Insight     *struct{}         `json:"insight"`
+	Insight     *insightState     `json:"insight"`
 }
 
 type wireOutput struct {
@@ -82,7 +82,7 @@ func fromAudience(a throng.Audience, base string) (wireAudience, error) {
 		ID: a.ID, Name: a.Name, Description: a.Description, Status: a.Status, Step: a.Step, Progress: a.Progress,
 		HeartbeatAt: moment(a.Heartbeat), Size: a.Size, SizeReason: a.SizeHidden, Generation: a.Generation, AsOf: moment(a.AsOf),
 		CreatedAt: moment(a.CreatedAt), FinishedAt: moment(a.FinishedAt), Parameters: []json.RawMessage{},
-		Warnings: notNil(a.Warnings), Error: a.Failure, Kind: string(a.Kind), Outputs: []wireOutput{},
+		Warnings: notNil(a.Warnings), Error: a.Failure, Kind: string(a.Kind), Outputs: []wireOutput{}, Insight: fromInsightState(a.Insight),
 	}
 	for i, raw := range a.Parameters {
 		var size *uint64

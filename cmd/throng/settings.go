@@ -31,6 +31,7 @@ type settings struct {
 	AllowPrivateCallbacks bool          `help:"Let callbacks and deliveries go to private and loopback addresses." env:"THRONG_ALLOW_PRIVATE_CALLBACKS"`
 	PublicURL             string        `name:"public-url" help:"Begins every URL given out. Default: the listen address." env:"THRONG_PUBLIC_URL" placeholder:"URL"`
 	MinimumSize           uint64        `help:"People below which no size is shown and no file is made." default:"0" env:"THRONG_MINIMUM_SIZE" placeholder:"N"`
+	InsightMinimum        uint64        `help:"Members below which no term is listed in an insight; 1 lists them all. Default: 10." default:"10" env:"THRONG_INSIGHT_MINIMUM" placeholder:"N"`
 	KeepGenerations       int           `help:"How many of the newest generations are kept. Default: 2." default:"2" env:"THRONG_KEEP_GENERATIONS" placeholder:"N"`
 	DeviceLock            time.Duration `help:"For how long the files of a device audience stay as they are after they were given; 0 is none. Default: 12h." default:"12h" env:"THRONG_DEVICE_LOCK" placeholder:"DURATION"`
 	SecretKey             string        `help:"32 bytes in base64 that seal what must be read again. Default: made at the first start, in the data folder." env:"THRONG_SECRET_KEY" placeholder:"KEY"`
@@ -48,7 +49,7 @@ func (s *settings) config(e *env) server.Config {
 	}
 	return server.Config{
 		Data: s.Data, Listen: s.Listen, AdminListen: s.AdminListen, Database: s.Database, Blobs: s.Blobs, Drop: s.Drop, Engine: s.Engine,
-		AllowPrivateCallbacks: s.AllowPrivateCallbacks, PublicURL: s.PublicURL, MinimumSize: s.MinimumSize,
+		AllowPrivateCallbacks: s.AllowPrivateCallbacks, PublicURL: s.PublicURL, MinimumSize: s.MinimumSize, InsightMinimum: max(s.InsightMinimum, 1),
 		KeepGenerations: s.KeepGenerations, DeviceLock: lock, SecretKey: s.SecretKey, Logger: slog.New(handler),
 	}
 }

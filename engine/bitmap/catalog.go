@@ -3,6 +3,7 @@ package bitmap
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -159,6 +160,15 @@ func search(ctx context.Context, names *storage.Names, dict *storage.Dict, q str
 		terms = append(terms, engine.Term{Value: string(value), People: people})
 	}
 	return terms, false, nil
+}
+
+// Baselines implements engine.Catalog.
+func (c *catalog) Baselines() (json.RawMessage, error) {
+	file, err := c.core.files.Catalog()
+	if err = c.core.settle(err); err != nil {
+		return nil, err
+	}
+	return file.Baselines, nil
 }
 
 // Account implements engine.Catalog.

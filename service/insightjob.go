@@ -1,0 +1,188 @@
+package service
+
+import (
+	"context"
+	"crypto/sha1" //nolint:gosec // a name for contents, which the contract wants; nothing is proved by it
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"throng"
+	"throng/engine"
+	"throng/identifier"
+	"throng/insight"
+	"throng/internal/seal"
+	"throng/job"
+	"throng/query"
+	"throng/sqldb"
+)
+
+// jobInsight is the kind of jobs that make reports.
+const jobInsight = "insight"
+
+// insightWorkers is one: a count of all terms uses all cores by itself.
+const insightWorkers = 1
+
+// insightPrefix begins the keys of the files of an audience's report. They lie
+// apart from those of the audience, which come and go with its builds.
+func insightPrefix(audienceID int64) string { return fmt.Sprintf("insights/%d/", audienceID) }
+
+func countsKey(prefix string) string { return prefix + "/counts" }
+
+// runInsight makes a report from its start. Run again after a death it writes
+// another file and comes to the same counts. The report appears in the one
+// transaction at its end.
+func (s *Service) runInsight(ctx context.Context, j job.Job) error {
+	i, err := s.db.Insight(ctx, j.OwnerRef)
+	if errors.Is(err, sqldb.ErrNotFound) || err == nil && i.Status != sqldb.StatusRunning {
+		return nil // deleted or ended
+	}
+	if err != nil {
+		return err
+	}
+	row, err := s.db.Audience(ctx, 0, j.OwnerRef)
+	if errors.Is(err, sqldb.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := s.countable(row); err != nil {
+		return job.Permanent(err)
+	}
+	g, err := s.generationOf(ctx, row)
+	if err != nil {
+		return fmt.Errorf("hold generation: %w", err)
+	}
+	defer g.Release()
+	counts, more, err := s.countAudience(ctx, g, row)
+	if err != nil {
+		return permanent(err)
+	}
+	files := insightPrefix(row.ID) + seal.NewSecret()[:12]
+	cleanup := context.WithoutCancel(ctx)
+	if err := s.writeCounts(ctx, countsKey(files), counts); err != nil {
+		return errors.Join(err, s.deleteFiles(cleanup, files+"/", ""))
+	}
+	i.Hash, i.Generation, i.BlobKey, i.Details = counts.Hash, counts.Generation, countsKey(files), more
+	if err := s.store(ctx, files, func(tx *sqldb.Tx) error { return s.finishInsight(ctx, tx, j, row, i, counts) }); err != nil {
+		return err
+	}
+	if err := s.deleteFiles(cleanup, insightPrefix(row.ID), files+"/"); err != nil { // of attempts that died
+		s.cfg.Logger.ErrorContext(ctx, "clean up after insight", "audience", row.ID, "err", err)
+	}
+	return nil
+}
+
+// finishInsight makes a report visible, whole.
+func (s *Service) finishInsight(ctx context.Context, tx *sqldb.Tx, j job.Job, row sqldb.Audience, i sqldb.Insight, counts *insight.Counts) error {
+	if err := s.cfg.Jobs.Complete(ctx, tx, j); err != nil {
+		return err
+	}
+	// The address may have been changed meanwhile.
+	now, err := tx.Insight(ctx, row.ID)
+	if err != nil {
+		return err
+	}
+	i.CallbackURL, i.Status, i.FinishedAt = now.CallbackURL, sqldb.StatusDone, s.now()
+	if err := tx.PutInsight(ctx, i); err != nil {
+		return err
+	}
+	return s.announceInsight(ctx, tx, row, i, counts)
+}
+
+// insightFailed ends a report that has failed for good.
+func (s *Service) insightFailed(ctx context.Context, tx *sqldb.Tx, j job.Job, cause error) error {
+	i, err := tx.Insight(ctx, j.OwnerRef)
+	if errors.Is(err, sqldb.ErrNotFound) || err == nil && i.Status != sqldb.StatusRunning {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	row, err := tx.Audience(ctx, 0, j.OwnerRef)
+	if err != nil {
+		return err
+	}
+	s.cfg.Logger.ErrorContext(ctx, "insight failed", "audience", row.ID, "err", cause)
+	failure := failureOf(cause)
+	switch code := throng.CodeOf(cause); {
+	case code == throng.Conflict:
+		failure = throng.Failure{Code: string(code), Message: throng.MessageOf(cause)}
+	case failure.Code == string(throng.Internal) && !errors.Is(cause, engine.ErrCorrupt) && !errors.Is(cause, engine.ErrFormat):
+		failure.Message = "the insight ended with an internal error"
+	}
+	return s.failInsight(ctx, tx, row, i, failure)
+}
+
+// countAudience counts an audience and all named baselines on a generation.
+// more is what the report's row holds beside it.
+func (s *Service) countAudience(ctx context.Context, g engine.Generation, row sqldb.Audience) (counts *insight.Counts, more json.RawMessage, err error) {
+	rows, gone, err := s.memberRows(ctx, g, row)
+	if err != nil {
+		return nil, nil, fmt.Errorf("find members: %w", err)
+	}
+	baselines, err := s.countBaselines(ctx, g)
+	if err != nil {
+		return nil, nil, err
+	}
+	audience, err := insight.CountRows(ctx, g, fmt.Sprintf("audience:%d", row.ID), rows)
+	if err != nil {
+		return nil, nil, err
+	}
+	if counts, err = insight.Keep(ctx, g, audience, baselines, s.cfg.InsightMinimum); err != nil {
+		return nil, nil, err
+	}
+	if counts.Hash, err = membersHash(ctx, g, rows); err != nil {
+		return nil, nil, err
+	}
+	if gone > 0 {
+		counts.Warnings = append(counts.Warnings, fmt.Sprintf("%d of the members of the audience are not in the dataset any more", gone))
+	}
+	var d insightDetails
+	if row.Kind == string(throng.Device) {
+		if d.Files, err = usedPrefix(row); err != nil {
+			return nil, nil, err
+		}
+	}
+	more, err = json.Marshal(d)
+	return counts, more, err
+}
+
+// membersHash names members and their generation: the SHA-1 of the generation's
+// id and the members' keys, a line each.
+func membersHash(ctx context.Context, g engine.Generation, rows query.RowSet) (string, error) {
+	sum := sha1.New() //nolint:gosec // as above
+	io.WriteString(sum, g.Info().ID+"\n")
+	err := g.Stream(ctx, rows, []identifier.Type{identifier.SSID}, func(b *engine.Batch) error {
+		sum.Write(b.Lines)
+		return nil
+	})
+	if err != nil {
+		return "", fmt.Errorf("sum members: %w", err)
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
+}
+
+func (s *Service) writeCounts(ctx context.Context, key string, counts *insight.Counts) error {
+	w, err := s.cfg.Blobs.Create(ctx, key)
+	if err != nil {
+		return err
+	}
+	defer w.Abort() //nolint:errcheck // of no effect after Commit
+	if err := counts.Write(w); err != nil {
+		return err
+	}
+	return w.Commit()
+}
+
+func (s *Service) readCounts(ctx context.Context, key string) (*insight.Counts, error) {
+	r, err := s.cfg.Blobs.Open(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	return insight.Read(r)
+}
