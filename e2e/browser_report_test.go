@@ -62,12 +62,12 @@ func TestBrowserReport(t *testing.T) {
 
 	path := fmt.Sprintf("/platform/v0/audiences/%d/insight/public-link", id)
 	first := value(t, exchange(t, server, token, http.MethodPost, path, "application/json", `{"expire_at":"2099-01-01"}`), "response.public_link")
-	b.look("light", 1100, 900, false)
+	b.look("light", 1100, 1700, false)
 	b.open(first)
 	checkReport(t, b, want)
 	b.accessible("public report, light")
 	b.shoot("report-light.png")
-	b.look("dark", 1100, 900, false)
+	b.look("dark", 1100, 1700, false)
 	b.do(chromedp.Reload())
 	b.accessible("public report, dark")
 	b.shoot("report-dark.png")
@@ -163,7 +163,7 @@ func checkTelephone(t *testing.T, b *tab) {
 	}
 	b.accessible("public report, telephone")
 	b.shoot("report-telephone.png")
-	b.look("light", 1100, 900, false)
+	b.look("light", 1100, 1700, false)
 	b.do(chromedp.Reload())
 }
 
@@ -217,7 +217,7 @@ func checkOwnReport(t *testing.T, b *tab, server *process, token string, mine *c
 	b.accessible("own report")
 	b.do(chromedp.SetValue(chromedp.CSS(`select[name=baseline]`), fmt.Sprintf("audience:%d", other)),
 		chromedp.Click(chromedp.CSS(`form.controls button`)),
-		chromedp.WaitVisible(chromedp.CSS(fmt.Sprintf(`option[value="audience:%d"][selected]`, other))))
+		chromedp.WaitReady(chromedp.CSS(fmt.Sprintf(`option[value="audience:%d"][selected]`, other))))
 
 	b.open(fmt.Sprintf("%s/compare?ids=%d&ids=%d", server.URL, id, other))
 	got := exchange(t, server, token, http.MethodGet, fmt.Sprintf("/platform/v0/audiences/compare?ids=%d,%d", id, other), "", "")

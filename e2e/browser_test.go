@@ -183,11 +183,11 @@ func (b *tab) quiet(base string) {
 	}
 }
 
-// shoot takes a picture of the whole page. THRONG_TEST_SCREENSHOTS=DIR keeps it
-// under that name; those of docs are made so.
+// shoot takes a picture of what is to be seen. THRONG_TEST_SCREENSHOTS=DIR keeps
+// it under that name; those of docs are made so.
 func (b *tab) shoot(name string) {
 	b.t.Helper()
-	picture, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
+	picture, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
 	if err != nil {
 		b.t.Fatalf("screenshot: %v", err)
 	}

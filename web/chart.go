@@ -5,7 +5,6 @@ import (
 	"math"
 	"slices"
 	"strconv"
-	"strings"
 )
 
 // Charts are drawn on the server as SVG in units of a thousandth of their width, with no style of their own: the page's

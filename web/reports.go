@@ -21,7 +21,7 @@ import (
 const (
 	// pageTerms is how many terms of a dimension a page shows: half of them from
 	// above, half from below.
-	pageTerms = 24
+	pageTerms = 16
 	// pageFindings is how many terms of all dimensions begin a page.
 	pageFindings = 9
 	// clusterTerms is how many terms tell what a group is about.
@@ -166,8 +166,8 @@ func (p *pages) reportFile(w http.ResponseWriter, r *http.Request, c *throng.Cal
 // counted with, and the caller's latest finished audiences.
 func (p *pages) baselines(r *http.Request, c *throng.Caller, i *service.Insight) ([]baselineChoice, error) {
 	var list []baselineChoice
-	for _, b := range i.Baselines {
-		list = append(list, baselineChoice{Key: b, Name: baselineName(b)})
+	for _, b := range i.Report.Baselines {
+		list = append(list, baselineChoice{Key: b.Name, Name: baselineName(b.Name)})
 	}
 	audiences, _, err := p.cfg.Service.ListAudiences(r.Context(), c, service.AudienceFilter{Status: throng.Done, Page: throng.Page{Limit: 20}})
 	if err != nil {
@@ -195,6 +195,7 @@ func newReportView(i *service.Insight) reportView {
 	if r.Minimum > 1 {
 		v.Minimum = fmt.Sprintf("What fewer than %d of them have is left out.", r.Minimum)
 	}
+	v.Licence = strings.Join(slices.DeleteFunc([]string{r.Source, r.License}, func(s string) bool { return s == "" }), " · ")
 	for _, d := range r.Dimensions {
 		if d.Coverage != nil {
 			v.Coverage = append(v.Coverage, coverageView{dimensionWords[d.Name][0], share(d.Coverage.Share), share(d.Coverage.BaselineShare)})
