@@ -27,6 +27,8 @@ type Head struct {
 	AsOf       time.Time `json:"as_of"`
 	Hash       string    `json:"hash"`
 	Size       uint64    `json:"size"`
+	Source     string    `json:"source,omitempty"`
+	License    string    `json:"license,omitempty"`
 	// Minimum is the number of members below which no term is kept.
 	Minimum     uint64           `json:"minimum"`
 	Baselines   []BaselineCounts `json:"baselines"`
@@ -82,7 +84,7 @@ func CountDefinition(ctx context.Context, g engine.Generation, d Definition) (*G
 func Keep(ctx context.Context, g engine.Generation, audience *Group, baselines []*Group, minimum uint64) (*Counts, error) {
 	info := g.Info()
 	c := &Counts{Head: Head{
-		Generation: info.ID, AsOf: info.AsOf.UTC(), Size: audience.Size, Minimum: max(minimum, 1),
+		Generation: info.ID, AsOf: info.AsOf.UTC(), Size: audience.Size, Source: info.Source, License: info.License, Minimum: max(minimum, 1),
 		Baselines: make([]BaselineCounts, len(baselines)),
 	}}
 	for i, b := range baselines {

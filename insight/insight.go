@@ -72,6 +72,11 @@ type Report struct {
 	// Size is the number of members that were counted.
 	Size     uint64
 	Baseline Baseline
+	// Baselines are the named ones that the audience can be compared with.
+	Baselines []Baseline
+	// Source and License are the dataset's, for whoever is shown the report; ""
+	// where it has none.
+	Source, License string
 	// Minimum is the number of members below which no term is listed.
 	Minimum uint64
 	// Dimensions are all sixteen, in the order of [Dimensions].

@@ -71,7 +71,12 @@ func (c *Counts) start(b Baseline, ask *Ask) *Report {
 	}
 	r := &Report{
 		Generation: c.Generation, AsOf: c.AsOf, Hash: c.Hash, Size: c.Size, Baseline: b, Minimum: ask.Minimum,
-		Warnings: c.Warnings, Unclustered: c.Unclustered,
+		Warnings: c.Warnings, Unclustered: c.Unclustered, Source: c.Source, License: c.License,
+	}
+	for _, other := range c.Baselines {
+		if other.Problem == "" {
+			r.Baselines = append(r.Baselines, Baseline{Name: other.Name, Size: other.Size})
+		}
 	}
 	for _, d := range Dimensions() {
 		r.Dimensions = append(r.Dimensions, DimensionReport{Dimension: d})

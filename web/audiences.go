@@ -40,6 +40,7 @@ type fileRow struct {
 // audienceView is what the page of one audience shows.
 type audienceView struct {
 	Caller, Description, Data, Failure string
+	Report                             string // how it stands; "" where none is asked for
 	Row                                audienceRow
 	Warnings                           []string
 	Parameters                         []parameterRow
@@ -90,6 +91,9 @@ func (p *pages) audience(w http.ResponseWriter, r *http.Request, c *throng.Calle
 	}
 	if a.Failure != nil {
 		v.Failure = a.Failure.Message
+	}
+	if a.Insight != nil {
+		v.Report = string(a.Insight.Status)
 	}
 	for i, raw := range a.Parameters {
 		v.Parameters = append(v.Parameters, parameter(*a, i, raw))

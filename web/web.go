@@ -78,6 +78,11 @@ func New(cfg Config) http.Handler {
 	r.Get("/", p.signed(p.audiences))
 	r.Get("/audiences/{id}", p.signed(p.audience))
 	r.Get("/audiences/{id}/files/{type}", p.signed(p.file))
+	r.Get("/audiences/{id}/report", p.signed(p.report))
+	r.Post("/audiences/{id}/report", p.signed(p.orderReport))
+	r.Get("/audiences/{id}/report/{format}", p.signed(p.reportFile))
+	r.Get("/compare", p.signed(p.compare))
+	r.Get("/public/{token}", p.publicReport)
 	r.NotFound(func(w http.ResponseWriter, r *http.Request) {
 		p.show(w, r, http.StatusNotFound, errorPage("", "Not found", "There is no such page."))
 	})
