@@ -78,10 +78,14 @@ func (p spot) put(v any) {
 	}
 }
 
-// places lists every value of a tree.
+// maxSpots is about how many values of a tree are looked at: what a list repeats
+// is one thing in many places, so that a small tree can be endless.
+const maxSpots = 50_000
+
+// spots lists the values of a tree.
 func spots(root *[1]any) []spot {
 	all := []spot{{list: root[:]}}
-	for i := 0; i < len(all); i++ {
+	for i := 0; i < len(all) && len(all) < maxSpots; i++ {
 		switch x := all[i].get().(type) {
 		case []any:
 			for j := range x {

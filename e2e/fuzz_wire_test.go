@@ -165,8 +165,14 @@ func (w *wire) send(ctx context.Context, method string, text []byte) (exchanged,
 	return exchanged{resp.StatusCode, resp.Header, body}, err
 }
 
+// maxEmitted is about how long a body may become; then it just ends.
+const maxEmitted = 3 << 20
+
 // emit writes a tree of JSON, of which some may be none.
 func emit(b *bytes.Buffer, v any) {
+	if b.Len() > maxEmitted {
+		return
+	}
 	switch x := v.(type) {
 	case verbatim:
 		b.WriteString(string(x))
