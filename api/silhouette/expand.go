@@ -18,11 +18,11 @@ func (h *handlers) expandAudience(w http.ResponseWriter, r *http.Request, c *thr
 	if err != nil {
 		return err
 	}
-	body, err := api.RequireJSON(w, r)
+	body, err := api.ReadJSON(w, r)
 	if err != nil {
 		return err
 	}
-	return h.once(w, r, c, body, fromStarted, func(once *service.Once) (any, error) {
+	return h.once(w, r, c, notNil(body), fromStarted, func(once *service.Once) (any, error) {
 		return h.svc.ExpandAudience(r.Context(), c, id, decodeExpand(body), once)
 	})
 }
@@ -46,8 +46,12 @@ func (h *handlers) createClusterAudience(w http.ResponseWriter, r *http.Request,
 }
 
 // decodeExpand reads the body of POST /audiences/{id}/expand. What is wrong
-// with it is in its Problems; what was ignored, in its Warnings.
+// with it, or that there is none, is in its Problems; what was ignored, in its
+// Warnings.
 func decodeExpand(body []byte) (e service.Expand) {
+	if body == nil {
+		body = []byte("{}")
+	}
 	r := &throng.Reader{}
 	if o := r.Object(body, ""); o != nil {
 		e.Build = decodeBuild(r, o)
