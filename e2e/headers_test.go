@@ -119,7 +119,7 @@ func testHeaders(t *testing.T, hsts string, settings ...string) {
 		{"GET", "/openapi.json", nil, 200, "", ""},
 		{"GET", "/openapi/mintegral.json", nil, 200, "", ""},
 		{"GET", "/healthz", nil, 200, "", ""},
-		{"GET", "/readyz", nil, 200, "", ""},
+		{"GET", "/readyz", nil, 200, noStore, ""},
 	} {
 		got := server.visit(t, test.method, test.path, "", test.headers...)
 		where := test.method + " " + test.path

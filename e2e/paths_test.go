@@ -114,7 +114,7 @@ func testPaths(t *testing.T, settings ...string) {
 // plainKey tells whether a key is one as the service makes them.
 func plainKey(name string) bool {
 	first, _, _ := strings.Cut(name, "/")
-	return slices.Contains([]string{"uploads", "received", "audiences", "deliveries", "incoming"}, first) && !strings.Contains(name, "..") &&
+	return slices.Contains([]string{"uploads", "received", "audiences", "deliveries", "incoming", "insights"}, first) && !strings.Contains(name, "..") &&
 		strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/-_.") == ""
 }
 
