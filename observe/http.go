@@ -28,7 +28,7 @@ type Answered struct {
 // it in. End must be called.
 func (o *Observer) Begin(r *http.Request) (context.Context, *Request) {
 	o.inFlight.Inc()
-	method := methodOf(r.Method)
+	method := Method(r.Method)
 	ctx, span := o.tracing.startRequest(r.Context(), method, r.Header)
 	return ctx, &Request{o: o, method: method, start: time.Now(), span: span}
 }
@@ -45,11 +45,15 @@ func (r *Request) End(a Answered) time.Duration {
 	return took
 }
 
-// methodOf keeps a client from making a metric of every word it can think of.
-func methodOf(m string) string {
+// OtherMethod is any that nobody has a use for.
+const OtherMethod = "other"
+
+// Method keeps a client from making a metric, or a line of the log, of every
+// word it can think of.
+func Method(m string) string {
 	switch m {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodOptions:
 		return m
 	}
-	return "other"
+	return OtherMethod
 }

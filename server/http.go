@@ -17,6 +17,7 @@ import (
 	"throng/api/mintegral"
 	"throng/api/silhouette"
 	"throng/internal/durable"
+	"throng/observe"
 	"throng/web"
 )
 
@@ -166,21 +167,9 @@ func text(w http.ResponseWriter, status int, s string) {
 // not allowed. No path has OPTIONS.
 func anyMethod(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if method(r.Method) == otherMethod {
+		if observe.Method(r.Method) == observe.OtherMethod {
 			chi.RouteContext(r.Context()).RouteMethod = http.MethodOptions
 		}
 		next.ServeHTTP(w, r)
 	})
-}
-
-// otherMethod is any that nobody has a use for.
-const otherMethod = "other"
-
-// method keeps a client from making a metric of every word it can think of.
-func method(m string) string {
-	switch m {
-	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodOptions:
-		return m
-	}
-	return otherMethod
 }
