@@ -89,6 +89,14 @@ type Failure struct {
 	Retry   bool   `json:"retry"`
 }
 
+// String is "" where nothing failed.
+func (f *Failure) String() string {
+	if f == nil {
+		return ""
+	}
+	return f.Message + " (" + f.Code + ")"
+}
+
 // Output is one finished file of an audience.
 type Output struct {
 	Type   string `json:"type"`
