@@ -231,6 +231,18 @@ func checkOwnReport(t *testing.T, b *tab, server *process, token string, mine *c
 	}
 	b.accessible("comparison")
 	b.shoot("compare-light.png")
+
+	like, err := mine.Expand(t.Context(), id, client.Expanding{Factor: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	waitDone(t, mine, like)
+	b.open(fmt.Sprintf("%s/audiences/%d", server.URL, like))
+	if n := len(b.texts("#made-of tbody tr")); n < 5 {
+		t.Errorf("%d terms tell what the expansion was made of, want at least 5", n)
+	}
+	b.accessible("expanded audience")
+	b.shoot("expanded-light.png")
 }
 
 // TestPublicLinkExpires has a link end with its day.

@@ -1,8 +1,10 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
 	"net/http"
+	"net/url"
 	"os/exec"
 	"regexp"
 	"strings"
@@ -68,7 +70,27 @@ func TestDemo(t *testing.T) {
 	if got := pageStatus(t, report); got != http.StatusOK {
 		t.Errorf("the report answers %d, want 200", got)
 	}
+	checkMadeOf(t, newBrowser(t, p.URL), token)
 	if status := p.stop(t); status != 0 {
 		t.Errorf("the demo ends with status %d, want 0", status)
+	}
+}
+
+// checkMadeOf looks at the pages of the demo's audiences that have no
+// definition, and at that of the one they were made of.
+func checkMadeOf(t *testing.T, b *browser, token string) {
+	t.Helper()
+	const parameters, madeOf = "<h2>Parameters</h2>", "What it was made of"
+	b.want("/login", url.Values{"token": {token}}, http.StatusOK, "Demo: affinities")
+	for path, texts := range map[string][]string{
+		"/audiences/21": {"People who resemble", `href="/audiences/1"`, "times 2", "(AUC ", "Weight"},
+		"/audiences/22": {"A group within", `href="/audiences/1"`, "<dd>1: "},
+	} {
+		if got := b.want(path, nil, http.StatusOK, append(texts, madeOf)...); bytes.Contains(got.body, []byte(parameters)) {
+			t.Errorf("%s shows parameters of an audience that has none", path)
+		}
+	}
+	if got := b.want("/audiences/1", nil, http.StatusOK, parameters); bytes.Contains(got.body, []byte(madeOf)) {
+		t.Error("/audiences/1 says what an audience with a definition was made of")
 	}
 }
