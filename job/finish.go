@@ -95,6 +95,7 @@ func (r *Runner) conclude(ctx context.Context, tx *sqldb.Tx, kind Kind, e *execu
 		e.ended = AttemptReleased
 		return r.requeue(ctx, tx, j, j.Attempts-1, now, stored.LastError)
 	case !isPermanent && errors.As(err, &wait):
+		e.ended = AttemptRetried
 		return r.requeue(ctx, tx, j, j.Attempts-1, now.Add(wait.delay), wait.err.Error())
 	case isPermanent, j.LastAttempt():
 		e.ended = AttemptFailed

@@ -268,7 +268,8 @@ func (r *Runner) fetchLoop(ctx context.Context) {
 		}
 		if err != nil && ctx.Err() == nil {
 			r.cfg.Logger.ErrorContext(ctx, "claim jobs", "err", err)
-			select { // a database that is away is not asked in a loop
+			timer.Reset(within(r.cfg.Poll)) // it may have fired, and would not again
+			select {                        // a database that is away is not asked in a loop
 			case <-ctx.Done():
 			case <-timer.C:
 			}
