@@ -53,7 +53,7 @@ func TestBrowserReport(t *testing.T) {
 	data := newData(t)
 	server := start(t, data)
 	mine, token := addCaller(t, server, data, "reporter", allGrants()...)
-	id, err := mine.CreateAudience(t.Context(), []byte(strings.Replace(definition(""), `"x"`, `"People of the <report>"`, 1)))
+	id, err := mine.CreateAudience(t.Context(), []byte(strings.Replace(definition(""), `"x"`, `"Fans of <soccer>"`, 1)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +87,7 @@ func TestBrowserReport(t *testing.T) {
 		t.Errorf("the new link answers %d, want 200", got)
 	}
 	b.open(first)
-	if text := strings.Join(b.texts("main"), " "); !strings.Contains(text, "does not work") || strings.Contains(text, "People of the") {
+	if text := strings.Join(b.texts("main"), " "); !strings.Contains(text, "does not work") || strings.Contains(text, "Fans of") {
 		t.Errorf("the replaced link shows %q", text)
 	}
 	checkOwnReport(t, b, server, token, mine, id, want)
@@ -96,7 +96,7 @@ func TestBrowserReport(t *testing.T) {
 // checkReport compares a page with the API's answer.
 func checkReport(t *testing.T, b *tab, want reported) {
 	t.Helper()
-	if got := b.texts("h1"); len(got) != 1 || got[0] != "People of the <report>" {
+	if got := b.texts("h1"); len(got) != 1 || got[0] != "Fans of <soccer>" {
 		t.Errorf("heading = %q", got)
 	}
 	if got := digitsOf(strings.Join(b.texts("#size"), "")); got != strconv.FormatUint(want.Size, 10) {
@@ -206,7 +206,7 @@ func pageStatus(t *testing.T, address string) int {
 // checkOwnReport looks at the same report, and at a comparison, as their owner.
 func checkOwnReport(t *testing.T, b *tab, server *process, token string, mine *client.Client, id int64, want reported) {
 	t.Helper()
-	other, err := mine.CreateAudience(t.Context(), []byte(crashDefinition))
+	other, err := mine.CreateAudience(t.Context(), []byte(strings.Replace(crashDefinition, `"crash"`, `"Women who <code>"`, 1)))
 	if err != nil {
 		t.Fatal(err)
 	}

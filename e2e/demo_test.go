@@ -83,7 +83,7 @@ func checkMadeOf(t *testing.T, b *browser, token string) {
 	const parameters, madeOf = "<h2>Parameters</h2>", "What it was made of"
 	b.want("/login", url.Values{"token": {token}}, http.StatusOK, "Demo: affinities")
 	for path, texts := range map[string][]string{
-		"/audiences/21": {"People who resemble", `href="/audiences/1"`, "times 2", "(AUC ", "Weight"},
+		"/audiences/21": {"People who resemble", `href="/audiences/1"`, "times 2", "AUC ", "Weight"},
 		"/audiences/22": {"A group within", `href="/audiences/1"`, "<dd>1: "},
 	} {
 		if got := b.want(path, nil, http.StatusOK, append(texts, madeOf)...); bytes.Contains(got.body, []byte(parameters)) {

@@ -42,7 +42,7 @@ func expanded(x *throng.Expansion) *madeOfView {
 	v := &madeOfView{
 		Title: "People who resemble", Source: fmt.Sprintf("audience %d", x.SeedID), SourceURL: fmt.Sprintf("/audiences/%d", x.SeedID),
 		Text:  "Whoever has more of what sets it apart comes first.",
-		Facts: []factView{{"How many", "times " + strconv.FormatFloat(x.Factor, 'f', -1, 64)}, {"Its members", seedWords(x)}},
+		Facts: []factView{{"How many", "times " + strconv.FormatFloat(x.Factor, 'f', -1, 64)}, {"Its own members", seedWords(x)}},
 	}
 	var kept []string
 	if x.ReapplyFilters {
@@ -55,15 +55,14 @@ func expanded(x *throng.Expansion) *madeOfView {
 		v.Facts = append(v.Facts, factView{"Held to", strings.Join(kept, " and ")})
 	}
 	if x.AUC != nil {
-		v.Facts = append(v.Facts, factView{"Told apart", fmt.Sprintf(
-			"in %s of pairs of a member and somebody else, by %s members who were not learnt from (AUC %.3f)", percent(*x.AUC), group(x.HeldOut), *x.AUC)})
+		v.Facts = append(v.Facts, factView{"How well it is told apart", fmt.Sprintf("AUC %.3f, by %s members who were not learnt from", *x.AUC, group(x.HeldOut))})
 	}
 	for _, t := range x.Terms {
 		name := t.Dimension
 		if words, ok := dimensionWords[t.Dimension]; ok {
 			name = words[0]
 		}
-		v.Terms = append(v.Terms, weightView{name, t.Name, fmt.Sprintf("%+.2f", t.Weight)})
+		v.Terms = append(v.Terms, weightView{name, t.Name, strings.Replace(fmt.Sprintf("%+.2f", t.Weight), "-", "−", 1)})
 	}
 	v.TermsCaption = "What weighs most. A weight is what having it adds to the log-odds of being a member."
 	return v
