@@ -58,12 +58,28 @@ type Audience struct {
 	Step       string            `json:"step"`
 	Progress   float64           `json:"progress"`
 	Size       *uint64           `json:"size"`
+	SizeReason string            `json:"size_reason"` // why Size is withheld
 	Generation string            `json:"generation"`
 	AsOf       *time.Time        `json:"as_of"`
 	Parameters []json.RawMessage `json:"parameters"`
 	Warnings   []string          `json:"warnings"`
 	Error      *Failure          `json:"error"`
 	Outputs    []Output          `json:"outputs"`
+	// Insight is nil until a report is asked for.
+	Insight *InsightState `json:"insight"`
+	// Expansion and Cluster say what an audience was made of that has no
+	// definition; else they are nil.
+	Expansion *Expansion     `json:"expansion"`
+	Cluster   *ClusterSource `json:"cluster"`
+}
+
+// running is the status of whatever has not ended.
+const running = "running"
+
+// InsightState is how the report on an audience stands.
+type InsightState struct {
+	Status string   `json:"status"`
+	Error  *Failure `json:"error"`
 }
 
 // Failure says why a build failed.
@@ -71,6 +87,14 @@ type Failure struct {
 	Code    string `json:"code"`
 	Message string `json:"message"`
 	Retry   bool   `json:"retry"`
+}
+
+// String is "" where nothing failed.
+func (f *Failure) String() string {
+	if f == nil {
+		return ""
+	}
+	return f.Message + " (" + f.Code + ")"
 }
 
 // Output is one finished file of an audience.
@@ -122,18 +146,30 @@ func (c *Client) Audience(ctx context.Context, id int64) (*Audience, error) {
 }
 
 // Wait asks every interval until the audience is no longer running.
-func (c *Client) Wait(ctx context.Context, id int64, interval time.Duration) (*Audience, error) {
+func (c *Client) Wait(ctx context.Context, id int64, interval time.Duration) (a *Audience, err error) {
+	err = until(ctx, interval, func() (ended bool, err error) {
+		a, err = c.Audience(ctx, id)
+		return err == nil && a.Status != running, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+// until asks at once and then every interval until something has ended, or
+// asking fails.
+func until(ctx context.Context, interval time.Duration, ask func() (ended bool, err error)) error {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	for {
-		a, err := c.Audience(ctx, id)
-		if err != nil || a.Status != "running" {
-			return a, err
+		if ended, err := ask(); ended || err != nil {
+			return err
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return ctx.Err()
 		}
 	}
 }

@@ -174,26 +174,22 @@ func (m *Mintegral) List(ctx context.Context, filter url.Values) (*DevicePage, e
 }
 
 // Wait asks every interval until an audience is no longer processing.
-func (m *Mintegral) Wait(ctx context.Context, id int64, interval time.Duration) (*DeviceAudience, error) {
-	tick := time.NewTicker(interval)
-	defer tick.Stop()
-	for {
+func (m *Mintegral) Wait(ctx context.Context, id int64, interval time.Duration) (a *DeviceAudience, err error) {
+	err = until(ctx, interval, func() (ended bool, err error) {
 		page, err := m.List(ctx, url.Values{"ta_ids": {strconv.FormatInt(id, 10)}})
 		if err != nil {
-			return nil, err
+			return false, err
 		}
 		if len(page.List) != 1 {
-			return nil, &MintegralError{Code: http.StatusNotFound, Message: fmt.Sprintf("audience %d is not listed", id)}
+			return false, &MintegralError{Code: http.StatusNotFound, Message: fmt.Sprintf("audience %d is not listed", id)}
 		}
-		if a := page.List[0]; a.Status != "processing" {
-			return &a, nil
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
+		a = &page.List[0]
+		return a.Status != "processing", nil
+	})
+	if err != nil {
+		return nil, err
 	}
+	return a, nil
 }
 
 // PutOffer says whom an offer is for.

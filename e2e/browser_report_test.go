@@ -53,7 +53,7 @@ func TestBrowserReport(t *testing.T) {
 	data := newData(t)
 	server := start(t, data)
 	mine, token := addCaller(t, server, data, "reporter", allGrants()...)
-	id, err := mine.CreateAudience(t.Context(), []byte(strings.Replace(definition(""), `"x"`, `"People of the <report>"`, 1)))
+	id, err := mine.CreateAudience(t.Context(), []byte(strings.Replace(definition(""), `"x"`, `"Fans of <soccer>"`, 1)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +87,7 @@ func TestBrowserReport(t *testing.T) {
 		t.Errorf("the new link answers %d, want 200", got)
 	}
 	b.open(first)
-	if text := strings.Join(b.texts("main"), " "); !strings.Contains(text, "does not work") || strings.Contains(text, "People of the") {
+	if text := strings.Join(b.texts("main"), " "); !strings.Contains(text, "does not work") || strings.Contains(text, "Fans of") {
 		t.Errorf("the replaced link shows %q", text)
 	}
 	checkOwnReport(t, b, server, token, mine, id, want)
@@ -96,7 +96,7 @@ func TestBrowserReport(t *testing.T) {
 // checkReport compares a page with the API's answer.
 func checkReport(t *testing.T, b *tab, want reported) {
 	t.Helper()
-	if got := b.texts("h1"); len(got) != 1 || got[0] != "People of the <report>" {
+	if got := b.texts("h1"); len(got) != 1 || got[0] != "Fans of <soccer>" {
 		t.Errorf("heading = %q", got)
 	}
 	if got := digitsOf(strings.Join(b.texts("#size"), "")); got != strconv.FormatUint(want.Size, 10) {
@@ -206,7 +206,7 @@ func pageStatus(t *testing.T, address string) int {
 // checkOwnReport looks at the same report, and at a comparison, as their owner.
 func checkOwnReport(t *testing.T, b *tab, server *process, token string, mine *client.Client, id int64, want reported) {
 	t.Helper()
-	other, err := mine.CreateAudience(t.Context(), []byte(crashDefinition))
+	other, err := mine.CreateAudience(t.Context(), []byte(strings.Replace(crashDefinition, `"crash"`, `"Women who <code>"`, 1)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -231,6 +231,18 @@ func checkOwnReport(t *testing.T, b *tab, server *process, token string, mine *c
 	}
 	b.accessible("comparison")
 	b.shoot("compare-light.png")
+
+	like, err := mine.Expand(t.Context(), id, client.Expanding{Factor: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	waitDone(t, mine, like)
+	b.open(fmt.Sprintf("%s/audiences/%d", server.URL, like))
+	if n := len(b.texts("#made-of tbody tr")); n < 5 {
+		t.Errorf("%d terms tell what the expansion was made of, want at least 5", n)
+	}
+	b.accessible("expanded audience")
+	b.shoot("expanded-light.png")
 }
 
 // TestPublicLinkExpires has a link end with its day.

@@ -44,6 +44,7 @@ type audienceView struct {
 	Row                                audienceRow
 	Warnings                           []string
 	Parameters                         []parameterRow
+	MadeOf                             *madeOfView // nil where there are parameters
 }
 
 type parameterRow struct{ Operation, Criterion, JSON, Size string }
@@ -95,6 +96,7 @@ func (p *pages) audience(w http.ResponseWriter, r *http.Request, c *throng.Calle
 	if a.Insight != nil {
 		v.Report = string(a.Insight.Status)
 	}
+	v.MadeOf = madeOf(*a)
 	for i, raw := range a.Parameters {
 		v.Parameters = append(v.Parameters, parameter(*a, i, raw))
 	}

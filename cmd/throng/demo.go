@@ -103,16 +103,19 @@ func demoData(e *env, s *server.Server) error {
 func demoShow(ctx context.Context, w io.Writer, url, token string) error {
 	fmt.Fprintln(w, "Every person here is synthetic. The requests of the API's documentation, sent to this server:")
 	fmt.Fprintln(w)
-	first, err := demo.Show(ctx, client.New(url, token), w)
+	shown, err := demo.Show(ctx, client.New(url, token), w)
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(w, "\nToken:  %s\n", token)
 	fmt.Fprintf(w, "Page:   %s/   (paste the token)\n", url)
 	fmt.Fprintf(w, "API:    %s/docs\n", url)
+	if shown.Report != "" {
+		fmt.Fprintf(w, "Report: %s   (on audience %d, for whoever has this address)\n", shown.Report, shown.First.ID)
+	}
 	fmt.Fprintf(w, "\nHow many would that be:\n  curl -s -H 'Authorization: Bearer %s' -H 'Content-Type: application/json' %s/platform/v0/audiences/preview -d '%s'\n",
 		token, url, demo.Example())
-	if first != nil {
+	if first := shown.First; first != nil {
 		fmt.Fprintf(w, "The members of audience %d:\n  curl -s -H 'Authorization: Bearer %s' %s/platform/v0/audiences/%d/outputs/md5\n", first.ID, token, url, first.ID)
 	}
 	_, err = fmt.Fprintln(w, "\nServing until interrupted.")
