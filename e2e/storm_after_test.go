@@ -217,7 +217,7 @@ func (s *storm) holdRows() {
 		}
 	}
 	for what, query := range map[string]string{
-		"jobs that are not ended":                     `SELECT id FROM jobs WHERE state IN ('queued', 'running')`,
+		"jobs that are not ended":                     `SELECT kind || ' ' || id FROM jobs WHERE state IN ('queued', 'running') AND kind <> 'sweep'`,
 		"jobs that failed":                            `SELECT id FROM jobs WHERE state = 'failed'`,
 		"audiences without exactly one build":         `SELECT id FROM audiences a WHERE kind = 'built' AND (SELECT COUNT(*) FROM jobs j WHERE j.kind = 'build' AND j.owner_ref = a.id) <> 1`,
 		"audiences that ended otherwise than the job": `SELECT a.id FROM audiences a JOIN jobs j ON j.kind = 'build' AND j.owner_ref = a.id WHERE a.status <> j.state`,
@@ -235,6 +235,9 @@ func (s *storm) holdRows() {
 		if got := column(s.t, db, query); len(got) > 0 {
 			s.t.Errorf("%s: %s", what, strings.Join(got, ", "))
 		}
+	}
+	if got := column(s.t, db, `SELECT state FROM jobs WHERE kind = 'sweep' AND state IN ('queued', 'running')`); !slices.Equal(got, []string{"queued"}) {
+		s.t.Errorf("the sweeps to come are %q, want one that waits", got)
 	}
 	deaths := column(s.t, db, `SELECT kind || ' ' || deaths FROM jobs ORDER BY deaths DESC, id LIMIT 1`)
 	total := column(s.t, db, `SELECT COALESCE(SUM(deaths), 0) FROM jobs`)
@@ -308,9 +311,15 @@ func (s *storm) holdIndex(n *node) {
 	}
 }
 
-// age makes all files two days older.
+// age makes all files two days older, and has the next sweep come now. No server
+// runs.
 func (s *storm) age(root string) {
 	s.t.Helper()
+	db := openRows(s.t, s.database, s.nodes[0].data)
+	defer db.Close()
+	if _, err := db.ExecContext(s.t.Context(), `UPDATE jobs SET run_at = 0 WHERE kind = 'sweep' AND state = 'queued'`); err != nil {
+		s.t.Fatalf("have the sweep come now: %v", err)
+	}
 	then := time.Now().Add(-48 * time.Hour)
 	err := filepath.WalkDir(root, func(name string, _ fs.DirEntry, err error) error {
 		if err != nil {
@@ -359,15 +368,19 @@ func (s *storm) compareFiles(root string) (strays, missing []string) {
 			wanted[d.Files] = true
 		}
 	}
-	for _, key := range column(s.t, db, `SELECT blob_key FROM uploads UNION SELECT blob_key FROM incoming WHERE blob_key <> ''`) {
+	for _, key := range column(s.t, db, `SELECT blob_key FROM uploads UNION SELECT blob_key FROM incoming WHERE blob_key <> ''
+		UNION SELECT 'generations/' || id FROM generations WHERE status = 'published'`) {
 		wanted[key] = true
+	}
+	for _, key := range column(s.t, db, `SELECT blob_key FROM insights WHERE blob_key <> ''`) {
+		wanted[strings.TrimSuffix(key, "/counts")] = true
 	}
 	found := map[string]bool{}
 	for _, name := range storedFiles(s.t, root) {
 		key, _, _ := strings.Cut(name, "!") // a bucket's objects have more behind the key
 		prefix := key
-		if i := strings.LastIndexByte(key, '/'); !wanted[key] && i > 0 {
-			prefix = key[:i]
+		for i := strings.LastIndexByte(prefix, '/'); !wanted[prefix] && i > 0; i = strings.LastIndexByte(prefix, '/') {
+			prefix = prefix[:i]
 		}
 		if !wanted[prefix] {
 			strays = append(strays, name)
