@@ -53,6 +53,7 @@ func (s *storm) afterwards(ctx context.Context) {
 	s.t.Helper()
 	s.holdLists(ctx)
 	s.holdCallbacks(ctx)
+	s.holdTold(ctx)
 	s.stopAll()
 	s.holdRows()
 	if s.t.Failed() {
@@ -223,14 +224,22 @@ func (s *storm) holdRows() {
 		"audiences that ended otherwise than the job": `SELECT a.id FROM audiences a JOIN jobs j ON j.kind = 'build' AND j.owner_ref = a.id WHERE a.status <> j.state`,
 		"files of audiences that are not done":        `SELECT DISTINCT o.audience_id FROM outputs o JOIN audiences a ON a.id = o.audience_id WHERE a.status <> 'done'`,
 		"audiences that are done without files":       `SELECT id FROM audiences a WHERE kind = 'built' AND status = 'done' AND NOT EXISTS (SELECT 1 FROM outputs o WHERE o.audience_id = a.id)`,
-		"audiences with more than one callback":       `SELECT audience_id FROM callbacks GROUP BY audience_id HAVING COUNT(*) > 1`,
+		"audiences with more than one callback":       `SELECT audience_id FROM callbacks GROUP BY audience_id, event HAVING COUNT(*) > 1`,
 		"callbacks of audiences that did not end":     `SELECT c.id FROM callbacks c JOIN audiences a ON a.id = c.audience_id WHERE a.status NOT IN ('done', 'failed')`,
 		"callbacks not delivered":                     `SELECT id FROM callbacks WHERE status <> 'delivered'`,
-		"done audiences without the callback wanted":  `SELECT id FROM audiences a WHERE status = 'done' AND callback_url <> '' AND NOT EXISTS (SELECT 1 FROM callbacks c WHERE c.audience_id = a.id)`,
+		"done audiences without the callback wanted":  `SELECT id FROM audiences a WHERE status = 'done' AND callback_url <> '' AND NOT EXISTS (SELECT 1 FROM callbacks c WHERE c.audience_id = a.id AND event = 'audience')`,
+		"reports not done":                            `SELECT audience_id FROM insights WHERE status <> 'done'`,
+		"audiences without exactly one report":        `SELECT audience_id FROM insights i WHERE (SELECT COUNT(*) FROM jobs j WHERE j.kind = 'insight' AND j.owner_ref = i.audience_id) <> 1`,
+		"reports without the callback wanted":         `SELECT audience_id FROM insights i WHERE callback_url <> '' AND NOT EXISTS (SELECT 1 FROM callbacks c WHERE c.audience_id = i.audience_id AND event = 'insight')`,
 		"deliveries not done":                         `SELECT id FROM deliveries WHERE status <> 'done'`,
 		"secrets of deliveries that ended":            `SELECT id FROM deliveries WHERE secret_sealed <> ''`,
 		"credits that do not fit the builds done": fmt.Sprintf(`SELECT name FROM callers c
-			WHERE builds <> %d - (SELECT COUNT(*) FROM audiences a WHERE a.caller_id = c.id AND kind = 'built' AND status = 'done')`, stormCredits),
+			WHERE builds <> %d - (SELECT COUNT(*) FROM audiences a WHERE a.caller_id = c.id AND kind = 'built' AND status = 'done'
+			AND details NOT LIKE '%%"expansion":%%')`, stormCredits),
+		"credits that do not fit the expansions done": fmt.Sprintf(`SELECT name FROM callers c
+			WHERE expansions <> %d - (SELECT COUNT(*) FROM audiences a WHERE a.caller_id = c.id AND status = 'done' AND details LIKE '%%"expansion":%%')`, stormCredits),
+		"credits that do not fit the reports done": fmt.Sprintf(`SELECT name FROM callers c
+			WHERE insights <> %d - (SELECT COUNT(*) FROM insights i JOIN audiences a ON a.id = i.audience_id WHERE a.caller_id = c.id)`, stormCredits),
 	} {
 		if got := column(s.t, db, query); len(got) > 0 {
 			s.t.Errorf("%s: %s", what, strings.Join(got, ", "))
