@@ -16,23 +16,6 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// adminURL is where a server that was started with an --admin-listen answers
-// for metrics.
-func adminURL(t testing.TB, p *process) string {
-	t.Helper()
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
-		for line := range strings.Lines(p.log.String()) {
-			var entry struct{ Msg, URL string }
-			if json.Unmarshal([]byte(line), &entry) == nil && entry.Msg == "serving metrics" {
-				return entry.URL
-			}
-		}
-		time.Sleep(10 * time.Millisecond) // between two looks at the log
-	}
-	t.Fatal("the server does not say where it serves metrics")
-	return ""
-}
-
 // scrape gives the metrics of a server: the values by series, and the text.
 func scrape(t testing.TB, url string) (map[string]float64, string) {
 	t.Helper()
@@ -86,7 +69,7 @@ func TestMetrics(t *testing.T) {
 	data, drop := newData(t), t.TempDir()
 	server := start(t, data, "--allow-private-callbacks", "--admin-listen", "127.0.0.1:0", "--drop", drop)
 	c, token := addCaller(t, server, data, "watched", allGrants()...)
-	url := adminURL(t, server)
+	url := server.Admin + "/metrics"
 	before, _ := scrape(t, url)
 
 	receiver, messages := receiver(t, http.StatusServiceUnavailable, http.StatusOK)

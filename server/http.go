@@ -115,7 +115,6 @@ func (s *Server) serveAdmin(ctx context.Context, group *errgroup.Group) error {
 	if err != nil {
 		return fmt.Errorf("listen for metrics: %w", err)
 	}
-	s.cfg.Logger.InfoContext(ctx, "serving metrics", "url", "http://"+l.Addr().String()+"/metrics")
 	mux := http.NewServeMux()
 	mux.Handle("/metrics", s.observe.Metrics())
 	mux.HandleFunc("/debug/pprof/", pprof.Index)

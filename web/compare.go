@@ -36,7 +36,7 @@ func (p *pages) compare(w http.ResponseWriter, r *http.Request, c *throng.Caller
 }
 
 func comparedIDs(given []string) (ids []int64, ok bool) {
-	for _, text := range strings.Split(strings.Join(given, ","), ",") {
+	for text := range strings.SplitSeq(strings.Join(given, ","), ",") {
 		id, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
 		if err != nil {
 			return nil, false
