@@ -73,9 +73,9 @@ func (c *caller) get(ctx context.Context, path string, into any) error {
 }
 
 // order words a create and accepts it.
-func (c *caller) order(ctx context.Context, what, path, parameters string) (*entry, error) {
+func (c *caller) order(ctx context.Context, what, path, parameters string, more ...string) (*entry, error) {
 	e := &entry{caller: c, name: fmt.Sprintf("%s-%016x", c.Name, c.rng.Uint64()), callback: c.rng.IntN(2) == 0}
-	fields := []string{fmt.Sprintf(`"audience":{"name":%q}`, e.name)}
+	fields := append([]string{fmt.Sprintf(`"audience":{"name":%q}`, e.name)}, more...)
 	if parameters != "" {
 		fields = append(fields, `"parameters":`+parameters)
 	}

@@ -19,8 +19,10 @@ import (
 
 // scenery is a dataset with its naive twin, which tells what is right.
 type scenery struct {
-	dir  string
-	asOf time.Time
+	dir     string
+	asOf    time.Time
+	loaded  string              // a data folder that nothing happens to
+	reports []undisturbedReport // by definition of the pool
 
 	mu    sync.Mutex // of the model, which is for one goroutine
 	model *enginetest.Model
@@ -122,10 +124,9 @@ const (
 // in the twin, on every dataset.
 func (s *storm) pool() {
 	s.t.Helper()
-	loaded := make([]string, len(s.sceneries)) // data folders
-	for i, c := range s.sceneries {
-		loaded[i] = filepath.Join(s.t.TempDir(), "undisturbed")
-		throng(s.t, "load", c.dir, "--data", loaded[i])
+	for _, c := range s.sceneries {
+		c.loaded = filepath.Join(s.t.TempDir(), "undisturbed")
+		throng(s.t, "load", c.dir, "--data", c.loaded)
 	}
 candidates:
 	for tries := 0; len(s.pooled) < poolSize; tries++ {
@@ -146,8 +147,8 @@ candidates:
 				continue candidates
 			}
 		}
-		for i := range s.sceneries {
-			size, refused := undisturbed(s.t, loaded[i], def)
+		for i, c := range s.sceneries {
+			size, refused := undisturbed(s.t, c.loaded, def)
 			if refused {
 				continue candidates // the dataset does not know all that it names
 			}

@@ -27,7 +27,7 @@ type arrived struct {
 	caller   string
 	body     []byte
 	audience int64
-	status   string
+	report   bool // of a report on the audience
 	tries    int
 	answered bool // with success, at least once
 }
@@ -85,8 +85,8 @@ func (r *stormReceiver) take(req *http.Request, body []byte) (m *arrived, tries 
 	}
 	var said struct {
 		Response struct {
-			ID     int64
-			Status string
+			ID         int64
+			AudienceID int64 `json:"audience_id"`
 		}
 	}
 	if err := json.Unmarshal(body, &said); err != nil {
@@ -97,7 +97,10 @@ func (r *stormReceiver) take(req *http.Request, body []byte) (m *arrived, tries 
 	id := name + " " + req.Header.Get("Webhook-Id")
 	m = r.messages[id]
 	if m == nil {
-		m = &arrived{caller: name, body: body, audience: said.Response.ID, status: said.Response.Status}
+		m = &arrived{caller: name, body: body, audience: said.Response.ID}
+		if said.Response.AudienceID != 0 {
+			m.audience, m.report = said.Response.AudienceID, true
+		}
 		r.messages[id] = m
 	}
 	if m.tries++; !bytes.Equal(m.body, body) {
@@ -107,12 +110,19 @@ func (r *stormReceiver) take(req *http.Request, body []byte) (m *arrived, tries 
 }
 
 // byAudience gives the messages of each audience.
-func (r *stormReceiver) byAudience() map[int64][]arrived {
+func (r *stormReceiver) byAudience() map[int64][]arrived { return r.of(false) }
+
+// byReport gives those of the reports on each audience.
+func (r *stormReceiver) byReport() map[int64][]arrived { return r.of(true) }
+
+func (r *stormReceiver) of(report bool) map[int64][]arrived {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	all := map[int64][]arrived{}
 	for _, m := range r.messages {
-		all[m.audience] = append(all[m.audience], *m)
+		if m.report == report {
+			all[m.audience] = append(all[m.audience], *m)
+		}
 	}
 	return all
 }

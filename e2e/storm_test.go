@@ -72,6 +72,7 @@ type entry struct {
 	id       int64
 	name     string
 	callback bool
+	told     bool   // there is a report, whose end was to be told of
 	status   string // as it ended; "" where that is not known for sure
 	deleted  bool
 }
@@ -96,7 +97,7 @@ func (c *caller) worker(n uint64) *caller {
 	return &w
 }
 
-// stormCredits are enough for every build of a storm.
+// stormCredits are enough for every build, report and expansion of a storm.
 const stormCredits = 1_000_000
 
 // TestCrash kills servers and loaders, as `kill -9` does, at random moments
@@ -193,7 +194,8 @@ func (s *storm) addNode(name, data string, flags ...string) {
 func (s *storm) addCaller(name string, flags ...string) *caller {
 	s.t.Helper()
 	c := &caller{s: s}
-	out, err := s.nodes[0].command(append(append([]string{"caller", "add", name, "--json", "--builds", fmt.Sprint(stormCredits)}, allGrants()...), flags...)...)
+	out, err := s.nodes[0].command(append(append([]string{"caller", "add", name, "--json", "--builds", fmt.Sprint(stormCredits),
+		"--insights", fmt.Sprint(stormCredits), "--expansions", fmt.Sprint(stormCredits)}, allGrants()...), flags...)...)
 	if err == nil {
 		err = json.Unmarshal([]byte(out), c)
 	}
@@ -212,6 +214,7 @@ func (s *storm) addCaller(name string, flags ...string) *caller {
 func (s *storm) run() {
 	s.t.Helper()
 	kills := stormCount(s.t)
+	s.quietReports()
 	s.addCaller("steady")
 	s.addCaller("hasty", "--concurrent-builds", "2")
 	s.addCaller("lists")
@@ -283,7 +286,7 @@ func (s *storm) workers() []func(ctx context.Context, i uint64) {
 	return []func(context.Context, uint64){
 		repeat(steady, (*caller).build), repeat(steady, (*caller).build), repeat(steady, (*caller).build),
 		repeat(hasty, (*caller).changeMind), repeat(hasty, (*caller).changeMind),
-		repeat(steady, (*caller).sendUpload), repeat(steady, (*caller).look),
+		repeat(steady, (*caller).report), repeat(steady, (*caller).sendUpload), repeat(steady, (*caller).look),
 		func(ctx context.Context, i uint64) { s.devices(ctx, lists.worker(i)) },
 	}
 }

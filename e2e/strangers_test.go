@@ -34,24 +34,27 @@ func TestStrangers(t *testing.T) {
 	if testing.Short() {
 		t.Skip("needs the whole population")
 	}
-	t.Run("sqlite", func(t *testing.T) { testStrangers(t, nil, nil) })
-	t.Run("postgres", func(t *testing.T) {
-		testStrangers(t, []string{"--database", pgtest.URL(t)}, []string{"--database", pgtest.URL(t)})
-	})
+	t.Run("sqlite", func(t *testing.T) { testStrangers(t, "", "") })
+	t.Run("postgres", func(t *testing.T) { testStrangers(t, pgtest.URL(t), pgtest.URL(t)) })
 }
 
 // household is a server with three callers.
 type household struct {
 	*process
+	data, database           string  // a URL, "" is SQLite in the data folder
 	owner, other, bare, gone secrets // other has every grant, bare none, gone is revoked
 	pages                    map[string]*browser
 }
 
-func newHousehold(t *testing.T, settings []string) *household {
+func newHousehold(t *testing.T, database string) *household {
 	t.Helper()
 	data := newData(t)
-	settings = append(slices.Clone(settings), "--drop", filepath.Join(t.TempDir(), "drop"), "--allow-private-callbacks")
-	h := &household{process: start(t, data, settings...), pages: map[string]*browser{}}
+	var settings []string
+	if database != "" {
+		settings = []string{"--database", database}
+	}
+	settings = append(settings, "--drop", filepath.Join(t.TempDir(), "drop"), "--allow-private-callbacks")
+	h := &household{process: start(t, data, settings...), data: data, database: database, pages: map[string]*browser{}}
 	for _, c := range []struct {
 		into  *secrets
 		name  string
@@ -66,9 +69,13 @@ func newHousehold(t *testing.T, settings []string) *household {
 		h.pages[c.name].want("/login", url.Values{"token": {made.Token}}, http.StatusOK)
 	}
 	throng(t, append([]string{"caller", "revoke", "gone", "--data", data}, settings...)...)
-	// An audience of the other's own, which has the same id on every server.
-	made := exchange(t, h.process, h.other.Token, http.MethodPost, "/platform/v0/audiences", "application/json", definition(`"outputs":["ss_id"]`))
-	waitDone(t, client.New(h.URL, h.other.Token), int64(atoi(t, value(t, made, "response.id"))))
+	// Audiences of the other's own, which have the same ids on every server, 1 and
+	// 2, and reports.
+	for range 2 {
+		made := exchange(t, h.process, h.other.Token, http.MethodPost, "/platform/v0/audiences", "application/json",
+			definition(`"outputs":["ss_id"],"generate_insights_automatically":true`))
+		eventually(t, h.process, h.other.Token, "/platform/v0/audiences/"+value(t, made, "response.id")+"/insight", "response.status", "done")
+	}
 	return h
 }
 
@@ -92,6 +99,7 @@ type belongings struct {
 	upload, slot, unsent string
 	callback, delivery   string
 	cursor               string
+	links                map[string]string // tokens of links that open nothing, by why
 }
 
 const (
@@ -246,11 +254,12 @@ func outcome(a attempt, got exchanged) string {
 	return strconv.Itoa(got.status)
 }
 
-func testStrangers(t *testing.T, here, there []string) {
+func testStrangers(t *testing.T, here, there string) {
 	t.Helper()
 	h, absent := newHousehold(t, here), newHousehold(t, there)
 	b := h.settle(t)
-	all := slices.Concat(pathAttempts(t, b), bodyAttempts(b), listAttempts(b), deviceAttempts(b), pageAttempts(b), tokenAttempts(h, b))
+	h.settleReports(t, b)
+	all := slices.Concat(pathAttempts(t, b), bodyAttempts(b), reportAttempts(b), listAttempts(b), deviceAttempts(b), pageAttempts(b), tokenAttempts(h, b))
 	before := h.inventory(t, b)
 	for _, a := range all {
 		got, err := h.send(t.Context(), a)
@@ -343,7 +352,14 @@ func (b *belongings) fill(path string) (filled []string) {
 		return []string{"/credentials/" + ownCredentials}
 	}
 	for _, id := range b.audiences {
-		one := strings.NewReplacer("{id}", id, "{n}", b.delivery).Replace(path)
+		n := b.delivery
+		if strings.Contains(path, "/clusters/") {
+			n = "1"
+		}
+		one := strings.NewReplacer("{id}", id, "{n}", n).Replace(path)
+		if strings.HasSuffix(path, "/insight") {
+			filled = append(filled, one+"?format=csv", one+"?format=xlsx", one+"?baseline=usa", one+"?order=x")
+		}
 		if !strings.Contains(one, "{type}") {
 			filled = append(filled, one)
 			continue
@@ -491,12 +507,15 @@ func (h *household) inventory(t *testing.T, b *belongings) map[string]string {
 	out := map[string]string{}
 	paths := []string{"/audiences", "/audiences?kind=device", b.upload, "/uploads", "/callbacks", "/credits", "/credentials"}
 	for _, id := range b.audiences {
-		paths = append(paths, "/audiences/"+id, "/audiences/"+id+"/deliveries", "/audiences/"+id+"/outputs/ss_id")
+		paths = append(paths, "/audiences/"+id, "/audiences/"+id+"/deliveries", "/audiences/"+id+"/outputs/ss_id",
+			"/audiences/"+id+"/insight", "/audiences/"+id+"/insight?format=csv")
 	}
 	for _, path := range paths {
 		got := exchange(t, h.process, h.owner.Token, http.MethodGet, "/platform/v0"+path, "", "")
 		out[path] = fmt.Sprint(got.status, string(got.body))
 	}
+	link := "/audiences/" + b.audiences[0] + "/insight/public-link" // asking for one that is not there makes it
+	out[link] = string(exchange(t, h.process, h.owner.Token, http.MethodGet, "/platform/v0"+link, "", "").body)
 	for _, path := range []string{"/audience", "/offer/audience?offer_id=" + ownOffer} {
 		out[path] = string(h.mint(t, h.owner, http.MethodGet, path, "").body)
 	}

@@ -214,3 +214,57 @@ func TestObserveUsage(t *testing.T) {
 		t.Errorf("--otlp-endpoint collector:4318 = %q, %v, want a refusal", out, err)
 	}
 }
+
+// TestTraceReport follows a trace from the order of a report to its callback.
+func TestTraceReport(t *testing.T) {
+	if testing.Short() {
+		t.Skip("needs the whole population")
+	}
+	const trace, parent = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+	spans := newCollector(t)
+	t.Setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json")
+	t.Setenv("OTEL_BSP_SCHEDULE_DELAY", "50")
+	data := newData(t)
+	server := start(t, data, "--allow-private-callbacks", "--log-level", "debug", "--otlp-endpoint", spans.url)
+	c, token := addCaller(t, server, data, "traced", allGrants()...)
+	url, messages := receiver(t, http.StatusOK)
+	id := value(t, exchange(t, server, token, http.MethodPost, "/platform/v0/audiences", "application/json", definition("")), "response.id")
+	audience := int64(atoi(t, id))
+	waitDone(t, c, audience)
+	ordered := exchange(t, server, token, http.MethodPost, "/platform/v0/audiences/"+id+"/insight", "application/json",
+		`{"insight_callback_url":"`+url+`"}`, "Traceparent", "00-"+trace+"-"+parent+"-01")
+	if ordered.status != http.StatusOK {
+		t.Fatalf("order: %d %s", ordered.status, ordered.body)
+	}
+	called := await(t, messages)
+	byName := map[string]tracedSpan{}
+	within(t, 10*time.Second, "the whole trace", func() bool {
+		for _, s := range spans.of(trace) {
+			byName[s.Name] = s
+		}
+		_, ok := byName["job callback"]
+		return ok
+	})
+	request, report, callback := byName["POST /platform/v0/audiences/{id}/insight"], byName["job insight"], byName["job callback"]
+	for _, link := range []struct{ what, got, want string }{
+		{"request", request.ParentSpanID, parent},
+		{"report", report.ParentSpanID, request.SpanID},
+		{"callback", callback.ParentSpanID, report.SpanID},
+	} {
+		if link.got == "" || !strings.EqualFold(link.got, link.want) {
+			t.Errorf("%s has the parent %q, want %q", link.what, link.got, link.want)
+		}
+	}
+	if want := "00-" + trace + "-" + strings.ToLower(callback.SpanID) + "-01"; called.header.Get("Traceparent") != want {
+		t.Errorf("callback has traceparent %q, want %q", called.header.Get("Traceparent"), want)
+	}
+	lines := map[string]bool{}
+	for _, l := range logLines(t, server) {
+		if l.Trace == trace && l.Kind == "insight" && l.Audience == audience {
+			lines[l.Msg] = true
+		}
+	}
+	if !lines["job started"] || !lines["job ended"] {
+		t.Errorf("the log has of the report %v, want its begin and its end, with trace and audience", lines)
+	}
+}

@@ -180,7 +180,10 @@ func (o *Observer) Jobs() job.Observer {
 func (o *Observer) startJob(ctx context.Context, j job.Job) (context.Context, func(job.Outcome)) {
 	start := time.Now()
 	o.wait.WithLabelValues(j.Kind).Observe(max(j.HeartbeatAt.Sub(j.RunAt), 0).Seconds())
-	ctx = logs.With(ctx, slog.Int64("job", j.ID), slog.String("kind", j.Kind), slog.Int64(subject(j.Kind), j.OwnerRef))
+	ctx = logs.With(ctx, slog.Int64("job", j.ID), slog.String("kind", j.Kind))
+	if name := subject(j.Kind); name != "" {
+		ctx = logs.With(ctx, slog.Int64(name, j.OwnerRef))
+	}
 	ctx, span := o.tracing.startJob(ctx, j)
 	o.log.DebugContext(ctx, "job started", "attempt", j.Attempts)
 	return ctx, func(outcome job.Outcome) {
@@ -196,13 +199,16 @@ func (o *Observer) startJob(ctx context.Context, j job.Job) (context.Context, fu
 	}
 }
 
-// subject names what a job of a kind is about, as other lines of the log do.
+// subject names what a job of a kind is about, as other lines of the log do; ""
+// for a job that is about nothing that has a number.
 func subject(kind string) string {
 	switch kind {
-	case "build", "devices":
+	case "build", "devices", "insight":
 		return "audience"
 	case "callback", "delivery":
 		return kind
+	case "sweep":
+		return ""
 	}
 	return "of"
 }

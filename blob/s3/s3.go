@@ -43,6 +43,9 @@ const (
 	lookTime = 15 * time.Second
 	// putTime is how long an object of at most one part may take to be written.
 	putTime = time.Minute
+	// markTime is how long a mark that was sent is waited for after its cause is
+	// gone.
+	markTime = 5 * time.Second
 	// cleanTime is how long tidying up may take after its cause is gone.
 	cleanTime = 30 * time.Second
 )

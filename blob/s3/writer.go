@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/minio/minio-go/v7"
 
@@ -132,12 +133,28 @@ func (w *writer) Commit() error {
 	// the blob is left to the sweep.
 	f, err := w.store.find(w.ctx, w.key)
 	if err == nil {
-		err = w.store.putMark(w.ctx, w.key, mark{version: f.version + 1, id: w.id, size: w.size})
+		ctx, cancel := outlast(w.ctx, markTime)
+		defer cancel()
+		err = w.store.putMark(ctx, w.key, mark{version: f.version + 1, id: w.id, size: w.size})
 	}
 	if err != nil {
 		return fmt.Errorf("commit blob: %w", err)
 	}
 	return nil
+}
+
+// outlast gives a context that ends some time after the one that it is made of. A
+// mark that was sent may arrive after whoever sent it has stopped waiting: then
+// it would come after the deletion of what was written so far.
+func outlast(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	late, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		time.AfterFunc(d, func() { cancel(context.Cause(ctx)) })
+	})
+	return late, func() {
+		stop()
+		cancel(nil)
+	}
 }
 
 // finish makes the data whole.
