@@ -132,6 +132,7 @@ func (p *patient) recovers(t *testing.T, ids []int64) {
 
 // TestDatabaseAway takes the database away in the middle of builds.
 func TestDatabaseAway(t *testing.T) {
+	t.Parallel() // it waits, mostly
 	if testing.Short() {
 		t.Skip("needs the whole population")
 	}
@@ -239,6 +240,7 @@ func storeAt(t *testing.T, bucket string, through func(endpoint string) string) 
 // TestStoreAway takes the store of files away in the middle of builds, in all
 // the ways in which stores are.
 func TestStoreAway(t *testing.T) {
+	t.Parallel() // it waits, mostly
 	if testing.Short() {
 		t.Skip("needs the whole population")
 	}
