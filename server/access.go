@@ -24,7 +24,7 @@ func (s *Server) watch(next http.Handler) http.Handler {
 		defer func() { // also where a handler gives the connection up
 			a := observe.Answered{Route: routeOf(ctx), Status: rec.seen(), Code: trail.Code}
 			took := request.End(a)
-			s.cfg.Logger.Log(ctx, accessLevel(a), "request", "method", r.Method, "route", a.Route, "status", a.Status,
+			s.cfg.Logger.Log(ctx, accessLevel(a), "request", "method", method(r.Method), "route", a.Route, "status", a.Status,
 				"ms", took.Milliseconds(), "bytes", rec.bytes, "caller", trail.Caller)
 		}()
 		next.ServeHTTP(rec, r.WithContext(ctx))
