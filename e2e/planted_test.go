@@ -358,8 +358,10 @@ func (p *plant) garbage(t *testing.T) {
 		}
 		_ = c.Close()
 	}
-	for _, path := range []string{"/VALUE", "/audiences/VALUE", "/audiences/1/files/VALUE", "/static/VALUE", "/docs?api=VALUE", "/?query=VALUE&next=VALUE", "/incoming/VALUE", "/public/VALUE", "/compare?ids=VALUE",
-		"/compare?ids=1&ids=VALUE", "/audiences/VALUE/report", "/audiences/1/report?baseline=VALUE", "/audiences/1/report/VALUE", "/audiences/1/report/csv?baseline=VALUE", "/platform/v0/VALUE", "/api/open/v1/VALUE"} {
+	for _, path := range []string{
+		"/VALUE", "/audiences/VALUE", "/audiences/1/files/VALUE", "/static/VALUE", "/docs?api=VALUE", "/?query=VALUE&next=VALUE", "/incoming/VALUE", "/public/VALUE", "/compare?ids=VALUE",
+		"/compare?ids=1&ids=VALUE", "/audiences/VALUE/report", "/audiences/1/report?baseline=VALUE", "/audiences/1/report/VALUE", "/audiences/1/report/csv?baseline=VALUE", "/platform/v0/VALUE", "/api/open/v1/VALUE",
+	} {
 		for _, method := range []string{http.MethodGet, http.MethodPut, http.MethodPost, "PLANTED"} {
 			p.send(t, method, strings.ReplaceAll(path, "VALUE", url.PathEscape(p.mail())), "")
 		}

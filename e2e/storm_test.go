@@ -194,8 +194,10 @@ func (s *storm) addNode(name, data string, flags ...string) {
 func (s *storm) addCaller(name string, flags ...string) *caller {
 	s.t.Helper()
 	c := &caller{s: s}
-	out, err := s.nodes[0].command(append(append([]string{"caller", "add", name, "--json", "--builds", fmt.Sprint(stormCredits),
-		"--insights", fmt.Sprint(stormCredits), "--expansions", fmt.Sprint(stormCredits)}, allGrants()...), flags...)...)
+	out, err := s.nodes[0].command(append(append([]string{
+		"caller", "add", name, "--json", "--builds", fmt.Sprint(stormCredits),
+		"--insights", fmt.Sprint(stormCredits), "--expansions", fmt.Sprint(stormCredits),
+	}, allGrants()...), flags...)...)
 	if err == nil {
 		err = json.Unmarshal([]byte(out), c)
 	}
