@@ -82,6 +82,16 @@ func testHeaders(t *testing.T, hsts string, settings ...string) {
 	stamp := strconv.FormatInt(time.Now().Unix(), 10)
 	audience := strconv.FormatInt(id, 10)
 	bearer := []string{"Authorization", "Bearer " + made.Token}
+	exchange(t, server, made.Token, http.MethodPost, "/platform/v0/audiences/"+audience+"/insight", "application/json", "{}")
+	eventually(t, server, made.Token, "/platform/v0/audiences/"+audience+"/insight", "response.status", "done")
+	link := value(t, exchange(t, server, made.Token, http.MethodGet, "/platform/v0/audiences/"+audience+"/insight/public-link", "", ""), "response.public_link")
+	public := link[strings.Index(link, "/public/"):]
+	second, err := c.CreateAudience(t.Context(), []byte(definition("")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	waitDone(t, c, second)
+	compared := "/compare?ids=" + audience + "&ids=" + strconv.FormatInt(second, 10)
 	signed := []string{"access-key", made.AccessKey, "timestamp", stamp, "token", md5Of(made.APIKey + md5Of(stamp))}
 	const noStore, page, api = "no-store", "default-src 'none'; script-src 'self'", "default-src 'none'; frame-ancestors 'none'"
 	for _, test := range []struct {
@@ -110,6 +120,21 @@ func testHeaders(t *testing.T, hsts string, settings ...string) {
 		{"GET", "/audiences/" + audience, []string{"Cookie", cookie}, 200, noStore, page},
 		{"GET", "/audiences/" + audience + "/files/md5", []string{"Cookie", cookie}, 200, noStore, page},
 		{"GET", "/audiences/99999", []string{"Cookie", cookie}, 404, noStore, page},
+		{"GET", "/audiences/" + audience, []string{"Cookie", cookie, "HX-Request", "true"}, 200, noStore, page},
+		{"GET", "/audiences/" + audience + "/report", []string{"Cookie", cookie}, 200, noStore, page},
+		{"GET", "/audiences/" + audience + "/report", []string{"Cookie", cookie, "HX-Request", "true"}, 200, noStore, page},
+		{"GET", "/audiences/" + audience + "/report", nil, 401, noStore, page},
+		{"POST", "/audiences/" + audience + "/report", []string{"Cookie", cookie}, 303, noStore, page},
+		{"GET", "/audiences/" + audience + "/report/csv", []string{"Cookie", cookie}, 200, noStore, page},
+		{"GET", "/audiences/" + audience + "/report/xlsx", []string{"Cookie", cookie}, 200, noStore, page},
+		{"GET", "/audiences/" + audience + "/report/pdf", []string{"Cookie", cookie}, 404, noStore, page},
+		{"GET", compared, []string{"Cookie", cookie}, 200, noStore, page},
+		{"GET", compared, nil, 401, noStore, page},
+		{"GET", "/compare?ids=x", []string{"Cookie", cookie}, 400, noStore, page},
+		{"GET", public, nil, 200, noStore, page},
+		{"GET", public + "A", nil, 404, noStore, page},
+		{"GET", "/platform/v0/audiences/" + audience + "/insight", bearer, 200, noStore, api},
+		{"GET", "/platform/v0/audiences/" + audience + "/insight?format=csv", bearer, 200, "private, no-cache", api},
 		{"POST", "/login", nil, 401, noStore, page},
 		{"GET", "/nothing", nil, 404, "", page},
 		{"GET", "/docs", nil, 200, "", page},
@@ -130,6 +155,10 @@ func testHeaders(t *testing.T, hsts string, settings ...string) {
 			if g := got.header.Get(header); g != want {
 				t.Errorf("%s: %s = %q, want %q", where, header, g, want)
 			}
+		}
+		referrer := got.header.Get("Referrer-Policy")
+		if hidden := strings.HasPrefix(test.path, "/public/"); test.policy == page && (referrer == "no-referrer") != hidden || hidden && got.header.Get("X-Robots-Tag") != "noindex" {
+			t.Errorf("%s: Referrer-Policy = %q, X-Robots-Tag = %q", where, referrer, got.header.Get("X-Robots-Tag"))
 		}
 		policy := got.header.Get("Content-Security-Policy")
 		if !strings.HasPrefix(policy, test.policy) || test.policy != "" && !strings.Contains(policy, "frame-ancestors 'none'") || strings.Contains(policy, "script-src 'self' '") || strings.Contains(policy, "unsafe-eval") {
@@ -178,7 +207,7 @@ func TestForeignOrigins(t *testing.T) {
 		{"Sec-Fetch-Site", "cross-site", "Origin", server.URL},
 		{"Sec-Fetch-Site", "none-such"},
 	} {
-		for _, path := range []string{"/login", "/logout", "/", "/audiences/1", "/nothing"} {
+		for _, path := range []string{"/login", "/logout", "/", "/audiences/1", "/audiences/1/report", "/compare", "/public/x", "/nothing"} {
 			headers := append(append(append([]string{}, foreign...), content...), cookie...)
 			got := server.visit(t, http.MethodPost, path, form, headers...)
 			if got.status != http.StatusForbidden || got.header.Get("Set-Cookie") != "" {

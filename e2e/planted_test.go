@@ -55,7 +55,7 @@ func testPlanted(t *testing.T, database string) {
 	if database != "" {
 		p.settings = append(p.settings, "--database", database)
 	}
-	settings := []string{"--allow-private-callbacks", "--drop", filepath.Join(t.TempDir(), "drop"), "--admin-listen", freeAddress(t)}
+	settings := []string{"--allow-private-callbacks", "--drop", filepath.Join(t.TempDir(), "drop"), "--log-level", "debug", "--admin-listen", freeAddress(t)}
 	p.start(t, settings)
 	p.owner = p.caller(t, "owner", allGrants()...)
 	p.gone = p.caller(t, "gone", allGrants()...)
@@ -68,6 +68,7 @@ func testPlanted(t *testing.T, database string) {
 	p.uploads(t)
 	p.devices(t)
 	p.deliveries(t)
+	p.reports(t)
 	p.commands(t)
 	p.metrics(t, settings[len(settings)-1])
 	p.kill()
@@ -329,6 +330,8 @@ var malformed = []string{
 	`{"offer_id":1,"audience":["VALUE"],"audience_exclude":"VALUE"}`,
 	`{"offer_id":1,"devices":[{"device_type":8,"id":"VALUE"},{"device_type":"VALUE","id":"VALUE"}]}`,
 	`{"offer_id":"VALUE","devices":"VALUE"}`,
+	`{"expansion_factor":"VALUE","expansion_name":["VALUE"],"include_seed":"VALUE","reapply_filters":"VALUE","VALUE":"VALUE","outputs":["VALUE"]}`,
+	`{"insight_callback_url":"http://VALUE:VALUE@/VALUE","insights_callback_url":"VALUE","baseline":"VALUE","expire_at":"VALUE"}`,
 }
 
 // garbage sends bytes that are no request, and requests for nothing that is
@@ -355,7 +358,10 @@ func (p *plant) garbage(t *testing.T) {
 		}
 		_ = c.Close()
 	}
-	for _, path := range []string{"/VALUE", "/audiences/VALUE", "/audiences/1/files/VALUE", "/static/VALUE", "/docs?api=VALUE", "/?query=VALUE&next=VALUE", "/incoming/VALUE", "/platform/v0/VALUE", "/api/open/v1/VALUE"} {
+	for _, path := range []string{
+		"/VALUE", "/audiences/VALUE", "/audiences/1/files/VALUE", "/static/VALUE", "/docs?api=VALUE", "/?query=VALUE&next=VALUE", "/incoming/VALUE", "/public/VALUE", "/compare?ids=VALUE",
+		"/compare?ids=1&ids=VALUE", "/audiences/VALUE/report", "/audiences/1/report?baseline=VALUE", "/audiences/1/report/VALUE", "/audiences/1/report/csv?baseline=VALUE", "/platform/v0/VALUE", "/api/open/v1/VALUE",
+	} {
 		for _, method := range []string{http.MethodGet, http.MethodPut, http.MethodPost, "PLANTED"} {
 			p.send(t, method, strings.ReplaceAll(path, "VALUE", url.PathEscape(p.mail())), "")
 		}
@@ -527,8 +533,8 @@ func (p *plant) commands(t *testing.T) {
 // callbacks looks at what became of the callbacks, across the restart.
 func (p *plant) callbacks(t *testing.T) {
 	t.Helper()
-	eventually(t, p.process, p.owner.Token, "/platform/v0/callbacks?status=refused", "response.data.len", "1") // the redirect
-	eventually(t, p.process, p.owner.Token, "/platform/v0/callbacks?status=failed", "response.data.len", "1")  // the 410
+	eventually(t, p.process, p.owner.Token, "/platform/v0/callbacks?status=refused", "response.data.len", "1")        // the redirect
+	eventually(t, p.process, p.owner.Token, "/platform/v0/callbacks?status=failed&limit=1", "response.data.len", "1") // the 410
 	got := p.send(t, http.MethodGet, "/platform/v0/callbacks", "")
 	var list struct {
 		Response struct {
