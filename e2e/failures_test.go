@@ -141,7 +141,8 @@ func (f *failing) run() {
 		return err == nil && f.await(c, id).Status == "done"
 	})
 	p.kill()
-	start(t, f.data) // which sweeps what attempts that died have left
+	sweepNow(t, "", f.data) // what attempts that died have left
+	start(t, f.data)
 	for id, body := range bodies {
 		if bytes.Contains(body, []byte(`"status":"failed"`)) {
 			within(t, 10*time.Second, "the sweep of a failed build's files", func() bool {

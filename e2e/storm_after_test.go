@@ -325,15 +325,21 @@ func (s *storm) holdIndex(n *node) {
 	}
 }
 
+// sweepNow has the next sweep come at the start of the next server.
+func sweepNow(t *testing.T, database, data string) {
+	t.Helper()
+	db := openRows(t, database, data)
+	defer db.Close()
+	if _, err := db.ExecContext(t.Context(), `UPDATE jobs SET run_at = 0 WHERE kind = 'sweep' AND state = 'queued'`); err != nil {
+		t.Fatalf("have the sweep come now: %v", err)
+	}
+}
+
 // age makes all files two days older, and has the next sweep come now. No server
 // runs.
 func (s *storm) age(root string) {
 	s.t.Helper()
-	db := openRows(s.t, s.database, s.nodes[0].data)
-	defer db.Close()
-	if _, err := db.ExecContext(s.t.Context(), `UPDATE jobs SET run_at = 0 WHERE kind = 'sweep' AND state = 'queued'`); err != nil {
-		s.t.Fatalf("have the sweep come now: %v", err)
-	}
+	sweepNow(s.t, s.database, s.nodes[0].data)
 	then := time.Now().Add(-48 * time.Hour)
 	err := filepath.WalkDir(root, func(name string, _ fs.DirEntry, err error) error {
 		if err != nil {
