@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -130,8 +131,7 @@ func newPair(t *testing.T) *storm {
 	return s
 }
 
-// newStorm prepares one. Where servers share a database they must have loaded
-// the same, so that there is one dataset then, and two otherwise.
+// newStorm prepares one, with two datasets, one of which is loaded.
 func newStorm(t *testing.T, database, blobs string, stream uint64) *storm {
 	t.Helper()
 	s := &storm{
@@ -141,10 +141,7 @@ func newStorm(t *testing.T, database, blobs string, stream uint64) *storm {
 	}
 	s.rng = rand.New(rand.NewPCG(s.seed, stream))
 	t.Logf("seed %d", s.seed)
-	s.sceneries = append(s.sceneries, newScenery(t, 20_000, 1))
-	if database == "" {
-		s.sceneries = append(s.sceneries, newScenery(t, 15_000, 2))
-	}
+	s.sceneries = append(s.sceneries, newScenery(t, 20_000, 1), newScenery(t, 15_000, 2))
 	s.pool()
 	s.receiver = newStormReceiver(s)
 	return s
@@ -179,9 +176,15 @@ func stormSeed(t *testing.T) uint64 {
 	return seed
 }
 
+// addNode adds a data folder. Of those that share a database the first one's load
+// is for all.
 func (s *storm) addNode(name, data string, flags ...string) {
 	s.t.Helper()
 	n := newNode(s.t, name, data, flags...)
+	if len(s.nodes) > 0 {
+		s.nodes = append(s.nodes, n)
+		return
+	}
 	began := time.Now()
 	if _, err := n.command("load", s.sceneries[0].dir); err != nil {
 		s.t.Fatalf("load: %v", err)
@@ -222,6 +225,7 @@ func (s *storm) run() {
 	s.addCaller("lists")
 	for _, n := range s.nodes {
 		s.start(n)
+		s.ready(n)
 	}
 	ctx, cancel := context.WithTimeout(s.t.Context(), 3*time.Hour)
 	defer cancel()
@@ -288,7 +292,7 @@ func (s *storm) workers() []func(ctx context.Context, i uint64) {
 	return []func(context.Context, uint64){
 		repeat(steady, (*caller).build), repeat(steady, (*caller).build), repeat(steady, (*caller).build),
 		repeat(hasty, (*caller).changeMind), repeat(hasty, (*caller).changeMind),
-		repeat(steady, (*caller).report), repeat(steady, (*caller).sendUpload), repeat(steady, (*caller).look),
+		repeat(steady, (*caller).report), repeat(steady, (*caller).report), repeat(steady, (*caller).sendUpload), repeat(steady, (*caller).look),
 		func(ctx context.Context, i uint64) { s.devices(ctx, lists.worker(i)) },
 	}
 }
@@ -308,6 +312,27 @@ func (s *storm) start(n *node) {
 	p, serving := s.launch(n)
 	if err := n.await(p, serving); err != nil {
 		s.t.Fatal(err)
+	}
+}
+
+// ready waits until a server says that it can answer: one that never had a
+// generation fetches it first.
+func (s *storm) ready(n *node) {
+	s.t.Helper()
+	for began := time.Now(); ; {
+		resp, err := stormHTTP.Get(n.url() + "/readyz") //nolint:noctx // it has a timeout
+		if err == nil {
+			_ = resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				return
+			}
+		}
+		if time.Since(began) > time.Minute {
+			s.t.Fatalf("server %s is not ready after a minute: %v", n.name, err)
+		}
+		if err := pause(s.t.Context(), 10*time.Millisecond); err != nil {
+			s.t.Fatal(err)
+		}
 	}
 }
 

@@ -40,6 +40,7 @@ func TestTakeover(t *testing.T) {
 	s.receiver.kind = true
 	s.start(one)
 	s.start(two)
+	s.ready(two)
 	e := s.stopInBuild(one, two, definition)
 	began := time.Now()
 	a := c.awaitAt(t, two, e.id, 10*leaseOfBuilds)
