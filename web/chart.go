@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -128,12 +129,7 @@ type intersection struct {
 func newUpset(names []string, sizes []uint64, parts []intersection) upset {
 	parts = slices.DeleteFunc(slices.Clone(parts), func(p intersection) bool { return p.Size == 0 })
 	slices.SortStableFunc(parts, func(a, b intersection) int {
-		switch {
-		case a.Size != b.Size:
-			return cmpDesc(a.Size, b.Size)
-		default:
-			return len(a.In) - len(b.In)
-		}
+		return cmp.Or(cmp.Compare(b.Size, a.Size), cmp.Compare(len(a.In), len(b.In)))
 	})
 	u := upset{Left: max(0, len(parts)-upsetMost)}
 	parts = parts[:len(parts)-u.Left]
@@ -175,13 +171,6 @@ func upsetSets(names []string, sizes []uint64) (sets []upsetSet) {
 		})
 	}
 	return sets
-}
-
-func cmpDesc(a, b uint64) int {
-	if a > b {
-		return -1
-	}
-	return 1
 }
 
 // cut shortens a text to so many characters.
