@@ -408,7 +408,12 @@ func (s *storm) compareFiles(root string) (strays, missing []string) {
 		wanted[strings.TrimSuffix(key, "/counts")] = true
 	}
 	found := map[string]bool{}
+	// What a client sent straight to the bucket lies there until it is used, or its address ends.
+	sent := column(s.t, db, `SELECT 'incoming/' || slot FROM incoming`)
 	for _, name := range storedFiles(s.t, root) {
+		if slices.Contains(sent, name) {
+			continue
+		}
 		key, _, _ := strings.Cut(name, "!") // a bucket's objects have more behind the key
 		prefix := key
 		for i := strings.LastIndexByte(prefix, '/'); !wanted[prefix] && i > 0; i = strings.LastIndexByte(prefix, '/') {
