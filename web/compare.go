@@ -66,7 +66,7 @@ func newCompareView(v compareView, found *service.Comparison) compareView {
 	for i, a := range found.Audiences {
 		names[a.ID], place[a.ID] = a.Name, i
 		v.Audiences = append(v.Audiences, a.Name)
-		sizes = append(sizes, shownSize(a.Size))
+		sizes = append(sizes, deref(a.Size))
 	}
 	v.Title = strings.Join(v.Audiences, ", ")
 	v.Note = strings.Join(found.Warnings, "; ")
@@ -80,7 +80,7 @@ func newCompareView(v compareView, found *service.Comparison) compareView {
 		}
 		row.Names, row.IDs = strings.Join(said, " + "), strings.Join(ids, ",")
 		v.Intersections = append(v.Intersections, row)
-		parts = append(parts, intersection{in, shownSize(of.Exclusive)})
+		parts = append(parts, intersection{in, deref(of.Exclusive)})
 	}
 	v.Upset = newUpset(v.Audiences, sizes, parts)
 	for _, o := range found.Pairs {
@@ -98,13 +98,6 @@ func newCompareView(v compareView, found *service.Comparison) compareView {
 		}
 	}
 	return v
-}
-
-func shownSize(n *uint64) uint64 {
-	if n == nil {
-		return 0
-	}
-	return *n
 }
 
 func ratio(v *float64) string {

@@ -331,11 +331,13 @@ func findings(r *insight.Report) (list []findingView) {
 	return list
 }
 
-func deref(v *float64) float64 {
-	if v == nil {
-		return 0
+// deref gives what a pointer points to, zero for nil: what is withheld draws
+// nothing.
+func deref[T any](v *T) (value T) {
+	if v != nil {
+		value = *v
 	}
-	return *v
+	return value
 }
 
 // share words a share that may be withheld.

@@ -24,11 +24,7 @@ func (h *handlers) createAudience(w http.ResponseWriter, r *http.Request, c *thr
 }
 
 func (h *handlers) regenerateAudience(w http.ResponseWriter, r *http.Request, c *throng.Caller) error {
-	id, err := audienceID(r)
-	if err != nil {
-		return err
-	}
-	body, err := api.ReadJSON(w, r)
+	id, body, err := audienceAndBody(w, r)
 	if err != nil {
 		return err
 	}
@@ -154,6 +150,16 @@ func (h *handlers) getOutputAddress(w http.ResponseWriter, r *http.Request, c *t
 		URL    string `json:"url"`
 		TTL    int    `json:"ttl"` // seconds
 	}{at.Method, at.URL, int(at.TTL.Seconds())})
+}
+
+// audienceAndBody reads what a request for something of an audience holds: the
+// id in its path, and its body, nil where there is none.
+func audienceAndBody(w http.ResponseWriter, r *http.Request) (id int64, body []byte, err error) {
+	if id, err = audienceID(r); err != nil {
+		return 0, nil, err
+	}
+	body, err = api.ReadJSON(w, r)
+	return id, body, err
 }
 
 func audienceID(r *http.Request) (int64, error) {

@@ -9,17 +9,12 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"throng"
-	"throng/api"
 	"throng/delivery"
 	"throng/service"
 )
 
 func (h *handlers) createDelivery(w http.ResponseWriter, r *http.Request, c *throng.Caller) error {
-	id, err := audienceID(r)
-	if err != nil {
-		return err
-	}
-	body, err := api.ReadJSON(w, r)
+	id, body, err := audienceAndBody(w, r)
 	if err != nil {
 		return err
 	}

@@ -14,11 +14,7 @@ import (
 )
 
 func (h *handlers) expandAudience(w http.ResponseWriter, r *http.Request, c *throng.Caller) error {
-	id, err := audienceID(r)
-	if err != nil {
-		return err
-	}
-	body, err := api.ReadJSON(w, r)
+	id, body, err := audienceAndBody(w, r)
 	if err != nil {
 		return err
 	}

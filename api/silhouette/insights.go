@@ -6,17 +6,12 @@ import (
 	"strconv"
 
 	"throng"
-	"throng/api"
 	"throng/insight"
 	"throng/service"
 )
 
 func (h *handlers) createInsight(w http.ResponseWriter, r *http.Request, c *throng.Caller) error {
-	id, err := audienceID(r)
-	if err != nil {
-		return err
-	}
-	body, err := api.ReadJSON(w, r)
+	id, body, err := audienceAndBody(w, r)
 	if err != nil {
 		return err
 	}
@@ -54,11 +49,7 @@ func (h *handlers) getPublicLink(w http.ResponseWriter, r *http.Request, c *thro
 }
 
 func (h *handlers) createPublicLink(w http.ResponseWriter, r *http.Request, c *throng.Caller) error {
-	id, err := audienceID(r)
-	if err != nil {
-		return err
-	}
-	body, err := api.ReadJSON(w, r)
+	id, body, err := audienceAndBody(w, r)
 	if err != nil {
 		return err
 	}
