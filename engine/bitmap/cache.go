@@ -2,6 +2,7 @@ package bitmap
 
 import (
 	"container/list"
+	"encoding/binary"
 	"sync"
 	"sync/atomic"
 
@@ -15,21 +16,43 @@ import (
 // one parameter changed evaluates that parameter, and for the others reads one
 // set each.
 
-// sizeCache keeps exact sizes of nodes. It is safe for concurrent use.
+// sizeCache keeps exact sizes of nodes. It takes its memory, 2.6 MB, with the
+// first, so that a server's does not grow for as long as it meets new
+// definitions. It is safe for concurrent use.
 type sizeCache struct {
 	off   bool // keep nothing
 	mu    sync.Mutex
-	sizes map[[32]byte]uint64
+	lines []sizeLine
+	turn  int // whose place in a full line is taken next
 }
 
-// maxSizes bounds a cache to some 5 MB.
-const maxSizes = 1 << 16
+// sizeLine holds the sizes of four nodes whose keys share their first bits. A
+// key of zeros is a free place: no node has that hash.
+type sizeLine [4]struct {
+	key  [32]byte
+	size uint64
+}
+
+// sizeLines is a power of two.
+const sizeLines = 1 << 14
+
+// line is where a node's size has its place: keys are as good as random.
+func (c *sizeCache) line(key [32]byte) *sizeLine {
+	return &c.lines[binary.LittleEndian.Uint64(key[:])%sizeLines]
+}
 
 func (c *sizeCache) get(key [32]byte) (uint64, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	n, ok := c.sizes[key]
-	return n, ok
+	if c.lines == nil {
+		return 0, false
+	}
+	for _, e := range c.line(key) {
+		if e.key == key {
+			return e.size, true
+		}
+	}
+	return 0, false
 }
 
 func (c *sizeCache) put(key [32]byte, n uint64) {
@@ -38,16 +61,19 @@ func (c *sizeCache) put(key [32]byte, n uint64) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.sizes == nil {
-		c.sizes = map[[32]byte]uint64{}
+	if c.lines == nil {
+		c.lines = make([]sizeLine, sizeLines)
 	}
-	for old := range c.sizes { // any one: keys are as good as random
-		if len(c.sizes) < maxSizes {
+	line := c.line(key)
+	c.turn = (c.turn + 1) % len(line)
+	at := c.turn
+	for i, e := range line {
+		if e.key == key || e.key == [32]byte{} {
+			at = i
 			break
 		}
-		delete(c.sizes, old)
 	}
-	c.sizes[key] = n
+	line[at].key, line[at].size = key, n
 }
 
 // setCache keeps the rows of nodes, those that were used last. A set is

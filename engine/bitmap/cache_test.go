@@ -1,6 +1,8 @@
 package bitmap
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"math"
 	"math/rand/v2"
 	"sync"
@@ -26,6 +28,50 @@ func edits(rng *rand.Rand, pool []query.Node, n int) (list []query.Definition) {
 		list = append(list, query.Definition{Steps: append([]query.Step(nil), steps...)})
 	}
 	return list
+}
+
+// TestSizeCache puts more sizes than there is room for: what is found is what
+// was put, most of the newest are found, and no more memory is taken.
+func TestSizeCache(t *testing.T) {
+	rng := rand.New(rand.NewPCG(rand.Uint64(), 2))
+	var c sizeCache
+	sizes := map[[32]byte]uint64{}
+	var keys [][32]byte
+	for i := range 3 * 4 * sizeLines {
+		key := sha256.Sum256(binary.LittleEndian.AppendUint64(nil, uint64(i)))
+		if i%5 == 4 { // again, with another size
+			key = keys[rng.IntN(len(keys))]
+		} else {
+			keys = append(keys, key)
+		}
+		if n, known := c.get(key); known && n != sizes[key] {
+			t.Fatalf("size of key %d is %d, want %d", i, n, sizes[key])
+		}
+		n := rng.Uint64()
+		c.put(key, n)
+		sizes[key] = n
+		if got, known := c.get(key); !known || got != n {
+			t.Fatalf("size of key %d is %d, %t at once, want %d", i, got, known, n)
+		}
+	}
+	found := 0
+	for _, key := range keys[len(keys)-sizeLines:] {
+		if n, known := c.get(key); known {
+			found++
+			if n != sizes[key] {
+				t.Fatalf("size is %d, want %d", n, sizes[key])
+			}
+		}
+	}
+	if found < sizeLines*8/10 {
+		t.Errorf("%d of the newest %d sizes are known", found, sizeLines)
+	}
+	if len(c.lines) != sizeLines {
+		t.Errorf("%d lines, want %d", len(c.lines), sizeLines)
+	}
+	if n, known := c.get([32]byte{1}); known {
+		t.Errorf("a key that was never put has size %d", n)
+	}
 }
 
 // TestCache compares counts of definitions that share nodes with an evaluation
@@ -104,11 +150,11 @@ func TestCacheKeeps(t *testing.T) {
 	if _, _, err := g.Select(t.Context(), d, engine.Alone); err != nil || kept() != 0 {
 		t.Errorf("a build: %v; it keeps %d sets, want 0", err, kept())
 	}
-	g.sizes.sizes = nil
+	g.sizes.lines = nil
 	if _, err := g.Count(t.Context(), d, engine.After); err != nil || kept() != 0 {
 		t.Errorf("a count of sizes after steps: %v; it keeps %d sets, want 0", err, kept())
 	}
-	g.sizes.sizes = nil
+	g.sizes.lines = nil
 	if _, err := g.Count(t.Context(), d, engine.Alone); err != nil || kept() != 1 {
 		t.Errorf("a preview: %v; it keeps %d sets, want 1", err, kept())
 	}
@@ -124,7 +170,7 @@ func TestCacheKeeps(t *testing.T) {
 	if kept() != 0 || g.sets.used != 0 {
 		t.Errorf("after drop %d sets and %d bytes are kept", kept(), g.sets.used)
 	}
-	g.sizes.sizes = nil
+	g.sizes.lines = nil
 	if _, err := g.Count(t.Context(), d, engine.Alone); err != nil || kept() != 0 {
 		t.Errorf("after drop a preview: %v; it keeps %d sets, want 0", err, kept())
 	}
