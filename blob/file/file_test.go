@@ -3,6 +3,7 @@ package file
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -171,5 +172,40 @@ func TestLeftoversOfKilledProcess(t *testing.T) {
 	}
 	if _, err := s.Open(t.Context(), "a"); !errors.Is(err, blob.ErrNotFound) {
 		t.Errorf("Open = %v, want ErrNotFound", err)
+	}
+}
+
+// BenchmarkList lists the files of one audience among 20,000.
+func BenchmarkList(b *testing.B) {
+	s, err := Open(b.TempDir())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	for i := range 20_000 {
+		if err := s.root.MkdirAll(fmt.Sprintf("audiences/%d", i), 0o700); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for _, key := range []string{"audiences/777/1/md5", "audiences/777/1/ss_id"} {
+		w, err := s.Create(b.Context(), key)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := w.Commit(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for b.Loop() {
+		found := 0
+		for _, err := range s.List(b.Context(), "audiences/777/") {
+			if err != nil {
+				b.Fatal(err)
+			}
+			found++
+		}
+		if found != 2 {
+			b.Fatalf("found %d files, want 2", found)
+		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"syscall"
 
 	"throng/blob"
 )
@@ -20,11 +21,36 @@ var errStop = errors.New("stop")
 // nothing.
 func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[blob.Info, error] {
 	return func(yield func(blob.Info, error) bool) {
-		err := s.walk(ctx, ".", prefix, yield)
+		dir, err := s.folder(prefix)
+		if err == nil && dir != "" {
+			err = s.walk(ctx, dir, prefix, yield)
+		}
 		if err != nil && !errors.Is(err, errStop) {
 			yield(blob.Info{}, fmt.Errorf("list blobs: %w", err))
 		}
 	}
+}
+
+// folder is the deepest one that holds every key which begins with prefix, so
+// that the files of one audience are found without reading the names of all;
+// "" where there is none.
+func (s *Store) folder(prefix string) (string, error) {
+	last := strings.LastIndexByte(prefix, '/')
+	if last < 0 {
+		return ".", nil
+	}
+	dir := prefix[:last]
+	if blob.CheckKey(dir) != nil {
+		return "", nil // nor is any key that begins so
+	}
+	info, err := s.root.Lstat(dir)
+	switch {
+	case errors.Is(err, syscall.ENOTDIR), err == nil && !info.IsDir():
+		return "", nil
+	case err != nil:
+		return "", ignoreAbsent(err)
+	}
+	return dir, nil
 }
 
 // walk yields the blobs below dir that begin with prefix. Entries are ordered
@@ -45,8 +71,7 @@ func (s *Store) walk(ctx context.Context, dir, prefix string, yield func(blob.In
 			continue // the folder of temporary files, or what others put here
 		}
 		if entry.IsDir() {
-			folder := key + "/"
-			if strings.HasPrefix(folder, prefix) || strings.HasPrefix(prefix, folder) {
+			if strings.HasPrefix(key+"/", prefix) {
 				if err := s.walk(ctx, key, prefix, yield); err != nil {
 					return err
 				}
