@@ -159,10 +159,10 @@ func (m *machine) show() {
 
 // cut cuts the power, which is the end of the processes, and turns it on again.
 // A process may have ended before. Whoever started one waits for its end.
-func (m *machine) cut(running ...*exec.Cmd) {
+func (m *machine) cut(running ...*os.Process) {
 	m.t.Helper()
-	for _, cmd := range running {
-		m.freeze(cmd.Process)
+	for _, p := range running {
+		m.freeze(p)
 	}
 	before, old, began := m.world(), m.disks, time.Now()
 	m.cuts++
@@ -176,8 +176,8 @@ func (m *machine) cut(running ...*exec.Cmd) {
 		copied = append(copied, c)
 	}
 	took := time.Since(began)
-	for _, cmd := range running {
-		_ = cmd.Process.Kill() // it may have ended
+	for _, p := range running {
+		_ = p.Kill() // it may have ended
 	}
 	for _, c := range copied {
 		if err := m.mount(c, m.world()); err != nil {
