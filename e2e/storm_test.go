@@ -193,8 +193,16 @@ func (s *storm) addNode(name, data string, flags ...string) {
 	s.nodes = append(s.nodes, n)
 }
 
-// addCaller makes a caller with every grant.
+// addCaller makes a caller with every grant, who is to ask.
 func (s *storm) addCaller(name string, flags ...string) *caller {
+	s.t.Helper()
+	c := s.newCaller(name, flags...).worker(uint64(100 + len(s.callers)))
+	s.callers[name] = c
+	return c
+}
+
+// newCaller makes a caller with every grant.
+func (s *storm) newCaller(name string, flags ...string) *caller {
 	s.t.Helper()
 	c := &caller{s: s}
 	out, err := s.nodes[0].command(append(append([]string{
@@ -210,8 +218,6 @@ func (s *storm) addCaller(name string, flags ...string) *caller {
 	if err != nil {
 		s.t.Fatalf("caller add: %v", err)
 	}
-	c = c.worker(uint64(100 + len(s.callers)))
-	s.callers[name] = c
 	return c
 }
 
