@@ -33,7 +33,8 @@ type machine struct {
 	cuts    int
 
 	// Over all cuts, the files that were there and were not any more, that were
-	// there in part, and whose removal was lost.
+	// there otherwise (as the database's shared memory always is, which nobody
+	// syncs), and whose removal was lost.
 	lost, torn, back int
 }
 

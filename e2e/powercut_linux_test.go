@@ -126,7 +126,7 @@ func cutPower(t *testing.T, options string, folders ...string) {
 		cuts = stormCount(t)
 	}
 	b.blow(plan(b.rng, powerWindows, cuts, true), b.strike)
-	t.Logf("over %d cuts %d files were not there any more, %d only in part, and %d were there again", m.cuts, m.lost, m.torn, m.back)
+	t.Logf("over %d cuts %d files were not there any more, %d were otherwise, and %d were there again", m.cuts, m.lost, m.torn, m.back)
 	if m.lost+m.torn == 0 {
 		t.Error("no cut took anything from a disk: these are no power cuts")
 	}
