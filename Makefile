@@ -48,8 +48,8 @@ cross: ## build and vet for every platform that is released
 race: ## the short tests under the race detector, in random order
 	CGO_ENABLED=1 $(GO) test -race -short -shuffle=on -timeout 20m $$($(GO) list ./... | grep -v /e2e$$)
 
-crash: ## kill 300 processes under load on SQLite, and 300 on PostgreSQL with two servers; a quarter of an hour or more
-	THRONG_TEST_KILLS=300 scripts/postgres scripts/s3 $(GO) test ./e2e -run 'TestCrash' -v -count 1 -timeout 3h
+crash: ## kill 300 processes under load on SQLite, and 300 on PostgreSQL with two servers, and cut the power as often; an hour or more
+	THRONG_TEST_KILLS=300 scripts/postgres scripts/s3 $(GO) test ./e2e -run 'TestCrash|TestPowerCut' -v -count 1 -timeout 3h
 
 fuzz: ## two minutes of every fuzz target
 	scripts/fuzz 2m

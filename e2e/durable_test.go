@@ -56,15 +56,21 @@ func TestDurableOrder(t *testing.T) {
 		strings.Replace(definition(""), anybody, anybody+`,{"operation":"OR","upload":{"type":"md5","keys":["`+key+`"]}}`, 1))
 	a := waitDone(t, c, int64(atoi(t, value(t, made, "response.id"))))
 	download(t, c, a.ID, "md5", "csv")
-	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", cmd.Process.Pid, cmd.Process.Pid))
-	if err != nil {
-		t.Fatalf("find the traced process: %v", err)
-	}
-	if err := syscall.Kill(atoi(t, strings.TrimSpace(string(children))), syscall.SIGTERM); err != nil {
+	if err := syscall.Kill(tracedBy(t, cmd.Process.Pid), syscall.SIGTERM); err != nil {
 		t.Fatalf("stop the traced process: %v", err)
 	}
 	<-p.done
 	checkOrder(t, log, data, 10)
+}
+
+// tracedBy is the process that a tracer started.
+func tracedBy(t *testing.T, tracer int) int {
+	t.Helper()
+	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", tracer, tracer))
+	if err != nil {
+		t.Fatalf("find the traced process: %v", err)
+	}
+	return atoi(t, strings.TrimSpace(string(children)))
 }
 
 var (

@@ -274,10 +274,10 @@ func (s *storm) holdFiles() {
 		for _, n := range s.nodes {
 			s.start(n)
 		}
-		strays, missing = s.compareFiles(root)
+		strays, missing = s.compareFiles(s.nodes[0].data, root)
 		for last, moved := len(strays), time.Now(); len(strays) > 0 && time.Since(moved) < patience; {
 			time.Sleep(50 * time.Millisecond) // between two looks; the sweep is under way
-			if strays, missing = s.compareFiles(root); len(strays) != last {
+			if strays, missing = s.compareFiles(s.nodes[0].data, root); len(strays) != last {
 				last, moved = len(strays), time.Now()
 			}
 		}
@@ -384,11 +384,11 @@ func storedFiles(t *testing.T, root string) (names []string) {
 	return names
 }
 
-// compareFiles gives the files that no row tells of, and those told of that are
-// not there.
-func (s *storm) compareFiles(root string) (strays, missing []string) {
+// compareFiles gives the files below a folder that no row tells of, and those
+// told of that are not there. The rows are those of a data folder.
+func (s *storm) compareFiles(data, root string) (strays, missing []string) {
 	s.t.Helper()
-	db := openRows(s.t, s.database, s.nodes[0].data)
+	db := openRows(s.t, s.database, data)
 	defer db.Close()
 	wanted := map[string]bool{} // prefixes and keys, that were not seen yet
 	for _, raw := range column(s.t, db, `SELECT details FROM audiences WHERE deleted_at IS NULL AND details IS NOT NULL`) {

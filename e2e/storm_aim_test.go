@@ -65,8 +65,9 @@ const (
 	windowFile   = "file being written"
 )
 
-// plan gives each kill a window: every one its share, in random order.
-func plan(rng *rand.Rand, kills int, folders bool) []window {
+// plan gives each strike a window of those given: every one its share, in random
+// order.
+func plan(rng *rand.Rand, windows []window, strikes int, folders bool) []window {
 	possible := slices.DeleteFunc(slices.Clone(windows), func(w window) bool { return w.folders && !folders })
 	var lot []window
 	for _, w := range possible {
@@ -75,11 +76,11 @@ func plan(rng *rand.Rand, kills int, folders bool) []window {
 		}
 	}
 	var all []window
-	for len(all) < kills {
+	for len(all) < strikes {
 		rng.Shuffle(len(lot), func(i, j int) { lot[i], lot[j] = lot[j], lot[i] })
 		all = append(all, lot...)
 	}
-	return all[:kills]
+	return all[:strikes]
 }
 
 // aim is what a kill waits for.

@@ -117,6 +117,7 @@ func (c *caller) await(ctx context.Context, e *entry) (*client.Audience, error) 
 		}
 		if a.Status != "running" {
 			c.s.waited("build", began, fmt.Sprintf("audience %d", e.id))
+			c.s.event("audience "+a.Status, nil)
 			e.status = a.Status
 			return a, nil
 		}

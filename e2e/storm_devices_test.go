@@ -51,6 +51,7 @@ func (c *caller) deliver(ctx context.Context, a *client.Audience, definition int
 		}
 	}
 	c.s.waited("delivery", began, path)
+	c.s.event("delivery "+d.Status, nil)
 	if d.Status != "done" {
 		return fmt.Errorf("delivery %d of audience %d is %s: %+v", d.ID, a.ID, d.Status, d.Error)
 	}
@@ -349,6 +350,7 @@ func (m *stormDevices) ended(ctx context.Context) (a client.DeviceAudience, err 
 		}
 		if a = page.List[0]; a.Status != "processing" {
 			s.waited("reading of devices", began, fmt.Sprintf("audience %d", m.id))
+			s.event("devices "+a.Status, nil)
 			return a, nil
 		}
 		s.event("devices processing", nil)

@@ -163,6 +163,7 @@ func (c *caller) awaitReport(ctx context.Context, e *entry, definition int) (r r
 		}
 	}
 	c.s.waited("report", began, fmt.Sprintf("of audience %d", e.id))
+	c.s.event("report "+r.Status, nil)
 	sc := c.s.sceneryOf(r.AsOf)
 	if r.Status != "done" || sc == nil {
 		return r, fmt.Errorf("report on audience %d is %s, of %v: %s", e.id, r.Status, r.AsOf, r.Error)

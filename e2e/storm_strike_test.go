@@ -21,13 +21,18 @@ func (s *storm) strike(ctx context.Context, i int, w window) {
 	default:
 		where = s.strikeServer(ctx, w)
 	}
-	if where == w.name {
-		s.hits[w.name]++
-	} else {
+	s.struck(i, w, where)
+}
+
+// struck counts a strike that was meant for one moment, and hit one.
+func (s *storm) struck(i int, w window, where string) {
+	s.t.Helper()
+	s.hits[where]++
+	if where != w.name {
 		s.missed[w.name]++
-		s.hits[where]++
+		s.hits[w.name] += 0 // so that it is told of
 	}
-	s.t.Logf("kill %3d after %8.3f s: %s", i+1, time.Since(s.began).Seconds(), where)
+	s.t.Logf("strike %3d after %8.3f s: %s", i+1, time.Since(s.began).Seconds(), where)
 }
 
 // strikeStart kills a server while it starts.
@@ -109,10 +114,21 @@ func (s *storm) loadTakes() time.Duration { return 2 * s.loadTook }
 
 // strikeServer kills one server, or all, in a window.
 func (s *storm) strikeServer(ctx context.Context, w window) string {
+	where, victims, load := s.await(ctx, w)
+	s.killAndStart(victims)
+	if load != nil {
+		<-load.done
+	}
+	return where
+}
+
+// await waits for a window, or for any moment where it does not come in time,
+// and tells which it was, whom it is the moment to kill, and what load runs
+// meanwhile, if any.
+func (s *storm) await(ctx context.Context, w window) (where string, victims []*node, load *loading) {
 	hit := s.aim.take(w.name)
 	done := make(chan struct{})
 	var watchers sync.WaitGroup
-	var load *loading
 	limit := time.NewTimer(aimFor)
 	defer limit.Stop()
 	at := s.nodes[s.rng.IntN(len(s.nodes))]
@@ -132,7 +148,7 @@ func (s *storm) strikeServer(ctx context.Context, w window) string {
 			limit.Reset(time.Duration(s.rng.Int64N(int64(s.loadTakes()))))
 		}
 	}
-	where, victims := windowAny, s.nodes
+	where, victims = windowAny, s.nodes
 	select {
 	case n := <-hit:
 		where = w.name
@@ -157,11 +173,7 @@ func (s *storm) strikeServer(ctx context.Context, w window) string {
 	s.aim.rest()
 	close(done)
 	watchers.Wait()
-	s.killAndStart(victims)
-	if load != nil {
-		<-load.done
-	}
-	return where
+	return where, victims, load
 }
 
 func stillRuns(l *loading) bool {

@@ -193,8 +193,16 @@ func (s *storm) addNode(name, data string, flags ...string) {
 	s.nodes = append(s.nodes, n)
 }
 
-// addCaller makes a caller with every grant.
+// addCaller makes a caller with every grant, who is to ask.
 func (s *storm) addCaller(name string, flags ...string) *caller {
+	s.t.Helper()
+	c := s.newCaller(name, flags...).worker(uint64(100 + len(s.callers)))
+	s.callers[name] = c
+	return c
+}
+
+// newCaller makes a caller with every grant.
+func (s *storm) newCaller(name string, flags ...string) *caller {
 	s.t.Helper()
 	c := &caller{s: s}
 	out, err := s.nodes[0].command(append(append([]string{
@@ -210,15 +218,19 @@ func (s *storm) addCaller(name string, flags ...string) *caller {
 	if err != nil {
 		s.t.Fatalf("caller add: %v", err)
 	}
-	c = c.worker(uint64(100 + len(s.callers)))
-	s.callers[name] = c
 	return c
 }
 
-// run is the storm and what is looked at afterwards.
+// run is a storm that kills processes, and what is looked at afterwards.
 func (s *storm) run() {
 	s.t.Helper()
-	kills := stormCount(s.t)
+	s.blow(plan(s.rng, windows, stormCount(s.t), s.blobs == ""), s.strike)
+}
+
+// blow strikes in each of the windows while callers go on, and looks at what is
+// left.
+func (s *storm) blow(moments []window, strike func(ctx context.Context, i int, w window)) {
+	s.t.Helper()
 	s.quietReports()
 	s.addCaller("steady")
 	s.addCaller("hasty", "--concurrent-builds", "2")
@@ -236,8 +248,8 @@ func (s *storm) run() {
 	if s.database != "" {
 		work.Go(func() { s.watchLeases(ctx) })
 	}
-	for i, w := range plan(s.rng, kills, s.blobs == "") {
-		s.strike(ctx, i, w)
+	for i, w := range moments {
+		strike(ctx, i, w)
 		if s.t.Failed() {
 			break
 		}
@@ -250,7 +262,7 @@ func (s *storm) run() {
 		return
 	}
 	s.settled(ctx)
-	s.report(kills)
+	s.report(len(moments))
 	s.afterwards(ctx)
 	if s.t.Failed() {
 		s.logServers()
@@ -367,15 +379,13 @@ func (s *storm) report(kills int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d kills in %.0f s, by the moment that they hit:\n", kills, time.Since(s.began).Seconds())
-	for _, w := range windows {
-		if s.hits[w.name]+s.missed[w.name] > 0 {
-			fmt.Fprintf(&b, "  %-28s %4d", w.name, s.hits[w.name])
-			if m := s.missed[w.name]; m > 0 {
-				fmt.Fprintf(&b, "  (%d more that were aimed at it came at another moment)", m)
-			}
-			b.WriteString("\n")
+	fmt.Fprintf(&b, "%d strikes in %.0f s, by the moment that they hit:\n", kills, time.Since(s.began).Seconds())
+	for _, name := range sortedKeys(s.hits) {
+		fmt.Fprintf(&b, "  %-28s %4d", name, s.hits[name])
+		if m := s.missed[name]; m > 0 {
+			fmt.Fprintf(&b, "  (%d more that were aimed at it came at another moment)", m)
 		}
+		b.WriteString("\n")
 	}
 	b.WriteString("what callers did:\n")
 	for _, what := range sortedKeys(s.tally) {

@@ -177,7 +177,7 @@ func permanent(err error) error {
 }
 
 func permanentError(err error) bool {
-	return errors.Is(err, engine.ErrCorrupt) || errors.Is(err, engine.ErrFormat) ||
+	return errors.Is(err, engine.ErrCorrupt) || errors.Is(err, engine.ErrFormat) || errors.Is(err, errDamaged) ||
 		throng.CodeOf(err) == throng.Invalid || throng.CodeOf(err) == throng.QuotaExceeded
 }
 
@@ -328,6 +328,8 @@ func failureOf(cause error) throng.Failure {
 		return throng.Failure{Code: string(throng.Internal), Message: "a file of the index is damaged; the operator must load the dataset again", Retry: true}
 	case errors.Is(cause, engine.ErrFormat):
 		return throng.Failure{Code: string(throng.Internal), Message: "the index was written by another version; the operator must load the dataset again", Retry: true}
+	case errors.Is(cause, errDamaged):
+		return throng.Failure{Code: string(throng.Internal), Message: "a stored list that this is made of is damaged; send the upload again, or regenerate the audience", Retry: true}
 	case errors.Is(cause, job.ErrDied):
 		return throng.Failure{Code: string(throng.Internal), Message: "the server ended too often while it worked on this; the operator must find out why", Retry: true}
 	default:

@@ -175,8 +175,7 @@ func (s *Service) clusterOf(ctx context.Context, row sqldb.Audience, n int) (rep
 func (s *Service) clusterMembers(ctx context.Context, g engine.Generation, b *built) (query.RowSet, error) {
 	c := b.details.Cluster
 	rows, err := s.rows(ctx, g, c.Files, func() (query.RowSet, error) {
-		rows, _, err := s.matchLines(ctx, g, identifier.SSID, textKey(c.Files, identifier.SSID))
-		return rows, err
+		return s.matchLines(ctx, g, identifier.SSID, textKey(c.Files, identifier.SSID), int64(c.Size))
 	})
 	if errors.Is(err, blob.ErrNotFound) {
 		return nil, throng.Errorf(throng.Invalid, "the insight that cluster %d is of was made anew; make an audience of a cluster of the new one", c.ID)

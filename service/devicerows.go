@@ -95,7 +95,7 @@ func (s *Service) matchDevices(ctx context.Context, g engine.Generation, prefix 
 	case err != nil:
 		return nil, err
 	default:
-		rows, _, err := s.matchLines(ctx, g, maType, linesKey(prefix))
+		rows, err := s.matchLines(ctx, g, maType, linesKey(prefix), anyNumber)
 		if err != nil {
 			return nil, err
 		}

@@ -106,6 +106,11 @@ func (s *Service) pack(ctx context.Context, w io.Writer, o output) error {
 		return err
 	}
 	defer r.Close()
+	if o.format == Text {
+		if err := o.whole(r); err != nil {
+			return err
+		}
+	}
 	z := huffgz.NewWriter(w)
 	if _, err := io.CopyBuffer(z, struct{ io.Reader }{r}, make([]byte, writeBuffer)); err != nil {
 		return err
@@ -121,6 +126,15 @@ type output struct {
 	files  string // prefix of the audience's files
 	key    string
 	id     int64 // of the audience
+	text   int64 // bytes of the text
+}
+
+// whole makes sure that the text is as long as it was written.
+func (o output) whole(text blob.Reader) error {
+	if text.Size() != o.text {
+		return fmt.Errorf("%w: %s has %d bytes, %d were written", errDamaged, textKey(o.files, o.typ), text.Size(), o.text)
+	}
+	return nil
 }
 
 // output finds a file that the caller may download, whether or not it was made.
@@ -159,7 +173,7 @@ func formOf(row sqldb.Audience, o sqldb.Output, f Format) (output, error) {
 	if err != nil {
 		return output{}, err
 	}
-	out := output{typ: identifier.Type(o.Type), format: f, files: d.Files, key: o.BlobKey, id: o.AudienceID}
+	out := output{typ: identifier.Type(o.Type), format: f, files: d.Files, key: o.BlobKey, id: o.AudienceID, text: o.Bytes}
 	name := fmt.Sprintf("audience-%d-%s.", o.AudienceID, o.Type)
 	switch f {
 	case Text:
@@ -184,6 +198,11 @@ func (s *Service) openFile(ctx context.Context, o output, made func() error) (*F
 	if err != nil {
 		return nil, deleted(err, o.id)
 	}
+	if o.key == textKey(o.files, o.typ) {
+		if err := o.whole(r); err != nil {
+			return nil, errors.Join(fmt.Errorf("open output: %w", err), r.Close())
+		}
+	}
 	file := o.file
 	file.ReadSeekCloser, file.Size, file.ModTime = r, r.Size(), r.ModTime()
 	return &file, nil
@@ -204,7 +223,7 @@ func (s *Service) makeFile(ctx context.Context, o output) error {
 		return nil
 	}
 	return s.makeOnce(ctx, o.key, func(w io.Writer) error {
-		pairs, err := s.openPairs(ctx, o.files, o.typ)
+		pairs, err := s.openPairs(ctx, o)
 		if err != nil {
 			return err
 		}

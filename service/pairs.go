@@ -51,14 +51,14 @@ type pairReader struct {
 }
 
 // openPairs opens the pairs of a type of identifier, to be ended by close.
-func (s *Service) openPairs(ctx context.Context, files string, t identifier.Type) (_ *pairReader, err error) {
-	p := &pairReader{same: t == identifier.SSID, none: true}
+func (s *Service) openPairs(ctx context.Context, o output) (_ *pairReader, err error) {
+	p := &pairReader{same: o.typ == identifier.SSID, none: true}
 	defer func() {
 		if err != nil {
 			p.close()
 		}
 	}()
-	open := func(key string) io.Reader {
+	open := func(key string) blob.Reader {
 		if err != nil {
 			return nil
 		}
@@ -69,10 +69,14 @@ func (s *Service) openPairs(ctx context.Context, files string, t identifier.Type
 		p.closers = append(p.closers, r)
 		return r
 	}
-	p.people.r = open(textKey(files, identifier.SSID))
-	if !p.same {
-		p.values.r = open(textKey(files, t))
-		p.steps.r = open(membersKey(files, t))
+	text := open(textKey(o.files, o.typ))
+	if p.people.r = text; !p.same {
+		p.values.r = text
+		p.people.r = open(textKey(o.files, identifier.SSID))
+		p.steps.r = open(membersKey(o.files, o.typ))
+	}
+	if err == nil {
+		err = o.whole(text)
 	}
 	return p, err
 }

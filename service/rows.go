@@ -2,7 +2,6 @@ package service
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -22,8 +21,7 @@ import (
 // that asked.
 func (s *Service) uploadRows(ctx context.Context, g engine.Generation, u sqldb.Upload) (query.RowSet, error) {
 	return s.rows(ctx, g, u.BlobKey, func() (query.RowSet, error) {
-		rows, _, err := s.matchLines(ctx, g, identifier.Type(u.Type), linesKey(u.BlobKey))
-		return rows, err
+		return s.matchLines(ctx, g, identifier.Type(u.Type), linesKey(u.BlobKey), u.Matched+u.Unmatched)
 	})
 }
 
@@ -48,11 +46,13 @@ func (s *Service) memberRows(ctx context.Context, g engine.Generation, a sqldb.A
 	if err != nil {
 		return nil, 0, err
 	}
+	if a.Size == nil {
+		return nil, 0, nil
+	}
 	rows, err = s.rows(ctx, g, d.Files, func() (query.RowSet, error) {
-		rows, _, err := s.matchLines(ctx, g, identifier.SSID, textKey(d.Files, identifier.SSID))
-		return rows, err
+		return s.matchLines(ctx, g, identifier.SSID, textKey(d.Files, identifier.SSID), *a.Size)
 	})
-	if err != nil || a.Size == nil {
+	if err != nil {
 		return nil, 0, err
 	}
 	return rows, uint64(*a.Size) - rows.Len(), nil
@@ -119,39 +119,60 @@ func (s *Service) writeRows(ctx context.Context, g engine.Generation, key string
 	return w.Commit()
 }
 
-// matchLines matches the lines of a blob, normalised and distinct already.
-func (s *Service) matchLines(ctx context.Context, g engine.Generation, t identifier.Type, key string) (query.RowSet, uint64, error) {
+// errDamaged says that a file in the store is not the one that was written. It
+// is found by its size, or by how many lines it has.
+var errDamaged = errors.New("stored file is damaged")
+
+// anyNumber is that of the lines of a list of which only the list tells.
+const anyNumber = -1
+
+// matchLines matches the lines of a blob, normalised and distinct already. It is
+// errDamaged where it has another number of them than was written: what fewer
+// lines match would look like a result.
+func (s *Service) matchLines(ctx context.Context, g engine.Generation, t identifier.Type, key string, written int64) (query.RowSet, error) {
 	r, err := s.cfg.Blobs.Open(ctx, key)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	defer r.Close()
 	var readErr error
-	rows, matched, err := g.Match(ctx, t, linesOf(r, &readErr))
+	var read int64
+	all := linesOf(r, &readErr)
+	rows, _, err := g.Match(ctx, t, func(yield func([]byte) bool) {
+		for line := range all {
+			if read++; !yield(line) {
+				return
+			}
+		}
+	})
 	if err = errors.Join(err, readErr); err != nil {
-		return nil, 0, fmt.Errorf("match lines: %w", err)
+		return nil, fmt.Errorf("match lines of %s: %w", key, err)
 	}
-	return rows, matched, nil
+	if written != anyNumber && read != written {
+		return nil, fmt.Errorf("%w: %s has %d lines, %d were written", errDamaged, key, read, written)
+	}
+	return rows, nil
 }
 
-// linesOf yields the lines of a file without their ends. A line is valid until
-// the next one is asked for. An error ends it and is in *failure.
+// linesOf yields the lines of a file without their ends, of which the last one
+// has one, too. A line is valid until the next one is asked for. An error ends it
+// and is in *failure.
 func linesOf(r io.Reader, failure *error) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		b := bufio.NewReaderSize(r, 256<<10)
 		for {
 			line, err := b.ReadSlice('\n')
-			if line = bytes.TrimSuffix(line, []byte{'\n'}); err != nil && len(line) == 0 {
-				if !errors.Is(err, io.EOF) {
-					*failure = err
-				}
+			switch {
+			case errors.Is(err, io.EOF) && len(line) == 0:
 				return
-			}
-			if err != nil && !errors.Is(err, io.EOF) {
+			case errors.Is(err, io.EOF), errors.Is(err, bufio.ErrBufferFull):
+				*failure = fmt.Errorf("%w: a line has no end", errDamaged)
+				return
+			case err != nil:
 				*failure = err
 				return
 			}
-			if !yield(line) {
+			if !yield(line[:len(line)-1]) {
 				return
 			}
 		}
