@@ -350,7 +350,7 @@ func (o *Object) places(key string, kind reference.Kind) []string {
 			continue
 		}
 		if raw, ok := e.Take("kind"); ok {
-			if s, ok := o.r.Text(raw, e.At("kind")); ok && s != string(kind) {
+			if s, ok := o.r.Text(raw, e.At("kind")); ok && s != "" && s != string(kind) {
 				o.r.Bad(e.At("kind"), "is %q in a list of the kind %q", s, kind)
 			}
 		}

@@ -46,7 +46,7 @@ func TestParseCriterion(t *testing.T) {
 	f(`"age":{"ranges":["18-24","over 54","unknown"]}`, Age{Ranges: []string{"18-24", "over 54", "unknown"}})
 	f(`"gender":{"genders":["female"]}`, Gender{Genders: []string{"female"}})
 	f(`"ethnicity":{"ethnicities":["asian","unknown"]}`, Ethnicity{Ethnicities: []string{"asian", "unknown"}})
-	f(`"location":{"cities":[{"id":81905,"name":"West New York","kind":"city"}],"regions":[],"dmas":[{"id":"622"}]}`,
+	f(`"location":{"cities":[{"id":81905,"name":"West New York","kind":"city"}],"regions":[],"dmas":[{"id":"622","kind":"","name":""}]}`,
 		Location{Cities: []string{"81905"}, DMAs: []string{"622"}})
 	f(`"upload":{"keys":["/uploads/2022-11-02/078ace94fad569f01d1a3a99a440cf5c.ssid"],"type":"ss_id"}`,
 		UploadRef{Keys: []string{"/uploads/2022-11-02/078ace94fad569f01d1a3a99a440cf5c.ssid"}, Type: identifier.SSID})

@@ -280,7 +280,7 @@ func (s *Service) view(ctx context.Context, q queries, row sqldb.Audience, c *th
 		return a, err
 	}
 	var err error
-	if a.Insight, err = insightState(ctx, q, row.ID); err != nil || row.Size == nil {
+	if a.Insight, err = insightState(ctx, q, row); err != nil || row.Size == nil {
 		return a, err
 	}
 	var sizes []uint64

@@ -211,6 +211,9 @@ func (s *Service) Insight(ctx context.Context, c *throng.Caller, id int64, q Ins
 		return nil, err
 	}
 	i, err := s.db.Insight(ctx, id)
+	if errors.Is(err, sqldb.ErrNotFound) && awaitsInsight(row) {
+		i, err = sqldb.Insight{Status: sqldb.StatusRunning, CreatedAt: row.CreatedAt}, nil
+	}
 	if err != nil {
 		return nil, known(err, "no insight has been asked for audience %d", id)
 	}
@@ -391,10 +394,19 @@ func (s *Service) removeInsight(ctx context.Context, tx *sqldb.Tx, row sqldb.Aud
 	return tx.DeleteInsight(ctx, row.ID)
 }
 
+// awaitsInsight tells of an audience being built whose report was asked for with
+// it. Its order is made, and its credit spent, where the build ends ([Service.followBuild]).
+func awaitsInsight(row sqldb.Audience) bool {
+	return row.AutoInsight && row.Status == sqldb.StatusRunning
+}
+
 // insightState is how the report on an audience stands, nil where there is none.
-func insightState(ctx context.Context, q queries, audienceID int64) (*throng.InsightState, error) {
-	i, err := q.Insight(ctx, audienceID)
+func insightState(ctx context.Context, q queries, row sqldb.Audience) (*throng.InsightState, error) {
+	i, err := q.Insight(ctx, row.ID)
 	if errors.Is(err, sqldb.ErrNotFound) {
+		if awaitsInsight(row) {
+			return &throng.InsightState{Status: throng.Running}, nil
+		}
 		return nil, nil
 	}
 	if err != nil {
@@ -402,7 +414,7 @@ func insightState(ctx context.Context, q queries, audienceID int64) (*throng.Ins
 	}
 	state := &throng.InsightState{Status: throng.Status(i.Status)}
 	if err := unmarshalAll(pair{i.Error, &state.Failure}); err != nil {
-		return nil, fmt.Errorf("read insight of audience %d: %w", audienceID, err)
+		return nil, fmt.Errorf("read insight of audience %d: %w", row.ID, err)
 	}
 	return state, nil
 }

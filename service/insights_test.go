@@ -254,6 +254,19 @@ func TestInsightFollowsBuild(t *testing.T) {
 	}
 	_, err = s.RequestInsight(t.Context(), c, second.ID, InsightRequest{}, nil)
 	wantCode(t, err, throng.CreditsExhausted)
+	// What was asked for with the audience is running as long as that is.
+	fourth := s.create(c, d)
+	if fourth.Insight == nil || fourth.Insight.Status != throng.Running {
+		t.Errorf("insight of an audience being built = %+v, want it running", fourth.Insight)
+	}
+	if i, err := s.Insight(t.Context(), c, fourth.ID, InsightQuery{}); err != nil || i.Status != throng.Running || i.Report != nil || !i.CreatedAt.Equal(fourth.CreatedAt) {
+		t.Errorf("report of an audience being built = %+v, %v, want it running", i, err)
+	}
+	if err := s.CancelAudience(t.Context(), c, fourth.ID); err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.Insight(t.Context(), c, fourth.ID, InsightQuery{})
+	wantCode(t, err, throng.NotFound)
 	if err := s.CancelAudience(t.Context(), c, third.ID); err != nil {
 		t.Fatal(err)
 	}

@@ -207,6 +207,12 @@ func (s *Service) storeUpload(ctx context.Context, c *throng.Caller, u sqldb.Upl
 		if row, fresh, err = tx.InsertUpload(ctx, u); err != nil {
 			return err
 		}
+		if !fresh && row.Generation != u.Generation {
+			row.Matched, row.Unmatched, row.Generation = u.Matched, u.Unmatched, u.Generation
+			if err := keepCounts(ctx, tx.Queries, row); err != nil {
+				return err
+			}
+		}
 		if made, err = fromUpload(row); err != nil {
 			return err
 		}
@@ -223,7 +229,8 @@ func (s *Service) storeUpload(ctx context.Context, c *throng.Caller, u sqldb.Upl
 	return storedUpload{made, fresh}, nil
 }
 
-// Uploads lists a caller's uploads, newest first; next is "" at the end.
+// Uploads lists a caller's uploads, newest first; next is "" at the end. Counts
+// are of the current generation. Unavailable where there is none.
 func (s *Service) Uploads(ctx context.Context, c *throng.Caller, p throng.Page) ([]throng.Upload, string, error) {
 	limit, before, err := listPage(p)
 	if err != nil {
@@ -231,6 +238,9 @@ func (s *Service) Uploads(ctx context.Context, c *throng.Caller, p throng.Page) 
 	}
 	rows, more, err := s.db.ListUploads(ctx, sqldb.UploadFilter{CallerID: c.ID, BeforeID: before, Limit: limit})
 	if err != nil {
+		return nil, "", err
+	}
+	if err := s.recount(ctx, c, rows); err != nil {
 		return nil, "", err
 	}
 	list := make([]throng.Upload, len(rows))
@@ -248,13 +258,18 @@ func (s *Service) Uploads(ctx context.Context, c *throng.Caller, p throng.Page) 
 	return list, next, nil
 }
 
-// Upload finds a caller's upload by its key.
+// Upload finds a caller's upload by its key. Counts are of the current
+// generation. Unavailable where there is none.
 func (s *Service) Upload(ctx context.Context, c *throng.Caller, key string) (*throng.Upload, error) {
 	row, err := s.db.UploadByKey(ctx, c.ID, key)
 	if err != nil {
 		return nil, known(err, "there is no upload of this key")
 	}
-	return fromUpload(row)
+	rows := []sqldb.Upload{row}
+	if err := s.recount(ctx, c, rows); err != nil {
+		return nil, err
+	}
+	return fromUpload(rows[0])
 }
 
 // DeleteUpload removes an upload. Conflict while a running build uses it.

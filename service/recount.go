@@ -1,0 +1,65 @@
+package service
+
+import (
+	"context"
+	"errors"
+
+	"throng"
+	"throng/blob"
+	"throng/engine"
+	"throng/identifier"
+	"throng/sqldb"
+)
+
+// recount brings the counts of a caller's uploads to the current generation:
+// those of another one are matched anew, and what is found is kept. An upload
+// whose lines are gone is being deleted and stays as it is. Unavailable where no
+// generation is loaded, or where too many uploads are under way.
+func (s *Service) recount(ctx context.Context, c *throng.Caller, uploads []sqldb.Upload) error {
+	g, err := s.acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer g.Release()
+	var leave func()
+	for i := range uploads {
+		u := &uploads[i]
+		if u.Generation == g.Info().ID {
+			continue
+		}
+		if leave == nil {
+			if leave, err = s.mayUpload(ctx, c); err != nil {
+				return err
+			}
+			defer leave()
+		}
+		if err := s.recountOne(ctx, g, u); err != nil && !errors.Is(err, blob.ErrNotFound) {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Service) recountOne(ctx context.Context, g engine.Generation, u *sqldb.Upload) error {
+	_, matched, err := s.matchLines(ctx, g, identifier.Type(u.Type), linesKey(u.BlobKey))
+	if err != nil {
+		return err
+	}
+	u.Matched, u.Unmatched = int64(matched), u.Matched+u.Unmatched-int64(matched)
+	u.Generation = g.Info().ID
+	// They are counted again where they cannot be kept, as on a full disk.
+	if err := keepCounts(ctx, s.db.Queries, *u); err != nil && ctx.Err() == nil {
+		s.cfg.Logger.WarnContext(ctx, "keep counts of upload", "err", err)
+	}
+	return nil
+}
+
+// keepCounts writes how many lines of an upload its generation knows, unless the
+// upload was deleted meanwhile.
+func keepCounts(ctx context.Context, q sqldb.Queries, u sqldb.Upload) error {
+	err := q.UpdateUpload(ctx, u.ID, sqldb.UploadUpdate{Matched: &u.Matched, Unmatched: &u.Unmatched, Generation: &u.Generation})
+	if errors.Is(err, sqldb.ErrNotFound) {
+		return nil
+	}
+	return err
+}
