@@ -13,9 +13,13 @@ import (
 
 // recount brings the counts of a caller's uploads to the current generation:
 // those of another one are matched anew, and what is found is kept. An upload
-// whose lines are gone is being deleted and stays as it is. Unavailable where no
-// generation is loaded, or where too many uploads are under way.
+// whose lines are gone is being deleted and stays as it is; so does one whose
+// lines are damaged, which a build with it tells. Unavailable where no generation
+// is loaded, or where too many uploads are under way.
 func (s *Service) recount(ctx context.Context, c *throng.Caller, uploads []sqldb.Upload) error {
+	if len(uploads) == 0 {
+		return nil
+	}
 	g, err := s.acquire(ctx)
 	if err != nil {
 		return err
@@ -33,7 +37,10 @@ func (s *Service) recount(ctx context.Context, c *throng.Caller, uploads []sqldb
 			}
 			defer leave()
 		}
-		if err := s.recountOne(ctx, g, u); err != nil && !errors.Is(err, blob.ErrNotFound) {
+		switch err := s.recountOne(ctx, g, u); {
+		case errors.Is(err, errDamaged):
+			s.cfg.Logger.ErrorContext(ctx, "count upload anew", "upload", u.ID, "err", err)
+		case err != nil && !errors.Is(err, blob.ErrNotFound):
 			return err
 		}
 	}
@@ -41,7 +48,7 @@ func (s *Service) recount(ctx context.Context, c *throng.Caller, uploads []sqldb
 }
 
 func (s *Service) recountOne(ctx context.Context, g engine.Generation, u *sqldb.Upload) error {
-	_, matched, err := s.matchLines(ctx, g, identifier.Type(u.Type), linesKey(u.BlobKey))
+	_, matched, err := s.countLines(ctx, g, identifier.Type(u.Type), linesKey(u.BlobKey), u.Matched+u.Unmatched)
 	if err != nil {
 		return err
 	}

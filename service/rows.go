@@ -130,15 +130,21 @@ const anyNumber = -1
 // errDamaged where it has another number of them than was written: what fewer
 // lines match would look like a result.
 func (s *Service) matchLines(ctx context.Context, g engine.Generation, t identifier.Type, key string, written int64) (query.RowSet, error) {
+	rows, _, err := s.countLines(ctx, g, t, key, written)
+	return rows, err
+}
+
+// countLines is matchLines that tells how many lines matched, too.
+func (s *Service) countLines(ctx context.Context, g engine.Generation, t identifier.Type, key string, written int64) (_ query.RowSet, matched uint64, _ error) {
 	r, err := s.cfg.Blobs.Open(ctx, key)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	defer r.Close()
 	var readErr error
 	var read int64
 	all := linesOf(r, &readErr)
-	rows, _, err := g.Match(ctx, t, func(yield func([]byte) bool) {
+	rows, matched, err := g.Match(ctx, t, func(yield func([]byte) bool) {
 		for line := range all {
 			if read++; !yield(line) {
 				return
@@ -146,12 +152,12 @@ func (s *Service) matchLines(ctx context.Context, g engine.Generation, t identif
 		}
 	})
 	if err = errors.Join(err, readErr); err != nil {
-		return nil, fmt.Errorf("match lines of %s: %w", key, err)
+		return nil, 0, fmt.Errorf("match lines of %s: %w", key, err)
 	}
 	if written != anyNumber && read != written {
-		return nil, fmt.Errorf("%w: %s has %d lines, %d were written", errDamaged, key, read, written)
+		return nil, 0, fmt.Errorf("%w: %s has %d lines, %d were written", errDamaged, key, read, written)
 	}
-	return rows, nil
+	return rows, matched, nil
 }
 
 // linesOf yields the lines of a file without their ends, of which the last one
