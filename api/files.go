@@ -19,7 +19,7 @@ type Output struct {
 }
 
 // ServeFile answers with a finished file: in full, in ranges, not at all where
-// the client has it, or compressed where the client takes gzip. The tag of the
+// the client has it or wants another one, or compressed where the client takes gzip. The tag of the
 // compressed form is another one; ranges are of that form only where If-Range
 // names its tag, that is where a client goes on with it. Files that are made
 // when they are asked for are not made for HEAD, nor for a client who has them.
@@ -38,6 +38,11 @@ func ServeFile(log *slog.Logger, w http.ResponseWriter, r *http.Request, out Out
 		}
 	}
 	tag = `"` + tag + `"`
+	if want := r.Header.Get("If-Match"); want != "" && !has(strings.ReplaceAll(want, "W/", "!"), tag) { // which wants the very bytes
+		describe(w.Header(), tag)
+		w.WriteHeader(http.StatusPreconditionFailed)
+		return nil
+	}
 	if has(r.Header.Get("If-None-Match"), tag) {
 		describe(w.Header(), tag)
 		w.WriteHeader(http.StatusNotModified)

@@ -75,6 +75,10 @@ func TestServeFile(t *testing.T) {
 		{"has it", plain, [2]string{"If-None-Match", `"other", W/"tag"`}, [2]string{}, 304, `"tag"`, "", ""},
 		{"has it packed", plain, [2]string{"If-None-Match", `"tag-gzip"`}, [2]string{"Accept-Encoding", "gzip"}, 304, `"tag-gzip"`, "", ""},
 		{"has it plain, wants it packed", plain, [2]string{"If-None-Match", `"tag"`}, [2]string{"Accept-Encoding", "gzip"}, 200, `"tag-gzip"`, "gzip", text},
+		{"wants this one", plain, [2]string{"If-Match", `"other", "tag"`}, [2]string{}, 200, `"tag"`, "", text},
+		{"wants another one", plain, [2]string{"If-Match", `"other"`}, [2]string{}, 412, `"tag"`, "", ""},
+		{"wants another one, packed", plain, [2]string{"If-Match", `"tag"`}, [2]string{"Accept-Encoding", "gzip"}, 412, `"tag-gzip"`, "", ""},
+		{"wants one that is weak", plain, [2]string{"If-Match", `W/"tag"`}, [2]string{}, 412, `"tag"`, "", ""},
 		{"has any", plain, [2]string{"If-None-Match", `*`}, [2]string{"Accept-Encoding", "gzip"}, 304, `"tag-gzip"`, "", ""},
 	}
 	for _, test := range tests {

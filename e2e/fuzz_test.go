@@ -329,8 +329,12 @@ func silhouetteEnvelope(method string, got exchanged) error {
 		return nil
 	}
 	if !strings.HasPrefix(got.header.Get("Content-Type"), "application/json") {
-		if got.status/100 == 2 || got.status == http.StatusRequestedRangeNotSatisfiable {
-			return nil // a file, or a part that it does not have
+		switch got.status {
+		case http.StatusPreconditionFailed, http.StatusRequestedRangeNotSatisfiable:
+			return nil // another file than is wanted, or a part that it does not have
+		}
+		if got.status/100 == 2 {
+			return nil // a file
 		}
 		return fmt.Errorf("the answer is no JSON")
 	}
