@@ -121,7 +121,7 @@ func (r *Runner) lease(ctx context.Context, tx *sqldb.Tx, id int64) (Job, error)
 }
 
 func (r *Runner) admit(ctx context.Context, j Job) *execution {
-	e := &execution{job: j, lease: j.leaseUntil}
+	e := &execution{job: j, lease: r.cfg.Elapsed() + r.cfg.Lease}
 	e.ctx, e.cancel = context.WithCancelCause(context.WithoutCancel(ctx)) // Stop ends it, with its own cause
 	r.executing.Add(1)
 	r.mu.Lock()
@@ -153,7 +153,7 @@ func (r *Runner) beat(ctx context.Context) error {
 	if len(held) == 0 {
 		return nil
 	}
-	now := r.cfg.Now()
+	now, ends := r.cfg.Now(), r.cfg.Elapsed()+r.cfg.Lease
 	until := now.Add(r.cfg.Lease)
 	lost := make(map[*execution]error)
 	ctx, cancel := context.WithTimeout(ctx, r.cfg.Lease/2)
@@ -181,7 +181,7 @@ func (r *Runner) beat(ctx context.Context) error {
 		if cause := lost[e]; cause != nil {
 			e.cancel(cause)
 		} else {
-			e.lease = until
+			e.lease = ends
 		}
 	}
 	return nil
@@ -207,13 +207,13 @@ func renew(ctx context.Context, tx *sqldb.Tx, j Job, now, until time.Time) (caus
 	return nil, err
 }
 
-// endExpired ends the executions whose leases have run out by our own clock.
+// endExpired ends the executions whose leases have run out.
 func (r *Runner) endExpired(held []*execution) {
-	now := r.cfg.Now()
+	now := r.cfg.Elapsed()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, e := range held {
-		if !now.Before(e.lease) {
+		if now >= e.lease {
 			e.cancel(ErrLost)
 		}
 	}

@@ -136,8 +136,10 @@ func (r *Runner) set(ctx context.Context, tx *sqldb.Tx, j Job, state State, now 
 }
 
 func (r *Runner) requeue(ctx context.Context, tx *sqldb.Tx, j Job, attempts int, at time.Time, lastError string) error {
+	now := r.cfg.Now().UnixMicro() // see mend
 	_, err := tx.Exec(ctx, `UPDATE jobs SET state = ?, attempts = ?, run_at = ?, lease_owner = '', lease_until = NULL,
-		last_error = ? WHERE id = ?`, string(Queued), max(attempts, 0), at.UnixMicro(), clean(lastError), j.ID)
+		last_error = ?, heartbeat_at = ?, created_at = CASE WHEN created_at > ? THEN ? ELSE created_at END WHERE id = ?`,
+		string(Queued), max(attempts, 0), at.UnixMicro(), clean(lastError), now, now, now, j.ID)
 	tx.AfterCommit(r.signal)
 	return err
 }
@@ -210,43 +212,6 @@ func (r *Runner) runs(id int64) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.running[id] != nil
-}
-
-// over tells whether a lease has run out. One that ends later than any could that
-// was given now is of before the clock was set back: its holder, if it lives,
-// would have renewed it by the new time.
-func (r *Runner) over(j Job) bool {
-	now := r.cfg.Now()
-	return j.leaseUntil.Before(now) || j.leaseUntil.After(now.Add(2*r.cfg.Lease))
-}
-
-// takeOver queues the jobs whose leases have run out, each in a transaction of
-// its own, so that one whose Failed hook errs does not hold up the others.
-func (r *Runner) takeOver(ctx context.Context) error {
-	var expired []Job
-	err := r.db.View(ctx, func(q sqldb.Reader) (err error) {
-		now := r.cfg.Now()
-		expired, err = readAll(ctx, q, `state = ? AND (lease_until < ? OR lease_until > ?)`,
-			string(Running), now.UnixMicro(), now.Add(2*r.cfg.Lease).UnixMicro())
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("take over jobs: %w", err)
-	}
-	var errs []error
-	for _, seen := range expired {
-		errs = append(errs, r.db.Tx(ctx, func(tx *sqldb.Tx) error {
-			j, err := read(ctx, tx, `id = ?`, seen.ID)
-			if errors.Is(err, ErrNotFound) {
-				return nil
-			}
-			if err != nil || j.State != Running || j.claim != seen.claim || !r.over(j) {
-				return err // another was quicker, or its worker lives after all
-			}
-			return r.bury(ctx, tx, j)
-		}))
-	}
-	return wrap("take over jobs", errors.Join(errs...))
 }
 
 // bury decides what becomes of a job whose worker died. The job of a kind that

@@ -33,8 +33,9 @@ func openDB(t *testing.T, cfg sqldb.Config) *sqldb.DB {
 
 // clock is a time that stands until it is moved.
 type clock struct {
-	mu  sync.Mutex
-	now time.Time
+	mu     sync.Mutex
+	now    time.Time
+	passed time.Duration
 }
 
 func newClock() *clock { return &clock{now: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)} }
@@ -45,7 +46,22 @@ func (c *clock) Now() time.Time {
 	return c.now
 }
 
+func (c *clock) Elapsed() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.passed
+}
+
+// advance lets time pass.
 func (c *clock) advance(d time.Duration) {
+	c.jump(d)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.passed += d
+}
+
+// jump sets the clock, and no time passes.
+func (c *clock) jump(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.now = c.now.Add(d)
@@ -54,7 +70,7 @@ func (c *clock) advance(d time.Duration) {
 // newRunner makes a runner that is not started: tests call its steps.
 func newRunner(t *testing.T, db *sqldb.DB, c *clock, kinds ...Kind) *Runner {
 	t.Helper()
-	r, err := New(db, Config{Owner: t.Name(), Now: c.Now, Logger: slog.New(slog.DiscardHandler)})
+	r, err := New(db, Config{Owner: t.Name(), Now: c.Now, Elapsed: c.Elapsed, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatalf("New = %v", err)
 	}

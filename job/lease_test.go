@@ -46,6 +46,7 @@ func TestTakeOver(t *testing.T) {
 		if err := a.beat(ctx); err != nil { // renews to 100 s
 			t.Fatal(err)
 		}
+		steps(b)
 		c.advance(45 * time.Second)
 		steps(b)
 		hb.keys(t, 0)

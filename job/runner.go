@@ -22,9 +22,9 @@ type Config struct {
 	// that name. Empty is a random name, and nothing is taken up at once.
 	Owner string
 	// Lease is how long a job may go without a heartbeat before it is given to
-	// another worker, at that one's next heartbeat. Clocks of servers on one
-	// database should agree to within a small part of it. Defaults to 50
-	// seconds, so that what a dead server ran is run again within a minute.
+	// another worker, at that one's next heartbeat. That one measures it by its
+	// own Elapsed, so clocks of servers on one database need not agree. Defaults
+	// to 50 seconds, so that what a dead server ran is run again within a minute.
 	Lease time.Duration
 	// Heartbeat is how often leases are renewed, dead workers looked for, and
 	// cancellations by other processes noticed. Defaults to 5 seconds.
@@ -49,6 +49,9 @@ type Config struct {
 	Logger *slog.Logger
 	// Now is the clock. Defaults to time.Now.
 	Now func() time.Time
+	// Elapsed is the time that has passed since some instant, whatever is done to
+	// the clock. Defaults to that since New, as the system counts it.
+	Elapsed func() time.Duration
 }
 
 func (c Config) withDefaults() (Config, error) {
@@ -67,6 +70,10 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Elapsed == nil {
+		began := time.Now()
+		c.Elapsed = func() time.Duration { return time.Since(began) } // by its monotonic reading
 	}
 	if c.Lease < 3*c.Heartbeat {
 		return c, fmt.Errorf("job: lease %v: want at least three heartbeats of %v", c.Lease, c.Heartbeat)
@@ -100,6 +107,9 @@ type Runner struct {
 	stopping bool
 	running  map[int64]*execution // by job; what this process holds a lease on
 
+	signs    map[int64]sign // by job; of the beat loop
+	lookedAt time.Duration  // when signs were looked for last; of the beat loop
+
 	stopFetch, stopBeat context.CancelFunc // set by Start
 	fetching, beating   sync.WaitGroup
 	executing           sync.WaitGroup
@@ -111,8 +121,8 @@ type execution struct {
 	job    Job
 	ctx    context.Context
 	cancel context.CancelCauseFunc
-	lease  time.Time // until when; guarded by Runner.mu
-	ended  Outcome   // of its own goroutine
+	lease  time.Duration // until when, of Config.Elapsed; guarded by Runner.mu
+	ended  Outcome       // of its own goroutine
 }
 
 // New makes a runner on a database. Register the kinds, then Start it; a
@@ -284,10 +294,13 @@ func (r *Runner) fetchLoop(ctx context.Context) {
 	}
 }
 
+// pruneEvery is how often ended jobs that are too old are removed.
+const pruneEvery = time.Hour
+
 func (r *Runner) beatLoop(ctx context.Context) {
 	timer := time.NewTimer(within(r.cfg.Heartbeat))
 	defer timer.Stop()
-	var pruned time.Time
+	pruned := -pruneEvery
 	for {
 		select {
 		case <-ctx.Done():
@@ -295,9 +308,9 @@ func (r *Runner) beatLoop(ctx context.Context) {
 		case <-timer.C:
 		}
 		timer.Reset(within(r.cfg.Heartbeat))
-		err := errors.Join(r.beat(ctx), r.takeOver(ctx))
-		if now := r.cfg.Now(); err == nil && now.Sub(pruned) > time.Hour {
-			_, err = r.Prune(ctx, now.Add(-r.cfg.Keep))
+		err := errors.Join(r.beat(ctx), r.takeOver(ctx), r.mend(ctx))
+		if now := r.cfg.Elapsed(); err == nil && now-pruned >= pruneEvery {
+			_, err = r.Prune(ctx, r.cfg.Now().Add(-r.cfg.Keep))
 			pruned = now
 		}
 		if err != nil && ctx.Err() == nil {

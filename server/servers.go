@@ -143,6 +143,7 @@ func (s *Server) startJobs(ctx context.Context) error {
 // generations are shared, jobs are run once there is one to run them on.
 func (s *Server) accompany(ctx context.Context, group *errgroup.Group) {
 	group.Go(func() error { s.sweep(ctx); return nil })
+	group.Go(func() error { s.watchClock(ctx); return nil })
 	if s.cfg.Database != "" {
 		group.Go(func() error { s.showLife(ctx); return nil })
 	}

@@ -81,7 +81,7 @@ func (s *Service) callBack(ctx context.Context, j job.Job) error {
 	if result.Aborted {
 		return job.Released
 	}
-	again, retry := webhook.Next(j.Attempts, result, attemptsFrom(j, c), s.now(), nil)
+	again, retry := webhook.Next(j.Attempts, result, j.CreatedAt, s.now(), nil) // a replay has another job
 	if err := s.db.Tx(ctx, func(tx *sqldb.Tx) error {
 		if err := s.cfg.Jobs.Check(ctx, tx, j); err != nil {
 			return err
@@ -110,14 +110,6 @@ func callbackState(result webhook.Result) string {
 		return sqldb.CallbackRefused
 	}
 	return sqldb.CallbackFailed
-}
-
-// attemptsFrom is since when a message has been tried: a replay begins anew.
-func attemptsFrom(j job.Job, c sqldb.Callback) (from time.Time) {
-	if j.CreatedAt.After(c.CreatedAt) {
-		return j.CreatedAt
-	}
-	return c.CreatedAt
 }
 
 func status(code int) *int64 {

@@ -147,7 +147,7 @@ func (s *Service) UpdateDevices(
 // replaceFiles starts the reading of other files, where that is allowed.
 func (s *Service) replaceFiles(ctx context.Context, tx *sqldb.Tx, row *sqldb.Audience, sources deviceSources) error {
 	now := s.now()
-	if next := s.nextUpdate(*row); now.Before(next) {
+	if next := s.nextUpdate(*row, now); now.Before(next) {
 		return throng.Errorf(throng.Conflict, "audience %d may be given other files from %s on, %v after the last ones",
 			row.ID, next.Format(time.RFC3339), s.cfg.DeviceLock)
 	}
@@ -179,9 +179,14 @@ func (s *Service) replaceFiles(ctx context.Context, tx *sqldb.Tx, row *sqldb.Aud
 	return s.startReading(ctx, tx, *row, sources.list)
 }
 
-// nextUpdate is when an audience may be given other files.
-func (s *Service) nextUpdate(row sqldb.Audience) time.Time {
-	return row.UpdatedAt.Add(max(s.cfg.DeviceLock, 0))
+// nextUpdate is when an audience may be given other files. One that was given
+// files by a clock that was ahead by more than the time they stay is not locked.
+func (s *Service) nextUpdate(row sqldb.Audience, now time.Time) time.Time {
+	lock := max(s.cfg.DeviceLock, 0)
+	if row.UpdatedAt.After(now.Add(lock)) {
+		return now
+	}
+	return row.UpdatedAt.Add(lock)
 }
 
 // DeleteDevices removes device audiences, all or none of them. NotFound where
@@ -455,7 +460,7 @@ func (s *Service) deviceView(row sqldb.Audience) (*throng.DeviceAudience, error)
 	}
 	a := &throng.DeviceAudience{
 		ID: row.ID, Name: row.Name, Platform: throng.Platform(row.Platform), Status: throng.Status(row.Status),
-		CreatedAt: row.CreatedAt, UpdatedAt: row.UpdatedAt, NextUpdateAt: s.nextUpdate(row), Warnings: row.Warnings,
+		CreatedAt: row.CreatedAt, UpdatedAt: row.UpdatedAt, NextUpdateAt: s.nextUpdate(row, s.now()), Warnings: row.Warnings,
 	}
 	if err := unmarshalAll(pair{row.Error, &a.Failure}); err != nil {
 		return nil, fmt.Errorf("read audience %d: %w", row.ID, err)

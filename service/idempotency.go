@@ -22,16 +22,30 @@ const answerLife = 24 * time.Hour
 // of "" is not compared, since it is not known yet.
 func (s *Service) Answered(ctx context.Context, c *throng.Caller, once Once) (*Kept, error) {
 	a, err := s.db.Answer(ctx, c.ID, once.Method, once.Path, once.Key)
-	if errors.Is(err, sqldb.ErrNotFound) || err == nil && a.CreatedAt.Before(s.now().Add(-answerLife)) {
+	if errors.Is(err, sqldb.ErrNotFound) {
 		return nil, nil
 	}
 	if err != nil {
+		return nil, err
+	}
+	if over, err := s.over(ctx, s.db, a); over || err != nil {
 		return nil, err
 	}
 	if once.BodyHash != "" && a.BodyHash != once.BodyHash {
 		return nil, errOtherBody()
 	}
 	return &Kept{Status: a.Status, Body: []byte(a.Response)}, nil
+}
+
+// over tells whether an answer is too old to be given again. A clock that has just
+// leapt ahead does not make it so: the request would be carried out twice.
+func (s *Service) over(ctx context.Context, q metaReader, a sqldb.Answer) (bool, error) {
+	now := s.now()
+	if !a.CreatedAt.Before(now.Add(-answerLife)) {
+		return false, nil
+	}
+	t, err := readTrust(ctx, q)
+	return t.holds(now), err
 }
 
 func errOtherBody() error {
@@ -45,10 +59,19 @@ func (s *Service) keep(ctx context.Context, tx *sqldb.Tx, c *throng.Caller, once
 		return nil
 	}
 	now := s.now()
-	if _, err := tx.SweepAnswers(ctx, now.Add(-answerLife)); err != nil {
-		return err
-	}
 	before, err := tx.Answer(ctx, c.ID, once.Method, once.Path, once.Key)
+	if err == nil {
+		over, overErr := s.over(ctx, tx, before)
+		if overErr != nil {
+			return overErr
+		}
+		if over {
+			if _, err := tx.SweepAnswers(ctx, now.Add(-answerLife)); err != nil {
+				return err
+			}
+			err = sqldb.ErrNotFound
+		}
+	}
 	switch {
 	case err == nil && before.BodyHash != once.BodyHash:
 		return errOtherBody()

@@ -11,8 +11,13 @@ import (
 	"throng/sqldb"
 )
 
-// sessionLife is how long the web page stays signed in.
-const sessionLife = 12 * time.Hour
+const (
+	// sessionLife is how long the web page stays signed in.
+	sessionLife = 12 * time.Hour
+	// sessionMost is how long at most, where the clock was set back meanwhile: a
+	// session that ends later was opened by a clock that was far ahead.
+	sessionMost = 2 * sessionLife
+)
 
 // Authenticate finds the caller of a bearer token. Unauthorized otherwise, and
 // RateLimited where the caller has sent too many requests.
@@ -105,8 +110,9 @@ func (s *Service) Login(ctx context.Context, token string) (session string, call
 // SessionCaller finds whose session it is. Unauthorized where there is none,
 // RateLimited as Authenticate.
 func (s *Service) SessionCaller(ctx context.Context, session string) (*throng.Caller, error) {
-	row, err := s.db.Session(ctx, seal.HashToken(session), s.now())
-	if errors.Is(err, sqldb.ErrNotFound) {
+	now := s.now()
+	row, err := s.db.Session(ctx, seal.HashToken(session), now)
+	if errors.Is(err, sqldb.ErrNotFound) || err == nil && row.ExpiresAt.After(now.Add(sessionMost)) {
 		return nil, throng.Errorf(throng.Unauthorized, "the session has ended")
 	}
 	if err != nil {

@@ -46,9 +46,18 @@ func (s *Service) nextSweep(ctx context.Context, tx *sqldb.Tx, at time.Time) err
 }
 
 // runSweep sweeps, and sees to the next one. What fails is tried again, later each
-// time; how often does not matter.
+// time; how often does not matter. After a leap of the clock only what does not go
+// by age is removed.
 func (s *Service) runSweep(ctx context.Context, j job.Job) error {
-	if err := s.Sweep(ctx); err != nil {
+	trusted, err := s.lookAtClock(ctx)
+	switch {
+	case err != nil:
+	case trusted:
+		err = s.Sweep(ctx)
+	default:
+		err = s.SweepGenerations(ctx)
+	}
+	if err != nil {
 		if ctx.Err() == nil {
 			s.cfg.Logger.ErrorContext(ctx, "sweep", "err", err)
 		}
@@ -73,7 +82,11 @@ func (s *Service) sweepFailed(ctx context.Context, tx *sqldb.Tx, _ job.Job, caus
 // needs, and temporary files that processes left which died. Call it at the start
 // and every hour.
 func (s *Service) SweepHere(ctx context.Context) error {
-	return errors.Join(s.SweepGenerations(ctx), s.sweepTemp())
+	err := s.SweepGenerations(ctx)
+	if t, trustErr := readTrust(ctx, s.db); trustErr != nil || !t.holds(s.now()) {
+		return errors.Join(err, trustErr)
+	}
+	return errors.Join(err, s.sweepTemp())
 }
 
 // sweepTemp removes what lies in the folder of temporary files and was not touched

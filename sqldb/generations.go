@@ -32,14 +32,14 @@ type Generation struct {
 
 // BeginGeneration gives a node the next number, greater than last and than all
 // that were ever given out, and notes that it loads. id makes an id of the
-// number. [ErrConflict] while another node loads, that was seen after dead; what
-// was loaded by one that was not is forgotten, and so is what the node itself was
-// loading.
+// number. [ErrConflict] while another node loads, that was seen after dead, and not
+// as long after now, which only one can be whose clock was ahead; what was loaded by
+// one that was not is forgotten, and so is what the node itself was loading.
 func (q Queries) BeginGeneration(ctx context.Context, node string, last int64, now, dead time.Time, id func(int64) string) (number int64, err error) {
 	err = q.h.write(ctx, func(x conn) error {
 		var others int
-		err := x.queryRow(ctx, `SELECT COUNT(*) FROM generations WHERE status = ? AND node <> ? AND seen_at > ?`,
-			GenerationLoading, node, micros(dead)).Scan(&others)
+		err := x.queryRow(ctx, `SELECT COUNT(*) FROM generations WHERE status = ? AND node <> ? AND seen_at > ? AND seen_at <= ?`,
+			GenerationLoading, node, micros(dead), micros(now.Add(now.Sub(dead)))).Scan(&others)
 		if err != nil {
 			return err
 		}

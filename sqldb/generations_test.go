@@ -147,3 +147,24 @@ func TestServers(t *testing.T) {
 		}
 	})
 }
+
+// A load that was seen by a clock which has been set back since is dead, however long
+// it takes until that time comes again.
+func TestBeginGenerationSetBack(t *testing.T) {
+	eachDB(t, func(t *testing.T, db *DB) {
+		now := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+		begin := func(node string, at time.Time) error {
+			_, err := db.BeginGeneration(t.Context(), node, 0, at, at.Add(-time.Minute), generationID)
+			return err
+		}
+		if err := begin("a", now); err != nil {
+			t.Fatal(err)
+		}
+		if err := begin("b", now.Add(-50*time.Second)); !errors.Is(err, ErrConflict) {
+			t.Errorf("BeginGeneration by a clock that is 50 s behind = %v, want ErrConflict", err)
+		}
+		if err := begin("b", now.Add(-time.Hour)); err != nil {
+			t.Errorf("BeginGeneration after the clock was set back = %v", err)
+		}
+	})
+}

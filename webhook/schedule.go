@@ -14,6 +14,10 @@ const Lifetime = 24 * time.Hour
 const (
 	firstRetry = 5 * time.Second
 	maxRetry   = time.Hour
+	// leastAttempts are made even where the lifetime is over: by the schedule they
+	// take less than 45 minutes, so that it is over so soon only where the server
+	// was off for a day, or its clock has jumped.
+	leastAttempts = 10
 )
 
 // Schedule is the wait after the given attempt, counted from 1, has failed: at
@@ -33,14 +37,17 @@ func Schedule(attempt int, random *rand.Rand) time.Duration {
 
 // Next tells when a message that was made at created is tried again, after an
 // attempt that failed at now, and false when it is not: it was delivered or
-// refused, the receiver wants no more, or its lifetime would be over. What the
-// receiver asked for by Retry-After is waited for.
+// refused, the receiver wants no more, or its lifetime would be over and it was
+// tried ten times. What the receiver asked for by Retry-After is waited for, if
+// that is within the lifetime.
 func Next(attempt int, result Result, created, now time.Time, random *rand.Rand) (time.Time, bool) {
 	if result.OK() || result.Refused || result.Gone {
 		return time.Time{}, false
 	}
-	at := now.Add(max(Schedule(attempt, random), result.RetryAfter))
-	return at, at.Before(created.Add(Lifetime))
+	wait := Schedule(attempt, random)
+	at := now.Add(max(wait, result.RetryAfter))
+	few := attempt < leastAttempts && result.RetryAfter <= wait
+	return at, few || at.Before(created.Add(Lifetime))
 }
 
 // RetryAfter reads the header of that name, seconds or an HTTP date; 0 where it

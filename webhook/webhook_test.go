@@ -409,19 +409,28 @@ func TestNext(t *testing.T) {
 		t.Errorf("%d attempts, the last after %v, want 30 to 60 until shortly before 24 h", attempts, now.Sub(created))
 	}
 
-	f := func(result Result, now time.Time, wantAgain bool, wantWait time.Duration) {
+	f := func(attempt int, result Result, now time.Time, wantAgain bool, wantWait time.Duration) {
 		t.Helper()
-		at, again := Next(1, result, created, now, random)
+		at, again := Next(attempt, result, created, now, random)
 		if again != wantAgain || again && at.Sub(now) < wantWait {
 			t.Errorf("Next(%+v) = %v, %t, want %t, at least %v later", result, at, again, wantAgain, wantWait)
 		}
 	}
-	f(Result{Status: 200}, created, false, 0)
-	f(Result{Err: "x", Refused: true}, created, false, 0)
-	f(Result{Err: "x", Gone: true}, created, false, 0)
-	f(Result{Err: "x", RetryAfter: time.Hour}, created, true, time.Hour)
-	f(Result{Err: "x", RetryAfter: Lifetime}, created, false, 0)
-	f(broken, created.Add(Lifetime-time.Second), false, 0)
+	f(1, Result{Status: 200}, created, false, 0)
+	f(1, Result{Err: "x", Refused: true}, created, false, 0)
+	f(1, Result{Err: "x", Gone: true}, created, false, 0)
+	f(1, Result{Err: "x", RetryAfter: time.Hour}, created, true, time.Hour)
+	f(1, Result{Err: "x", RetryAfter: Lifetime}, created, false, 0)
+	f(leastAttempts, broken, created.Add(Lifetime-time.Second), false, 0)
+
+	// A day after it was made a message has been tried often, unless the server was
+	// off, or its clock jumped: then it still has some attempts.
+	late := created.Add(25 * time.Hour)
+	f(2, broken, late, true, 2*time.Second)
+	f(2, Result{Err: "x", RetryAfter: time.Hour}, late, false, 0)
+	f(2, Result{Err: "x", Gone: true}, late, false, 0)
+	f(leastAttempts-1, broken, late, true, time.Minute)
+	f(leastAttempts, broken, late, false, 0)
 }
 
 func FuzzRetryAfter(f *testing.F) {

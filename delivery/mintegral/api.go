@@ -335,12 +335,30 @@ func (a *api) refused(doing string, resp *http.Response, e envelope, status bool
 		r.RetryAfter = webhook.RetryAfter(resp.Header.Get("Retry-After"), a.now())
 		return r
 	case e.Code == http.StatusUnauthorized, status && e.Code == http.StatusForbidden:
+		if off := a.off(resp); off > signatureWindow {
+			r.Message += fmt.Sprintf("; the clock of this machine is %v off the receiver's, which takes 5 minutes at most: set it right", off.Round(time.Second))
+			return r // not final, since nothing is wrong with the order
+		}
 		r.Message += "; see whether the access key and the API key are right, and the clock of this machine within 5 minutes"
 	case status && (e.Code == http.StatusNotFound || e.Code/100 == 3):
 		r.Message += "; see whether the endpoint is right"
 	}
 	r.Final = true
 	return r
+}
+
+// signatureWindow is how far clocks may differ, less what an answer may take, and
+// what is lost in whole seconds.
+const signatureWindow = 290 * time.Second
+
+// off is how far the clock is off the receiver's, either way; 0 where the answer
+// does not tell.
+func (a *api) off(resp *http.Response) time.Duration {
+	at, err := http.ParseTime(resp.Header.Get("Date"))
+	if err != nil {
+		return 0
+	}
+	return a.now().Sub(at).Abs()
 }
 
 // maxSaid is how much of what a receiver says is passed on, in bytes.

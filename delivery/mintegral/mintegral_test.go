@@ -204,6 +204,20 @@ func TestProblems(t *testing.T) {
 	}
 }
 
+// A clock that is off spoils signatures, and is no fault of the order: it is tried
+// again, and is carried out once the clock is right.
+func TestClockIsOff(t *testing.T) {
+	for _, off := range []time.Duration{time.Hour, 24 * time.Hour, -time.Hour, -24 * time.Hour} {
+		s := newServer(t)
+		now := func() time.Time { return s.clock().Add(off) }
+		_, err := deliver(t.Context(), kindOf(s, func(c *Config) { c.Now = now }), order(s), testSecret)
+		wantProblem(t, err, false, "code 401", "clock of this machine is "+off.Abs().String()+" off")
+		if _, err := deliver(t.Context(), kindOf(s), order(s), testSecret); err != nil {
+			t.Errorf("deliver with a clock that is right = %v", err)
+		}
+	}
+}
+
 func TestProblemOfDetails(t *testing.T) {
 	s := newServer(t)
 	s.fault = func(w http.ResponseWriter, r *http.Request) bool {

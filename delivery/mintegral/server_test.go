@@ -71,6 +71,7 @@ func newServer(t *testing.T) *server {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.asked = append(s.asked, r.Method+" "+r.URL.Path)
+		w.Header().Set("Date", s.now.Format(http.TimeFormat))
 		if s.fault == nil || !s.fault(w, r) {
 			mux.ServeHTTP(w, r)
 		}
