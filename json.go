@@ -38,11 +38,6 @@ func (r *Reader) ignore(path string) {
 	}
 }
 
-// Warn notes something that the caller should know.
-func (r *Reader) Warn(format string, args ...any) {
-	r.warnings = append(r.warnings, fmt.Sprintf(format, args...))
-}
-
 // Findings are the problems and the warnings so far.
 func (r *Reader) Findings() (problems []Detail, warnings []string) {
 	warnings = r.warnings

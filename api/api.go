@@ -69,6 +69,16 @@ func ErrorHeader(log *slog.Logger, w http.ResponseWriter, r *http.Request, err e
 	return status
 }
 
+// FailPlainly answers an error by its message alone, where what was asked for
+// has no shape of its own for errors.
+func FailPlainly(log *slog.Logger) func(http.ResponseWriter, *http.Request, error) {
+	return func(w http.ResponseWriter, r *http.Request, err error) {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		w.WriteHeader(ErrorHeader(log, w, r, err))
+		_, _ = io.WriteString(w, throng.MessageOf(err)+"\n") // a client that is gone reads nothing
+	}
+}
+
 // Bearer gives the token of a request, "" where it has none.
 func Bearer(r *http.Request) string {
 	scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " ")
@@ -132,23 +142,9 @@ func claimsJSON(h http.Header) error {
 	return nil
 }
 
-// Identify gives every request that has none yet an id, which its answer
-// carries and the log names.
-func Identify(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ctx, id := r.Context(), RequestID(r.Context())
-		if id == "" {
-			var trail *Trail
-			ctx, trail = Track(ctx)
-			id, r = trail.ID, r.WithContext(ctx)
-		}
-		w.Header().Set("X-Request-Id", id)
-		next.ServeHTTP(w, r)
-	})
-}
-
-// Recover answers a panic with fail instead of a cut connection. What was
-// thrown is not logged: it may hold what must not be written down.
+// Recover answers a panic with fail instead of a cut connection: in the shape of
+// the innermost that is around the handler. What was thrown is not logged: it
+// may hold what must not be written down.
 func Recover(log *slog.Logger, fail func(http.ResponseWriter, *http.Request, error)) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -129,21 +129,17 @@ func TestReadJSONOfNothing(t *testing.T) {
 	}
 }
 
-func TestIdentify(t *testing.T) {
-	var inside string
-	h := Identify(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { inside = RequestID(r.Context()) }))
+func TestTrack(t *testing.T) {
 	seen := map[string]bool{}
 	for range 3 {
-		w := httptest.NewRecorder()
-		h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil))
-		got := w.Header().Get("X-Request-Id")
-		if len(got) != 16 || got != inside || seen[got] {
-			t.Errorf("X-Request-Id = %q, inside %q, seen before: %v; want one new id of 16 digits", got, inside, seen[got])
+		ctx, trail := Track(t.Context())
+		if len(trail.ID) != 16 || TrailOf(ctx) != trail || seen[trail.ID] {
+			t.Errorf("Track() = %+v, seen before: %v; want what TrailOf finds, with a new id of 16 digits", trail, seen[trail.ID])
 		}
-		seen[got] = true
+		seen[trail.ID] = true
 	}
-	if got := RequestID(t.Context()); got != "" {
-		t.Errorf("RequestID(no request) = %q, want none", got)
+	if got := TrailOf(t.Context()).ID; got != "" {
+		t.Errorf("TrailOf(no request).ID = %q, want none", got)
 	}
 }
 

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"io"
 	"log/slog"
 	"net/http"
 
@@ -18,12 +17,7 @@ import (
 // not ours or whose time is over, 409 for other bytes than before, 413.
 func Incoming(svc *service.Service, log *slog.Logger) http.Handler {
 	r := chi.NewRouter()
-	fail := func(w http.ResponseWriter, r *http.Request, err error) {
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		w.WriteHeader(ErrorHeader(log, w, r, err))
-		_, _ = io.WriteString(w, throng.MessageOf(err)+"\n") // a client that is gone reads nothing
-	}
-	r.Use(Identify, Recover(log, fail))
+	fail := FailPlainly(log)
 	r.MethodNotAllowed(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Allow", http.MethodPut)
 		fail(w, r, throng.Errorf(throng.MethodNotAllowed, "send the file with PUT"))

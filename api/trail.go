@@ -38,6 +38,3 @@ func TrailOf(ctx context.Context) *Trail {
 	}
 	return new(Trail)
 }
-
-// RequestID is the id of the request that a context belongs to, "" for none.
-func RequestID(ctx context.Context) string { return TrailOf(ctx).ID }

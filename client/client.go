@@ -42,9 +42,13 @@ type Detail struct{ Path, Message string }
 
 // Error tells everything that the server said.
 func (e *Error) Error() string {
+	return fmt.Sprintf("%s (%s)", e.Message, e.Code) + lines(e.Details)
+}
+
+// lines are details, each on a line of its own.
+func lines(details []Detail) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s (%s)", e.Message, e.Code)
-	for _, d := range e.Details {
+	for _, d := range details {
 		fmt.Fprintf(&b, "\n  %s: %s", d.Path, d.Message)
 	}
 	return b.String()

@@ -44,12 +44,7 @@ type MintegralError struct {
 
 // Error tells everything that the server said.
 func (e *MintegralError) Error() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s (%d)", e.Message, e.Code)
-	for _, d := range e.Details {
-		fmt.Fprintf(&b, "\n  %s: %s", d.Path, d.Message)
-	}
-	return b.String()
+	return fmt.Sprintf("%s (%d)", e.Message, e.Code) + lines(e.Details)
 }
 
 // Presigned is an address to send one file to.

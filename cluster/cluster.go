@@ -60,12 +60,8 @@ func (c Config) withDefaults() Config {
 	if c.Fields == nil {
 		c.Fields = Fields()
 	}
-	if c.Minimum == 0 {
-		c.Minimum = 10
-	}
-	if c.Workers == 0 {
-		c.Workers = runtime.GOMAXPROCS(0)
-	}
+	c.Minimum = cmp.Or(c.Minimum, 10)
+	c.Workers = cmp.Or(c.Workers, runtime.GOMAXPROCS(0))
 	return c
 }
 

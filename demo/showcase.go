@@ -6,6 +6,7 @@ import (
 	"context"
 	"embed"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -176,7 +177,7 @@ func printAudience(w io.Writer, name string, a *client.Audience) {
 // would upload a list of customers.
 func uploadSome(ctx context.Context, c *client.Client, a *client.Audience) (string, error) {
 	if a == nil {
-		return "", fmt.Errorf("upload people: no audience before has members")
+		return "", errors.New("upload people: no audience before has members")
 	}
 	file, err := c.Output(ctx, a.ID, "ss_id", "text")
 	if err != nil {

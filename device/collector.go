@@ -3,6 +3,7 @@ package device
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -42,7 +43,7 @@ type Config struct {
 }
 
 // ErrTooLarge says that a list has more bytes than allowed.
-var ErrTooLarge = fmt.Errorf("list of devices is too large")
+var ErrTooLarge = errors.New("list of devices is too large")
 
 // ErrArchive says that a packed list is damaged, or ends before its end.
 var ErrArchive = lines.ErrArchive

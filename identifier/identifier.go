@@ -5,10 +5,7 @@
 // All of it is pure: no state, no I/O, safe for concurrent use.
 package identifier
 
-import (
-	"slices"
-	"strings"
-)
+import "strings"
 
 // Type is a type of identifier, by the name that both requests and tables use.
 type Type string
@@ -57,12 +54,6 @@ func Uploads() []Type {
 // The caller owns the slice.
 func Devices() []Type {
 	return []Type{IMEI, IMEIMD5, IDFA, IDFAMD5, GAID, GAIDMD5, OAID, OAIDMD5, IDFV, IDFVMD5}
-}
-
-// Parse returns the type of that exact name, and whether there is one.
-func Parse(s string) (Type, bool) {
-	t := Type(s)
-	return t, slices.Contains(Types(), t)
 }
 
 // Extension returns the extension, without a dot, of the key of an upload of

@@ -152,16 +152,6 @@ func TestTypes(t *testing.T) {
 	if len(all) != 18 {
 		t.Errorf("%d types, want 18", len(all))
 	}
-	for _, typ := range all {
-		if got, ok := Parse(string(typ)); got != typ || !ok {
-			t.Errorf("Parse(%q) = %q, %t", typ, got, ok)
-		}
-	}
-	for _, s := range []string{"", "MD5", "ssid", "phone"} {
-		if got, ok := Parse(s); ok {
-			t.Errorf("Parse(%q) = %q, want none", s, got)
-		}
-	}
 	if diff := cmp.Diff([]Type{"ss_id", "twitter_id", "twitter_user", "md5", "email_raw", "cint_id", "ma_id"}, Outputs()); diff != "" {
 		t.Errorf("Outputs() (-want +got):\n%s", diff)
 	}

@@ -62,12 +62,8 @@ func (c Config) withDefaults() Config {
 	if c.Fields == nil {
 		c.Fields = Fields(false)
 	}
-	if c.Minimum == 0 {
-		c.Minimum = 10
-	}
-	if c.Workers == 0 {
-		c.Workers = runtime.GOMAXPROCS(0)
-	}
+	c.Minimum = cmp.Or(c.Minimum, 10)
+	c.Workers = cmp.Or(c.Workers, runtime.GOMAXPROCS(0))
 	return c
 }
 
@@ -279,10 +275,7 @@ func (l *learner) choose(ctx context.Context) error {
 	if len(terms) == 0 {
 		return ErrNothingToLearn
 	}
-	l.number = make([]uint32, at)
-	for i := range l.number {
-		l.number[i] = none
-	}
+	l.number = slices.Repeat([]uint32{none}, int(at))
 	for i, t := range terms {
 		l.number[t.at] = uint32(i)
 		l.terms = append(l.terms, t.Term)

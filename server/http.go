@@ -12,7 +12,6 @@ import (
 	"github.com/go-chi/chi/v5"
 	"golang.org/x/sync/errgroup"
 
-	"throng"
 	"throng/api"
 	"throng/api/mintegral"
 	"throng/api/silhouette"
@@ -130,7 +129,7 @@ func (s *Server) serveAdmin(ctx context.Context, group *errgroup.Group) error {
 // Handler answers everything of the public address.
 func (s *Server) Handler() http.Handler {
 	r := chi.NewRouter()
-	r.Use(s.watch, anyMethod, harden(s.secure()), api.Recover(s.cfg.Logger, failPlainly))
+	r.Use(s.watch, anyMethod, harden(s.secure()), api.Recover(s.cfg.Logger, api.FailPlainly(s.cfg.Logger)))
 	r.Get("/healthz", func(w http.ResponseWriter, _ *http.Request) { text(w, http.StatusOK, "alive") })
 	r.Get("/readyz", s.readyz)
 	if s.cfg.Role == RoleWorker {
@@ -148,12 +147,6 @@ func (s *Server) Handler() http.Handler {
 	r.Mount(mintegral.Base, s.mintegral)
 	r.Mount("/", web.New(web.Config{Service: s.service, Documents: documents, Logger: s.cfg.Logger, Secure: s.secure()}))
 	return r
-}
-
-// failPlainly answers where what was asked for has no shape of its own for
-// errors.
-func failPlainly(w http.ResponseWriter, _ *http.Request, err error) {
-	text(w, api.Status(throng.CodeOf(err)), throng.MessageOf(err))
 }
 
 func text(w http.ResponseWriter, status int, s string) {

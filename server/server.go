@@ -109,19 +109,8 @@ func Open(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if err := s.openObserver(ctx); err != nil {
 		return nil, err
 	}
-	database := cfg.Database
-	if database == "" {
-		database = s.path("throng.db")
-	}
-	if s.db, err = sqldb.Open(ctx, sqldb.Config{URL: database, Observe: s.observe.Transaction}); err != nil {
+	if err := s.openDatabase(ctx, key.ID()); err != nil {
 		return nil, err
-	}
-	stands, err := s.db.InitMeta(ctx, "secret_key", key.ID())
-	if err != nil {
-		return nil, err
-	}
-	if stands != key.ID() {
-		return nil, usage("secret-key", "the database was sealed with another key; give that one")
 	}
 	if s.engine, err = bitmap.Open(s.path("index"), bitmap.Config{}); err != nil {
 		return nil, err
@@ -145,6 +134,22 @@ func Open(ctx context.Context, cfg Config) (_ *Server, err error) {
 		}
 	}
 	return s, s.wire(key)
+}
+
+// openDatabase opens the database, unless it was sealed with another key.
+func (s *Server) openDatabase(ctx context.Context, keyID string) (err error) {
+	url := s.cfg.Database
+	if url == "" {
+		url = s.path("throng.db")
+	}
+	if s.db, err = sqldb.Open(ctx, sqldb.Config{URL: url, Observe: s.observe.Transaction}); err != nil {
+		return err
+	}
+	stands, err := s.db.InitMeta(ctx, "secret_key", keyID)
+	if err == nil && stands != keyID {
+		err = usage("secret-key", "the database was sealed with another key; give that one")
+	}
+	return err
 }
 
 // destinations are the kinds of places that audiences can be delivered to.

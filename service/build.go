@@ -84,6 +84,12 @@ func (s *Service) patient(run job.Handler) job.Handler {
 	}
 }
 
+// nothingToDo tells, by the status or the error that reading it gave, that what
+// a job is about was deleted or has ended.
+func nothingToDo(status string, err error) bool {
+	return errors.Is(err, sqldb.ErrNotFound) || err == nil && status != sqldb.StatusRunning
+}
+
 // built is what a build found; nothing of it shows until it is stored.
 type built struct {
 	files    string // prefix of the keys
@@ -98,7 +104,7 @@ type built struct {
 // in the row. Everything appears in the one transaction at its end.
 func (s *Service) build(ctx context.Context, j job.Job) error {
 	row, err := s.db.Audience(ctx, 0, j.OwnerRef)
-	if errors.Is(err, sqldb.ErrNotFound) || err == nil && row.Status != sqldb.StatusRunning {
+	if nothingToDo(row.Status, err) {
 		return nil // deleted or ended
 	}
 	if err != nil {
@@ -286,7 +292,7 @@ func (s *Service) finish(ctx context.Context, tx *sqldb.Tx, j job.Job, row sqldb
 // buildFailed ends an audience whose build has failed for good.
 func (s *Service) buildFailed(ctx context.Context, tx *sqldb.Tx, j job.Job, cause error) error {
 	row, err := tx.Audience(ctx, 0, j.OwnerRef)
-	if errors.Is(err, sqldb.ErrNotFound) || err == nil && row.Status != sqldb.StatusRunning {
+	if nothingToDo(row.Status, err) {
 		return nil
 	}
 	if err != nil {

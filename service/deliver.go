@@ -52,7 +52,7 @@ type deliveryRun struct {
 // runDelivery takes a delivery from where it is to its end, as far as it comes.
 func (s *Service) runDelivery(ctx context.Context, j job.Job) error {
 	row, err := s.db.Delivery(ctx, 0, j.OwnerRef)
-	if errors.Is(err, sqldb.ErrNotFound) || err == nil && row.Status != sqldb.StatusRunning {
+	if nothingToDo(row.Status, err) {
 		return nil // canceled
 	}
 	if err != nil {

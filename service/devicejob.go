@@ -54,7 +54,7 @@ type readDevices struct {
 // do not change. Everything appears in the one transaction at its end.
 func (s *Service) devices(ctx context.Context, j job.Job) error {
 	row, err := s.db.Audience(ctx, 0, j.OwnerRef)
-	if errors.Is(err, sqldb.ErrNotFound) || err == nil && row.Status != sqldb.StatusRunning {
+	if nothingToDo(row.Status, err) {
 		return nil // deleted or ended
 	}
 	if err != nil {
@@ -430,7 +430,7 @@ func (s *Service) endDevices(
 // devicesFailed ends an audience whose files could not be read for good.
 func (s *Service) devicesFailed(ctx context.Context, tx *sqldb.Tx, j job.Job, cause error) error {
 	row, err := tx.Audience(ctx, 0, j.OwnerRef)
-	if errors.Is(err, sqldb.ErrNotFound) || err == nil && row.Status != sqldb.StatusRunning {
+	if nothingToDo(row.Status, err) {
 		return nil
 	}
 	if err != nil {

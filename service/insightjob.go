@@ -39,7 +39,7 @@ func reportPrefix(key string) string { return strings.TrimSuffix(key, countsKey(
 // transaction at its end.
 func (s *Service) runInsight(ctx context.Context, j job.Job) error {
 	i, err := s.db.Insight(ctx, j.OwnerRef)
-	if errors.Is(err, sqldb.ErrNotFound) || err == nil && i.Status != sqldb.StatusRunning {
+	if nothingToDo(i.Status, err) {
 		return nil // deleted or ended
 	}
 	if err != nil {
@@ -102,7 +102,7 @@ func (s *Service) finishInsight(ctx context.Context, tx *sqldb.Tx, j job.Job, ro
 // insightFailed ends a report that has failed for good.
 func (s *Service) insightFailed(ctx context.Context, tx *sqldb.Tx, j job.Job, cause error) error {
 	i, err := tx.Insight(ctx, j.OwnerRef)
-	if errors.Is(err, sqldb.ErrNotFound) || err == nil && i.Status != sqldb.StatusRunning {
+	if nothingToDo(i.Status, err) {
 		return nil
 	}
 	if err != nil {

@@ -310,7 +310,7 @@ const eventInsight = "insight"
 // the transaction that ends the build, and gives its credit back.
 func (s *Service) endWaiting(ctx context.Context, tx *sqldb.Tx, row sqldb.Audience, why string) error {
 	i, err := tx.Insight(ctx, row.ID)
-	if errors.Is(err, sqldb.ErrNotFound) || err == nil && i.Status != sqldb.StatusRunning {
+	if nothingToDo(i.Status, err) {
 		return nil
 	}
 	if err != nil {

@@ -93,29 +93,28 @@ func (s *Service) SweepGenerations(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// sweepAudiences removes files of deleted audiences, of attempts that died and
-// of generations that are gone.
-func (s *Service) sweepAudiences(ctx context.Context, all []engine.Info) error {
-	keep := map[int64]keptFiles{}
-	old := s.now().Add(-orphanAge)
-	for info, err := range s.cfg.Blobs.List(ctx, "audiences/") {
+// sweepFiles removes the files below prefix that nobody needs. Their keys go on
+// with the id of what they belong to; of finds what needed must know about it,
+// once for each id.
+func sweepFiles[T any](ctx context.Context, s *Service, prefix string, of func(id int64) (T, error), needed func(T, blob.Info) bool) error {
+	known := map[int64]T{}
+	for info, err := range s.cfg.Blobs.List(ctx, prefix) {
 		if err != nil {
 			return err
 		}
-		text, _, _ := strings.Cut(strings.TrimPrefix(info.Key, "audiences/"), "/")
+		text, _, _ := strings.Cut(strings.TrimPrefix(info.Key, prefix), "/")
 		id, err := strconv.ParseInt(text, 10, 64)
 		if err != nil {
 			continue // nothing of ours
 		}
-		kept, asked := keep[id]
+		owner, asked := known[id]
 		if !asked {
-			if kept, err = s.filesOf(ctx, id); err != nil {
+			if owner, err = of(id); err != nil {
 				return err
 			}
-			keep[id] = kept
+			known[id] = owner
 		}
-		needed := kept.prefix != "" && strings.HasPrefix(info.Key, kept.prefix)
-		if gone := stale(info.Key, all); needed && !gone || kept.young && !needed && info.ModTime.After(old) {
+		if needed(owner, info) {
 			continue
 		}
 		if err := s.cfg.Blobs.Delete(ctx, info.Key); err != nil {
@@ -123,6 +122,19 @@ func (s *Service) sweepAudiences(ctx context.Context, all []engine.Info) error {
 		}
 	}
 	return nil
+}
+
+// sweepAudiences removes files of deleted audiences, of attempts that died and
+// of generations that are gone.
+func (s *Service) sweepAudiences(ctx context.Context, all []engine.Info) error {
+	old := s.now().Add(-orphanAge)
+	of := func(id int64) (keptFiles, error) { return s.filesOf(ctx, id) }
+	return sweepFiles(ctx, s, "audiences/", of, func(kept keptFiles, f blob.Info) bool {
+		if kept.prefix != "" && strings.HasPrefix(f.Key, kept.prefix) {
+			return !stale(f.Key, all)
+		}
+		return kept.young && f.ModTime.After(old)
+	})
 }
 
 // keptFiles says which files an audience needs.
@@ -202,68 +214,26 @@ func (s *Service) sweepUploads(ctx context.Context, all []engine.Info) error {
 // sweepInsights removes the files of reports that are gone, and of attempts that
 // died. Young ones may belong to an attempt that is under way.
 func (s *Service) sweepInsights(ctx context.Context, all []engine.Info) error {
-	type report struct {
-		running bool
-		key     string // of the counts in use
-	}
-	reports := map[int64]report{}
 	old := s.now().Add(-orphanAge)
-	for info, err := range s.cfg.Blobs.List(ctx, "insights/") {
-		if err != nil {
-			return err
+	of := func(id int64) (sqldb.Insight, error) { return orEmpty(s.db.Insight(ctx, id)) }
+	return sweepFiles(ctx, s, "insights/", of, func(i sqldb.Insight, f blob.Info) bool {
+		if i.BlobKey != "" && strings.HasPrefix(f.Key, reportPrefix(i.BlobKey)) {
+			return !stale(f.Key, all)
 		}
-		text, _, _ := strings.Cut(strings.TrimPrefix(info.Key, "insights/"), "/")
-		id, err := strconv.ParseInt(text, 10, 64)
-		if err != nil {
-			continue // nothing of ours
-		}
-		r, asked := reports[id]
-		if !asked {
-			row, err := s.db.Insight(ctx, id)
-			if err != nil && !errors.Is(err, sqldb.ErrNotFound) {
-				return err
-			}
-			r = report{running: err == nil && row.Status == sqldb.StatusRunning, key: row.BlobKey}
-			reports[id] = r
-		}
-		inUse := r.key != "" && strings.HasPrefix(info.Key, strings.TrimSuffix(r.key, countsKey("")))
-		if inUse && !stale(info.Key, all) || !inUse && r.running && info.ModTime.After(old) {
-			continue
-		}
-		if err := s.cfg.Blobs.Delete(ctx, info.Key); err != nil {
-			return err
-		}
-	}
-	return nil
+		return i.Status == sqldb.StatusRunning && f.ModTime.After(old)
+	})
 }
 
 // sweepDeliveries removes the lists of deliveries that have ended.
 func (s *Service) sweepDeliveries(ctx context.Context) error {
-	keep := map[int64]bool{}
-	for info, err := range s.cfg.Blobs.List(ctx, "deliveries/") {
-		if err != nil {
-			return err
-		}
-		text, _, _ := strings.Cut(strings.TrimPrefix(info.Key, "deliveries/"), "/")
-		id, err := strconv.ParseInt(text, 10, 64)
-		if err != nil {
-			continue // nothing of ours
-		}
-		running, asked := keep[id]
-		if !asked {
-			row, err := s.db.Delivery(ctx, 0, id)
-			if err != nil && !errors.Is(err, sqldb.ErrNotFound) {
-				return err
-			}
-			running = err == nil && row.Status == sqldb.StatusRunning
-			keep[id] = running
-		}
-		if running {
-			continue
-		}
-		if err := s.cfg.Blobs.Delete(ctx, info.Key); err != nil {
-			return err
-		}
+	of := func(id int64) (sqldb.Delivery, error) { return orEmpty(s.db.Delivery(ctx, 0, id)) }
+	return sweepFiles(ctx, s, "deliveries/", of, func(d sqldb.Delivery, _ blob.Info) bool { return d.Status == sqldb.StatusRunning })
+}
+
+// orEmpty gives an empty row for one that is not there.
+func orEmpty[T any](row T, err error) (T, error) {
+	if errors.Is(err, sqldb.ErrNotFound) {
+		return *new(T), nil
 	}
-	return nil
+	return row, err
 }

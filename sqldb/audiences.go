@@ -3,7 +3,6 @@ package sqldb
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"time"
 )
 
@@ -91,18 +90,12 @@ func (q Queries) InsertAudience(ctx context.Context, a Audience) (id int64, err 
 
 // Audience returns an audience that is not deleted, or [ErrNotFound]. A
 // callerID of 0 is any; else one of another caller is not found.
-func (q Queries) Audience(ctx context.Context, callerID, id int64) (a Audience, err error) {
+func (q Queries) Audience(ctx context.Context, callerID, id int64) (Audience, error) {
 	w := where{}
 	w.add(`id = ?`, id)
 	w.add(`deleted_at IS NULL`)
-	if callerID != 0 {
-		w.add(`caller_id = ?`, callerID)
-	}
-	err = q.h.read(ctx, func(x conn) error {
-		a, err = scanAudience(x.queryRow(ctx, `SELECT `+audienceColumns+` FROM audiences`+w.String(), w.args...))
-		return err
-	})
-	return a, wrap("read audience", err)
+	addSet(&w, "caller_id", callerID)
+	return readRow(ctx, q, "read audience", scanAudience, `SELECT `+audienceColumns+` FROM audiences`+w.String(), w.args...)
 }
 
 // AudienceFilter says which audiences are listed. What is zero does not limit.
@@ -121,46 +114,24 @@ type AudienceFilter struct {
 func (f AudienceFilter) where() where {
 	w := where{}
 	w.add(`deleted_at IS NULL`)
-	if f.CallerID != 0 {
-		w.add(`caller_id = ?`, f.CallerID)
-	}
+	addSet(&w, "caller_id", f.CallerID)
 	if f.IDs != nil {
 		w.addIDs(`id`, f.IDs)
 	}
 	if f.Query != "" {
 		w.addText(`name_folded LIKE ? ESCAPE '\'`, f.Query, contains(fold(f.Query)))
 	}
-	if f.Status != "" {
-		w.add(`status = ?`, f.Status)
-	}
-	if f.Kind != "" {
-		w.add(`kind = ?`, f.Kind)
-	}
-	if f.Platform != 0 {
-		w.add(`platform = ?`, f.Platform)
-	}
-	if f.BeforeID != 0 {
-		w.add(`id < ?`, f.BeforeID)
-	}
+	addSet(&w, "status", f.Status)
+	addSet(&w, "kind", f.Kind)
+	addSet(&w, "platform", f.Platform)
+	w.addBefore(f.BeforeID)
 	return w
 }
 
 // ListAudiences returns audiences that are not deleted, newest first, and
 // whether there are more.
 func (q Queries) ListAudiences(ctx context.Context, f AudienceFilter) (all []Audience, more bool, err error) {
-	if f.Limit <= 0 {
-		f.Limit = defaultLimit
-	}
-	w := f.where()
-	query := fmt.Sprintf(`SELECT `+audienceColumns+` FROM audiences%s ORDER BY id DESC LIMIT %d OFFSET %d`,
-		w.String(), f.Limit+1, max(f.Offset, 0))
-	err = q.h.read(ctx, func(x conn) error {
-		rows, err := x.query(ctx, query, w.args...)
-		all, err = collect(rows, err, scanAudience)
-		return err
-	})
-	all, more = page(all, f.Limit)
-	return all, more, wrap("list audiences", err)
+	return readPage(ctx, q, "list audiences", scanAudience, audienceColumns, "audiences", f.where(), f.Limit, f.Offset)
 }
 
 // CountAudiences returns how many audiences the filter finds, its Limit and
@@ -259,15 +230,10 @@ func (q Queries) CountRunning(ctx context.Context, callerID int64) (int64, error
 
 // RunningGenerations returns the generations that running builds began with, and
 // reports wait for, each once, in no order. They must be kept.
-func (q Queries) RunningGenerations(ctx context.Context) (all []string, err error) {
-	err = q.h.read(ctx, func(x conn) error {
-		rows, err := x.query(ctx, `SELECT DISTINCT generation FROM audiences
-			WHERE status = ? AND generation <> '' AND deleted_at IS NULL
-			UNION SELECT generation FROM insights WHERE status = ? AND generation <> ''`, StatusRunning, StatusRunning)
-		all, err = collect(rows, err, scanText)
-		return err
-	})
-	return all, wrap("read running generations", err)
+func (q Queries) RunningGenerations(ctx context.Context) ([]string, error) {
+	return readRows(ctx, q, "read running generations", scanText, `SELECT DISTINCT generation FROM audiences
+		WHERE status = ? AND generation <> '' AND deleted_at IS NULL
+		UNION SELECT generation FROM insights WHERE status = ? AND generation <> ''`, StatusRunning, StatusRunning)
 }
 
 // Output is one file of an audience.
@@ -299,26 +265,12 @@ func (q Queries) PutOutputs(ctx context.Context, audienceID int64, outputs []Out
 }
 
 // Outputs returns an audience's outputs by type.
-func (q Queries) Outputs(ctx context.Context, audienceID int64) (all []Output, err error) {
-	err = q.h.read(ctx, func(x conn) error {
-		rows, err := x.query(ctx, `SELECT audience_id, type, people, rows, bytes, sha256, blob_key FROM outputs
-			WHERE audience_id = ? ORDER BY type`, audienceID)
-		all, err = collect(rows, err, func(row scanner) (o Output, err error) {
-			err = row.Scan(&o.AudienceID, &o.Type, &o.People, &o.Rows, &o.Bytes, &o.SHA256, &o.BlobKey)
-			return o, err
-		})
-		return err
-	})
-	return all, wrap("read outputs", err)
+func (q Queries) Outputs(ctx context.Context, audienceID int64) ([]Output, error) {
+	return readRows(ctx, q, "read outputs", scanOutput, `SELECT audience_id, type, people, rows, bytes, sha256, blob_key FROM outputs
+		WHERE audience_id = ? ORDER BY type`, audienceID)
 }
 
-// defaultLimit is the length of a page where none is asked for.
-const defaultLimit = 50
-
-// page cuts a list that was read with one row too many.
-func page[T any](all []T, limit int) (_ []T, more bool) {
-	if len(all) > limit {
-		return all[:limit], true
-	}
-	return all, false
+func scanOutput(row scanner) (o Output, err error) {
+	err = row.Scan(&o.AudienceID, &o.Type, &o.People, &o.Rows, &o.Bytes, &o.SHA256, &o.BlobKey)
+	return o, err
 }

@@ -3,7 +3,6 @@ package sqldb
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"time"
 )
 
@@ -52,17 +51,11 @@ func (q Queries) InsertCallback(ctx context.Context, c Callback) (id int64, err 
 }
 
 // Callback returns a caller's callback (callerID 0: of any), or [ErrNotFound].
-func (q Queries) Callback(ctx context.Context, callerID, id int64) (c Callback, err error) {
+func (q Queries) Callback(ctx context.Context, callerID, id int64) (Callback, error) {
 	w := where{}
 	w.add(`id = ?`, id)
-	if callerID != 0 {
-		w.add(`caller_id = ?`, callerID)
-	}
-	err = q.h.read(ctx, func(x conn) error {
-		c, err = scanCallback(x.queryRow(ctx, `SELECT `+callbackColumns+` FROM callbacks`+w.String(), w.args...))
-		return err
-	})
-	return c, wrap("read callback", err)
+	addSet(&w, "caller_id", callerID)
+	return readRow(ctx, q, "read callback", scanCallback, `SELECT `+callbackColumns+` FROM callbacks`+w.String(), w.args...)
 }
 
 // CallbackFilter says which callbacks are listed. What is zero does not limit.
@@ -76,30 +69,12 @@ type CallbackFilter struct {
 
 // ListCallbacks returns callbacks, newest first, and whether there are more.
 func (q Queries) ListCallbacks(ctx context.Context, f CallbackFilter) (all []Callback, more bool, err error) {
-	if f.Limit <= 0 {
-		f.Limit = defaultLimit
-	}
 	w := where{}
-	if f.CallerID != 0 {
-		w.add(`caller_id = ?`, f.CallerID)
-	}
-	if f.AudienceID != 0 {
-		w.add(`audience_id = ?`, f.AudienceID)
-	}
-	if f.Status != "" {
-		w.add(`status = ?`, f.Status)
-	}
-	if f.BeforeID != 0 {
-		w.add(`id < ?`, f.BeforeID)
-	}
-	query := fmt.Sprintf(`SELECT `+callbackColumns+` FROM callbacks%s ORDER BY id DESC LIMIT %d`, w.String(), f.Limit+1)
-	err = q.h.read(ctx, func(x conn) error {
-		rows, err := x.query(ctx, query, w.args...)
-		all, err = collect(rows, err, scanCallback)
-		return err
-	})
-	all, more = page(all, f.Limit)
-	return all, more, wrap("list callbacks", err)
+	addSet(&w, "caller_id", f.CallerID)
+	addSet(&w, "audience_id", f.AudienceID)
+	addSet(&w, "status", f.Status)
+	w.addBefore(f.BeforeID)
+	return readPage(ctx, q, "list callbacks", scanCallback, callbackColumns, "callbacks", w, f.Limit, 0)
 }
 
 // CallbackUpdate changes what is not nil.
@@ -149,22 +124,19 @@ func (q Queries) AddAttempt(ctx context.Context, a Attempt) (n int64, err error)
 func (q Queries) Attempts(ctx context.Context, callbackIDs ...int64) (map[int64][]Attempt, error) {
 	w := where{}
 	w.addIDs(`callback_id`, callbackIDs)
-	var all []Attempt
-	err := q.h.read(ctx, func(x conn) error {
-		rows, err := x.query(ctx, `SELECT callback_id, n, at, http_status, error, ms FROM callback_attempts`+w.String()+
-			` ORDER BY callback_id, n`, w.args...)
-		all, err = collect(rows, err, func(row scanner) (a Attempt, err error) {
-			err = row.Scan(&a.CallbackID, &a.N, instant{&a.At}, optionalColumn{&a.HTTPStatus}, &a.Error, &a.MS)
-			return a, err
-		})
-		return err
-	})
+	all, err := readRows(ctx, q, "read attempts", scanAttempt,
+		`SELECT callback_id, n, at, http_status, error, ms FROM callback_attempts`+w.String()+` ORDER BY callback_id, n`, w.args...)
 	if err != nil {
-		return nil, wrap("read attempts", err)
+		return nil, err
 	}
 	byCallback := make(map[int64][]Attempt, len(callbackIDs))
 	for _, a := range all {
 		byCallback[a.CallbackID] = append(byCallback[a.CallbackID], a)
 	}
 	return byCallback, nil
+}
+
+func scanAttempt(row scanner) (a Attempt, err error) {
+	err = row.Scan(&a.CallbackID, &a.N, instant{&a.At}, optionalColumn{&a.HTTPStatus}, &a.Error, &a.MS)
+	return a, err
 }

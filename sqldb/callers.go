@@ -84,12 +84,8 @@ func (q Queries) CreateCaller(ctx context.Context, c Caller) (id int64, err erro
 	return id, err
 }
 
-func (q Queries) caller(ctx context.Context, column string, value any) (c Caller, err error) {
-	err = q.h.read(ctx, func(x conn) error {
-		c, err = scanCaller(x.queryRow(ctx, `SELECT `+callerColumns+` FROM callers WHERE `+column+` = ?`, value))
-		return err
-	})
-	return c, wrap("read caller", err)
+func (q Queries) caller(ctx context.Context, column string, value any) (Caller, error) {
+	return readRow(ctx, q, "read caller", scanCaller, `SELECT `+callerColumns+` FROM callers WHERE `+column+` = ?`, value)
 }
 
 // CallerByID returns a caller, revoked or not, or [ErrNotFound].
@@ -122,13 +118,8 @@ func (q Queries) callerBy(ctx context.Context, column, text string) (Caller, err
 }
 
 // ListCallers returns all callers by name, the revoked too.
-func (q Queries) ListCallers(ctx context.Context) (all []Caller, err error) {
-	err = q.h.read(ctx, func(x conn) error {
-		rows, err := x.query(ctx, `SELECT `+callerColumns+` FROM callers ORDER BY name`)
-		all, err = collect(rows, err, scanCaller)
-		return err
-	})
-	return all, wrap("list callers", err)
+func (q Queries) ListCallers(ctx context.Context) ([]Caller, error) {
+	return readRows(ctx, q, "list callers", scanCaller, `SELECT `+callerColumns+` FROM callers ORDER BY name`)
 }
 
 // CallerUpdate changes what is not nil.

@@ -3,7 +3,6 @@ package sqldb
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"time"
 )
 
@@ -55,17 +54,11 @@ func (q Queries) InsertDelivery(ctx context.Context, d Delivery) (id int64, err 
 }
 
 // Delivery returns a caller's delivery (callerID 0: of any), or [ErrNotFound].
-func (q Queries) Delivery(ctx context.Context, callerID, id int64) (d Delivery, err error) {
+func (q Queries) Delivery(ctx context.Context, callerID, id int64) (Delivery, error) {
 	w := where{}
 	w.add(`id = ?`, id)
-	if callerID != 0 {
-		w.add(`caller_id = ?`, callerID)
-	}
-	err = q.h.read(ctx, func(x conn) error {
-		d, err = scanDelivery(x.queryRow(ctx, `SELECT `+deliveryColumns+` FROM deliveries`+w.String(), w.args...))
-		return err
-	})
-	return d, wrap("read delivery", err)
+	addSet(&w, "caller_id", callerID)
+	return readRow(ctx, q, "read delivery", scanDelivery, `SELECT `+deliveryColumns+` FROM deliveries`+w.String(), w.args...)
 }
 
 // DeliveryFilter says which deliveries are listed. What is zero does not limit.
@@ -78,27 +71,11 @@ type DeliveryFilter struct {
 
 // ListDeliveries returns deliveries, newest first, and whether there are more.
 func (q Queries) ListDeliveries(ctx context.Context, f DeliveryFilter) (all []Delivery, more bool, err error) {
-	if f.Limit <= 0 {
-		f.Limit = defaultLimit
-	}
 	w := where{}
-	if f.AudienceID != 0 {
-		w.add(`audience_id = ?`, f.AudienceID)
-	}
-	if f.Status != "" {
-		w.add(`status = ?`, f.Status)
-	}
-	if f.BeforeID != 0 {
-		w.add(`id < ?`, f.BeforeID)
-	}
-	query := fmt.Sprintf(`SELECT `+deliveryColumns+` FROM deliveries%s ORDER BY id DESC LIMIT %d`, w.String(), f.Limit+1)
-	err = q.h.read(ctx, func(x conn) error {
-		rows, err := x.query(ctx, query, w.args...)
-		all, err = collect(rows, err, scanDelivery)
-		return err
-	})
-	all, more = page(all, f.Limit)
-	return all, more, wrap("list deliveries", err)
+	addSet(&w, "audience_id", f.AudienceID)
+	addSet(&w, "status", f.Status)
+	w.addBefore(f.BeforeID)
+	return readPage(ctx, q, "list deliveries", scanDelivery, deliveryColumns, "deliveries", w, f.Limit, 0)
 }
 
 // DeliveryUpdate changes what is not nil. A zero time and nil JSON within are
@@ -165,25 +142,16 @@ func (q Queries) PutCredentials(ctx context.Context, c Credentials) error {
 }
 
 // Credentials returns a caller's credentials of a name, or [ErrNotFound].
-func (q Queries) Credentials(ctx context.Context, callerID int64, name string) (c Credentials, err error) {
+func (q Queries) Credentials(ctx context.Context, callerID int64, name string) (Credentials, error) {
 	w := where{}
 	w.add(`caller_id = ?`, callerID)
 	w.addText(`name = ?`, name, name)
-	err = q.h.read(ctx, func(x conn) error {
-		c, err = scanCredentials(x.queryRow(ctx, `SELECT `+credentialsColumns+` FROM credentials`+w.String(), w.args...))
-		return err
-	})
-	return c, wrap("read credentials", err)
+	return readRow(ctx, q, "read credentials", scanCredentials, `SELECT `+credentialsColumns+` FROM credentials`+w.String(), w.args...)
 }
 
 // ListCredentials returns a caller's credentials by name.
-func (q Queries) ListCredentials(ctx context.Context, callerID int64) (all []Credentials, err error) {
-	err = q.h.read(ctx, func(x conn) error {
-		rows, err := x.query(ctx, `SELECT `+credentialsColumns+` FROM credentials WHERE caller_id = ? ORDER BY name`, callerID)
-		all, err = collect(rows, err, scanCredentials)
-		return err
-	})
-	return all, wrap("list credentials", err)
+func (q Queries) ListCredentials(ctx context.Context, callerID int64) ([]Credentials, error) {
+	return readRows(ctx, q, "list credentials", scanCredentials, `SELECT `+credentialsColumns+` FROM credentials WHERE caller_id = ? ORDER BY name`, callerID)
 }
 
 // DeleteCredentials removes a caller's credentials of a name, or returns

@@ -31,13 +31,8 @@ func (q Queries) UnusedUploads(ctx context.Context, before time.Time, after int6
 		WHERE u.kind = ? AND u.used_id = uploads.id AND a.deleted_at IS NULL) ORDER BY id`, limit, micros(before), after, UseUpload)
 }
 
-func (q Queries) ids(ctx context.Context, doing, query string, limit int, args ...any) (all []int64, err error) {
-	err = q.h.read(ctx, func(x conn) error {
-		rows, err := x.query(ctx, query+fmt.Sprintf(" LIMIT %d", limit), args...)
-		all, err = collect(rows, err, scanID)
-		return err
-	})
-	return all, wrap(doing, err)
+func (q Queries) ids(ctx context.Context, doing, query string, limit int, args ...any) ([]int64, error) {
+	return readRows(ctx, q, doing, scanID, query+fmt.Sprintf(" LIMIT %d", limit), args...)
 }
 
 // HasPendingCallback tells whether a callback of an audience is on its way.

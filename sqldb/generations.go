@@ -114,32 +114,19 @@ func scanGeneration(row scanner) (g Generation, err error) {
 }
 
 // Generations lists all, newest first.
-func (q Queries) Generations(ctx context.Context) (all []Generation, err error) {
-	err = q.h.read(ctx, func(x conn) error {
-		rows, err := x.query(ctx, `SELECT `+generationColumns+` FROM generations ORDER BY number DESC`)
-		all, err = collect(rows, err, scanGeneration)
-		return err
-	})
-	return all, wrap("list generations", err)
+func (q Queries) Generations(ctx context.Context) ([]Generation, error) {
+	return readRows(ctx, q, "list generations", scanGeneration, `SELECT `+generationColumns+` FROM generations ORDER BY number DESC`)
 }
 
 // Generation finds one by its id, or returns [ErrNotFound].
-func (q Queries) Generation(ctx context.Context, id string) (g Generation, err error) {
-	err = q.h.read(ctx, func(x conn) error {
-		g, err = scanGeneration(x.queryRow(ctx, `SELECT `+generationColumns+` FROM generations WHERE id = ?`, id))
-		return err
-	})
-	return g, wrap("read generation", err)
+func (q Queries) Generation(ctx context.Context, id string) (Generation, error) {
+	return readRow(ctx, q, "read generation", scanGeneration, `SELECT `+generationColumns+` FROM generations WHERE id = ?`, id)
 }
 
 // CurrentGeneration is the one published last; [ErrNotFound] where none was.
-func (q Queries) CurrentGeneration(ctx context.Context) (g Generation, err error) {
-	err = q.h.read(ctx, func(x conn) error {
-		g, err = scanGeneration(x.queryRow(ctx, `SELECT `+generationColumns+` FROM generations
-			WHERE status = ? ORDER BY number DESC LIMIT 1`, GenerationPublished))
-		return err
-	})
-	return g, wrap("read current generation", err)
+func (q Queries) CurrentGeneration(ctx context.Context) (Generation, error) {
+	return readRow(ctx, q, "read current generation", scanGeneration, `SELECT `+generationColumns+` FROM generations
+		WHERE status = ? ORDER BY number DESC LIMIT 1`, GenerationPublished)
 }
 
 // RemoveGeneration forgets a published generation. [ErrConflict] where it is the

@@ -67,12 +67,8 @@ func (q Queries) IncomingByPath(ctx context.Context, callerID int64, path string
 	return q.incoming(ctx, w)
 }
 
-func (q Queries) incoming(ctx context.Context, w where) (i Incoming, err error) {
-	err = q.h.read(ctx, func(x conn) error {
-		i, err = scanIncoming(x.queryRow(ctx, `SELECT `+incomingColumns+` FROM incoming`+w.String(), w.args...))
-		return err
-	})
-	return i, wrap("read incoming", err)
+func (q Queries) incoming(ctx context.Context, w where) (Incoming, error) {
+	return readRow(ctx, q, "read incoming", scanIncoming, `SELECT `+incomingColumns+` FROM incoming`+w.String(), w.args...)
 }
 
 // ReceiveIncoming records the file that came to a pending address, once:
@@ -120,19 +116,17 @@ func (q Queries) SweepIncoming(ctx context.Context, before time.Time) (gone []In
 // IncomingKeys returns the keys of all received files, and the slots of all
 // addresses.
 func (q Queries) IncomingKeys(ctx context.Context) (keys, slots map[string]bool, err error) {
+	type pair struct{ slot, key string }
+	scan := func(row scanner) (p pair, err error) {
+		err = row.Scan(&p.slot, &p.key)
+		return p, err
+	}
+	pairs, err := readRows(ctx, q, "list incoming", scan, `SELECT slot, blob_key FROM incoming`)
 	keys, slots = map[string]bool{}, map[string]bool{}
-	err = q.h.read(ctx, func(x conn) error {
-		rows, err := x.query(ctx, `SELECT slot, blob_key FROM incoming`)
-		pairs, err := collect(rows, err, func(row scanner) (p [2]string, err error) {
-			err = row.Scan(&p[0], &p[1])
-			return p, err
-		})
-		for _, p := range pairs {
-			if slots[p[0]] = true; p[1] != "" {
-				keys[p[1]] = true
-			}
+	for _, p := range pairs {
+		if slots[p.slot] = true; p.key != "" {
+			keys[p.key] = true
 		}
-		return err
-	})
-	return keys, slots, wrap("list incoming", err)
+	}
+	return keys, slots, err
 }

@@ -45,28 +45,20 @@ func scanInsight(row scanner) (i Insight, err error) {
 }
 
 // Insight returns an audience's report, or [ErrNotFound].
-func (q Queries) Insight(ctx context.Context, audienceID int64) (i Insight, err error) {
-	err = q.h.read(ctx, func(x conn) error {
-		i, err = scanInsight(x.queryRow(ctx, `SELECT `+insightColumns+` FROM insights WHERE audience_id = ?`, audienceID))
-		return err
-	})
-	return i, wrap("read insight", err)
+func (q Queries) Insight(ctx context.Context, audienceID int64) (Insight, error) {
+	return readRow(ctx, q, "read insight", scanInsight, `SELECT `+insightColumns+` FROM insights WHERE audience_id = ?`, audienceID)
 }
 
 // Insights returns the reports of those audiences that have one, by audience.
 func (q Queries) Insights(ctx context.Context, audienceIDs ...int64) (map[int64]Insight, error) {
 	w := where{}
 	w.addIDs(`audience_id`, audienceIDs)
-	byAudience := make(map[int64]Insight, len(audienceIDs))
-	err := q.h.read(ctx, func(x conn) error {
-		rows, err := x.query(ctx, `SELECT `+insightColumns+` FROM insights`+w.String(), w.args...)
-		all, err := collect(rows, err, scanInsight)
-		for _, i := range all {
-			byAudience[i.AudienceID] = i
-		}
-		return err
-	})
-	return byAudience, wrap("read insights", err)
+	all, err := readRows(ctx, q, "read insights", scanInsight, `SELECT `+insightColumns+` FROM insights`+w.String(), w.args...)
+	byAudience := make(map[int64]Insight, len(all))
+	for _, i := range all {
+		byAudience[i.AudienceID] = i
+	}
+	return byAudience, err
 }
 
 // DeleteInsight removes an audience's report and its public link, if they are

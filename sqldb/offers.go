@@ -61,13 +61,8 @@ func (q Queries) Offer(ctx context.Context, callerID, id int64) (Offer, error) {
 
 // TargetedAudiences returns which of the audiences an offer includes or
 // excludes, in the order of their ids.
-func (q Queries) TargetedAudiences(ctx context.Context, audienceIDs ...int64) (ids []int64, err error) {
+func (q Queries) TargetedAudiences(ctx context.Context, audienceIDs ...int64) ([]int64, error) {
 	w := where{}
 	w.addIDs(`audience_id`, audienceIDs)
-	err = q.h.read(ctx, func(x conn) error {
-		rows, err := x.query(ctx, `SELECT DISTINCT audience_id FROM offer_audiences`+w.String()+` ORDER BY audience_id`, w.args...)
-		ids, err = collect(rows, err, scanID)
-		return err
-	})
-	return ids, wrap("read targeted audiences", err)
+	return readRows(ctx, q, "read targeted audiences", scanID, `SELECT DISTINCT audience_id FROM offer_audiences`+w.String()+` ORDER BY audience_id`, w.args...)
 }

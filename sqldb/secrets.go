@@ -46,28 +46,21 @@ func (q Queries) EndOldSecrets(ctx context.Context, callerID int64, kind SecretK
 
 // OldSecrets returns the old secrets of a kind that are still valid, the newest
 // first.
-func (q Queries) OldSecrets(ctx context.Context, callerID int64, kind SecretKind, now time.Time) (all []OldSecret, err error) {
-	err = q.h.read(ctx, func(x conn) error {
-		rows, err := x.query(ctx, `SELECT caller_id, kind, hash, sealed, ends_at FROM old_secrets
-			WHERE caller_id = ? AND kind = ? AND ends_at > ? ORDER BY id DESC`, callerID, string(kind), micros(now))
-		all, err = collect(rows, err, func(row scanner) (s OldSecret, err error) {
-			err = row.Scan(&s.CallerID, &s.Kind, &s.Hash, &s.Sealed, instant{&s.EndsAt})
-			return s, err
-		})
-		return err
-	})
-	return all, wrap("read old secrets", err)
+func (q Queries) OldSecrets(ctx context.Context, callerID int64, kind SecretKind, now time.Time) ([]OldSecret, error) {
+	return readRows(ctx, q, "read old secrets", scanOldSecret, `SELECT caller_id, kind, hash, sealed, ends_at FROM old_secrets
+		WHERE caller_id = ? AND kind = ? AND ends_at > ? ORDER BY id DESC`, callerID, string(kind), micros(now))
+}
+
+func scanOldSecret(row scanner) (s OldSecret, err error) {
+	err = row.Scan(&s.CallerID, &s.Kind, &s.Hash, &s.Sealed, instant{&s.EndsAt})
+	return s, err
 }
 
 // CallerByOldToken returns the caller, revoked or not, who had a token that is
 // still valid, or [ErrNotFound].
-func (q Queries) CallerByOldToken(ctx context.Context, hash string, now time.Time) (c Caller, err error) {
-	err = q.h.read(ctx, func(x conn) error {
-		c, err = scanCaller(x.queryRow(ctx, `SELECT `+callerColumns+` FROM callers WHERE id =
-			(SELECT MAX(caller_id) FROM old_secrets WHERE hash = ? AND kind = ? AND ends_at > ?)`, hash, string(SecretToken), micros(now)))
-		return err
-	})
-	return c, wrap("read caller", err)
+func (q Queries) CallerByOldToken(ctx context.Context, hash string, now time.Time) (Caller, error) {
+	return readRow(ctx, q, "read caller", scanCaller, `SELECT `+callerColumns+` FROM callers WHERE id =
+		(SELECT MAX(caller_id) FROM old_secrets WHERE hash = ? AND kind = ? AND ends_at > ?)`, hash, string(SecretToken), micros(now))
 }
 
 // SweepOldSecrets removes those that have ended.

@@ -36,14 +36,12 @@ func (q Queries) ForgetServer(ctx context.Context, node string) error {
 }
 
 // Servers lists those that were seen since, by node.
-func (q Queries) Servers(ctx context.Context, since time.Time) (all []Server, err error) {
-	err = q.h.read(ctx, func(x conn) error {
-		rows, err := x.query(ctx, `SELECT node, role, started_at, seen_at FROM servers WHERE seen_at >= ? ORDER BY node`, micros(since))
-		all, err = collect(rows, err, func(row scanner) (s Server, err error) {
-			err = row.Scan(&s.Node, &s.Role, instant{&s.StartedAt}, instant{&s.SeenAt})
-			return s, err
-		})
-		return err
-	})
-	return all, wrap("list servers", err)
+func (q Queries) Servers(ctx context.Context, since time.Time) ([]Server, error) {
+	return readRows(ctx, q, "list servers", scanServer,
+		`SELECT node, role, started_at, seen_at FROM servers WHERE seen_at >= ? ORDER BY node`, micros(since))
+}
+
+func scanServer(row scanner) (s Server, err error) {
+	err = row.Scan(&s.Node, &s.Role, instant{&s.StartedAt}, instant{&s.SeenAt})
+	return s, err
 }

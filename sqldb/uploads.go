@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"time"
 )
 
@@ -63,9 +62,7 @@ func (q Queries) InsertUpload(ctx context.Context, u Upload) (stored Upload, fre
 func (q Queries) UploadByKey(ctx context.Context, callerID int64, key string) (Upload, error) {
 	w := where{}
 	w.addText(`key = ?`, key, key)
-	if callerID != 0 {
-		w.add(`caller_id = ?`, callerID)
-	}
+	addSet(&w, "caller_id", callerID)
 	return q.upload(ctx, w)
 }
 
@@ -76,13 +73,9 @@ func (q Queries) Upload(ctx context.Context, id int64) (Upload, error) {
 	return q.upload(ctx, w)
 }
 
-func (q Queries) upload(ctx context.Context, w where) (u Upload, err error) {
-	err = q.h.read(ctx, func(x conn) error {
-		u, err = scanUpload(x.queryRow(ctx, `SELECT `+uploadColumns+` FROM uploads`+w.String()+
-			` ORDER BY id DESC LIMIT 1`, w.args...))
-		return err
-	})
-	return u, wrap("read upload", err)
+func (q Queries) upload(ctx context.Context, w where) (Upload, error) {
+	return readRow(ctx, q, "read upload", scanUpload, `SELECT `+uploadColumns+` FROM uploads`+w.String()+
+		` ORDER BY id DESC LIMIT 1`, w.args...)
 }
 
 // UploadFilter says which uploads are listed. What is zero does not limit.
@@ -96,30 +89,12 @@ type UploadFilter struct {
 
 // ListUploads returns uploads, newest first, and whether there are more.
 func (q Queries) ListUploads(ctx context.Context, f UploadFilter) (all []Upload, more bool, err error) {
-	if f.Limit <= 0 {
-		f.Limit = defaultLimit
-	}
 	w := where{}
-	if f.CallerID != 0 {
-		w.add(`caller_id = ?`, f.CallerID)
-	}
-	if f.Status != "" {
-		w.add(`status = ?`, f.Status)
-	}
-	if f.Type != "" {
-		w.add(`type = ?`, f.Type)
-	}
-	if f.BeforeID != 0 {
-		w.add(`id < ?`, f.BeforeID)
-	}
-	query := fmt.Sprintf(`SELECT `+uploadColumns+` FROM uploads%s ORDER BY id DESC LIMIT %d`, w.String(), f.Limit+1)
-	err = q.h.read(ctx, func(x conn) error {
-		rows, err := x.query(ctx, query, w.args...)
-		all, err = collect(rows, err, scanUpload)
-		return err
-	})
-	all, more = page(all, f.Limit)
-	return all, more, wrap("list uploads", err)
+	addSet(&w, "caller_id", f.CallerID)
+	addSet(&w, "status", f.Status)
+	addSet(&w, "type", f.Type)
+	w.addBefore(f.BeforeID)
+	return readPage(ctx, q, "list uploads", scanUpload, uploadColumns, "uploads", w, f.Limit, 0)
 }
 
 // UploadUpdate changes what is not nil.

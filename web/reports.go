@@ -1,7 +1,6 @@
 package web
 
 import (
-	"bytes"
 	"cmp"
 	"fmt"
 	"math"
@@ -13,6 +12,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"throng"
+	"throng/api"
 	"throng/insight"
 	"throng/insight/table"
 	"throng/service"
@@ -131,10 +131,7 @@ func (p *pages) reportFile(w http.ResponseWriter, r *http.Request, c *throng.Cal
 	if err != nil {
 		return err
 	}
-	format := chi.URLParam(r, "format")
-	kind, ok := map[string]string{
-		"csv": "text/csv; charset=utf-8", "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-	}[format]
+	format, ok := table.FormatOf(chi.URLParam(r, "format"))
 	if !ok {
 		return throng.Errorf(throng.NotFound, "there is no such file")
 	}
@@ -147,19 +144,7 @@ func (p *pages) reportFile(w http.ResponseWriter, r *http.Request, c *throng.Cal
 	if i.Report == nil {
 		return throng.Errorf(throng.NotFound, "there is no report to be sent")
 	}
-	var file bytes.Buffer
-	if format == "csv" {
-		err = table.CSV(&file, i.Report)
-	} else {
-		err = table.XLSX(&file, i.Report)
-	}
-	if err != nil {
-		return fmt.Errorf("write report: %w", err)
-	}
-	w.Header().Set("Content-Type", kind)
-	w.Header().Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", fmt.Sprintf("audience-%d-report.%s", id, format)))
-	_, _ = file.WriteTo(w) // a browser that is gone reads nothing
-	return nil
+	return api.SendReport(w, i, format)
 }
 
 // baselines are those that the caller may choose for a report: the ones it was

@@ -7,6 +7,7 @@ import (
 
 	"throng"
 	"throng/insight"
+	"throng/insight/table"
 	"throng/service"
 )
 
@@ -25,15 +26,15 @@ func (h *handlers) getInsight(w http.ResponseWriter, r *http.Request, c *throng.
 	if err != nil {
 		return err
 	}
-	format, q := insightQuery(r.URL.Query())
+	file, q := insightQuery(r.URL.Query())
 	i, err := h.svc.Insight(r.Context(), c, id, q)
 	if err != nil {
 		return err
 	}
-	if format == formatJSON {
+	if file == nil {
 		return answer(w, fromInsight(i))
 	}
-	return sendReport(w, i, format)
+	return sendReport(w, i, *file)
 }
 
 func (h *handlers) getPublicLink(w http.ResponseWriter, r *http.Request, c *throng.Caller) error {
@@ -58,22 +59,19 @@ func (h *handlers) createPublicLink(w http.ResponseWriter, r *http.Request, c *t
 	})
 }
 
-// formatJSON is the format of a report where none is asked for.
-const formatJSON = "json"
-
-// insightQuery reads how a report is asked for. What is wrong is in its Problems.
-func insightQuery(v url.Values) (format string, q service.InsightQuery) {
+// insightQuery reads how a report is asked for, and the sort of file, nil where
+// it is asked for as JSON. What is wrong is in its Problems.
+func insightQuery(v url.Values) (file *table.Format, q service.InsightQuery) {
 	q = service.InsightQuery{Baseline: v.Get("baseline"), Order: insight.Order(v.Get("order"))}
 	q.Limit, q.Problems = insightLimit(v)
-	format = v.Get("format")
-	switch format {
-	case "":
-		format = formatJSON
-	case formatJSON, formatCSV, formatXLSX:
-	default:
-		q.Problems = append(q.Problems, throng.Detail{Path: "format", Message: "must be json, csv or xlsx"})
+	if name := v.Get("format"); name != "" && name != "json" {
+		format, ok := table.FormatOf(name)
+		if !ok {
+			q.Problems = append(q.Problems, throng.Detail{Path: "format", Message: "must be json, csv or xlsx"})
+		}
+		file = &format
 	}
-	return format, q
+	return file, q
 }
 
 // insightLimit reads how many terms of each dimension are asked for.

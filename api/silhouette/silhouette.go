@@ -50,7 +50,7 @@ func New(cfg Config) http.Handler {
 	}
 	h := &handlers{cfg: cfg, svc: cfg.Service}
 	r := chi.NewRouter()
-	r.Use(api.Identify, api.Recover(cfg.Logger, h.fail))
+	r.Use(api.Recover(cfg.Logger, h.fail))
 	r.NotFound(func(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, throng.Errorf(throng.NotFound, "there is no such endpoint"))
 	})

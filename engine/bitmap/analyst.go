@@ -3,8 +3,8 @@ package bitmap
 import (
 	"context"
 	"fmt"
+	"iter"
 	"slices"
-	"sync/atomic"
 
 	"throng/engine"
 	"throng/engine/bitmap/kernel"
@@ -72,64 +72,72 @@ func (g *generation) pass(ctx context.Context, rows query.RowSet, make func() pa
 	for i := range set.blocks {
 		p.firsts = append(p.firsts, p.firsts[i]+uint64(set.blocks[i].n))
 	}
-	chunk := g.chunk()
-	chunks := (g.blocks + chunk - 1) / chunk
-	var next atomic.Int64
-	return g.settle(g.parallel(ctx, chunks, func(ctx context.Context) error {
+	return g.settle(g.eachChunk(ctx, func(ctx context.Context, chunks iter.Seq2[int, int]) error {
 		return g.guard(func() error {
-			w := make()
-			list := []uint16(nil)
-			for last := -1; ; {
-				i := int(next.Add(1)) - 1
-				if i >= chunks {
-					return nil
-				}
-				part := i * chunk / storage.PartBlocks
-				err := error(nil)
-				if list, err = p.chunk(ctx, w, i*chunk, min(i*chunk+chunk, g.blocks), part != last, list); err != nil {
+			w := passWorker{pass: p, passer: make(), part: -1}
+			for first, n := range chunks {
+				if err := w.chunk(ctx, first, n); err != nil {
 					return err
 				}
-				last = part
 			}
+			return nil
 		})
 	}))
 }
 
-// chunk passes the blocks from first up to end, which are of one part.
-func (p *pass) chunk(ctx context.Context, w passer, first, end int, fresh bool, list []uint16) ([]uint16, error) {
-	f := p.gen.files.Forwards[first/storage.PartBlocks]
-	if fresh {
+// passWorker is one goroutine of a pass.
+type passWorker struct {
+	*pass
+	passer passer
+	part   int      // that passer was told of last; -1 for none
+	list   []uint16 // rows of a block whose set is a bitmap
+}
+
+// chunk passes n blocks, from first on, which are of one part.
+func (w *passWorker) chunk(ctx context.Context, first, n int) error {
+	part := first / storage.PartBlocks
+	f := w.gen.files.Forwards[part]
+	if part != w.part {
 		if _, _, err := f.Codes(); err != nil {
-			return list, err
+			return err
 		}
-		if err := w.part(f); err != nil {
-			return list, err
+		if err := w.passer.part(f); err != nil {
+			return err
 		}
+		w.part = part
 	}
-	for block := first; block < end; block++ {
-		if p.set.blocks[block].n == 0 {
+	for block := first; block < first+n; block++ {
+		if w.set.blocks[block].n == 0 {
 			continue
 		}
 		section, err := f.Block(block % storage.PartBlocks)
 		if err != nil {
-			return list, err
+			return err
 		}
-		rows := p.set.blocks[block].array
-		if bits := p.set.blocks[block].bits; bits != nil {
-			list = kernel.AppendRows(list[:0], bits)
-			rows = list
-		}
-		for i := 0; i < len(rows); i += heldRows {
-			if err := ctx.Err(); err != nil {
-				return list, err
-			}
-			some := rows[i:min(i+heldRows, len(rows))]
-			if err := w.rows(&section, p.firsts[block]+uint64(i), uint32(block)*storage.BlockRows, some); err != nil {
-				return list, err
-			}
+		if err := w.block(ctx, &section, block); err != nil {
+			return err
 		}
 	}
-	return list, nil
+	return nil
+}
+
+// block passes the rows of a block, some at a time.
+func (w *passWorker) block(ctx context.Context, section *storage.ForwardBlock, block int) error {
+	set := &w.set.blocks[block]
+	rows := set.each(w.list)
+	if set.bits != nil {
+		w.list = rows
+	}
+	for i := 0; i < len(rows); i += heldRows {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		some := rows[i:min(i+heldRows, len(rows))]
+		if err := w.passer.rows(section, w.firsts[block]+uint64(i), uint32(block)*storage.BlockRows, some); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Terms implements engine.Analyst.

@@ -3,9 +3,9 @@ package bitmap
 import (
 	"context"
 	"fmt"
+	"iter"
 	"slices"
 	"sync"
-	"sync/atomic"
 
 	"throng/engine"
 	"throng/engine/bitmap/storage"
@@ -182,25 +182,18 @@ func (b *breakdown) wanted(term uint32) bool {
 
 // run counts on all cores.
 func (b *breakdown) run(ctx context.Context) error {
-	g := b.gen
-	chunk := g.chunk()
-	chunks := (g.blocks + chunk - 1) / chunk
-	var next atomic.Int64
-	return g.parallel(ctx, chunks, func(ctx context.Context) error {
+	return b.gen.eachChunk(ctx, func(ctx context.Context, chunks iter.Seq2[int, int]) error {
 		w := newBreaker(b)
-		if err := g.guard(func() error {
-			for {
-				i := int(next.Add(1)) - 1
-				if i >= chunks {
-					return nil
-				}
+		if err := b.gen.guard(func() error {
+			for first, n := range chunks {
 				if err := ctx.Err(); err != nil {
 					return err
 				}
-				if err := w.chunk(i*chunk, chunk); err != nil {
+				if err := w.chunk(first, n); err != nil {
 					return err
 				}
 			}
+			return nil
 		}); err != nil {
 			return err
 		}

@@ -41,7 +41,7 @@ func newBreaker(b *breakdown) *breaker {
 // chunk counts n blocks, from first on, which are of one part.
 func (w *breaker) chunk(first, n int) error {
 	part, from := first/storage.PartBlocks, first%storage.PartBlocks
-	to := min(from+n, from+w.gen.blocks-first)
+	to := from + n
 	var live uint16
 	for b := from; b < to; b++ {
 		m := &w.rows[b]

@@ -2,6 +2,7 @@ package bitmap
 
 import (
 	"context"
+	"iter"
 	"math/bits"
 	"sync"
 	"sync/atomic"
@@ -94,24 +95,18 @@ func (p *plan) counts() engine.Counts {
 // run evaluates a plan on all blocks, notes its sizes in the plan and in the
 // cache, and keeps the rows in blocks, where that is given.
 func (g *core) run(ctx context.Context, p *plan, blocks []rowBlock) error {
-	chunk := g.chunk()
-	chunks := (g.blocks + chunk - 1) / chunk
-	var next atomic.Int64
 	var mu sync.Mutex // guards the sums in p
 	sum := newSums(len(p.steps))
-	work := func(ctx context.Context) error {
+	work := func(ctx context.Context, chunks iter.Seq2[int, int]) error {
 		w := g.engine.pool.Get().(*worker)
 		w.reset(g, p)
 		if err := g.guard(func() error {
-			for {
-				i := int(next.Add(1)) - 1
-				if i >= chunks {
-					return nil
-				}
-				if err := w.chunk(ctx, i*chunk, chunk, blocks); err != nil {
+			for first, n := range chunks {
+				if err := w.chunk(ctx, first, n, blocks); err != nil {
 					return err
 				}
 			}
+			return nil
 		}); err != nil {
 			return err // and w, whose state is not known, is lost
 		}
@@ -122,22 +117,34 @@ func (g *core) run(ctx context.Context, p *plan, blocks []rowBlock) error {
 		sum.add(&w.sums)
 		return nil
 	}
-	if err := g.settleCount(g.parallel(ctx, chunks, work)); err != nil {
+	if err := g.settleCount(g.eachChunk(ctx, work)); err != nil {
 		return err
 	}
 	g.note(p, sum)
 	return nil
 }
 
-// parallel runs work on as many goroutines as can be busy with n pieces.
-func (g *core) parallel(ctx context.Context, n int, work func(context.Context) error) error {
-	workers := min(n, g.engine.cfg.Workers)
+// eachChunk runs work on as many goroutines as can be busy. Each ranges over
+// chunks of its own, a first block and how many there are, all of one part;
+// together they are all blocks.
+func (g *core) eachChunk(ctx context.Context, work func(ctx context.Context, chunks iter.Seq2[int, int]) error) error {
+	size := g.chunk()
+	var next atomic.Int64 // block that no goroutine has
+	chunks := func(yield func(first, n int) bool) {
+		for {
+			first := int(next.Add(int64(size))) - size
+			if first >= g.blocks || !yield(first, min(size, g.blocks-first)) {
+				return
+			}
+		}
+	}
+	workers := min((g.blocks+size-1)/size, g.engine.cfg.Workers)
 	if workers <= 1 {
-		return work(ctx)
+		return work(ctx, chunks)
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	for range workers {
-		group.Go(func() error { return work(ctx) })
+		group.Go(func() error { return work(ctx, chunks) })
 	}
 	return group.Wait()
 }
@@ -203,7 +210,6 @@ func (w *worker) chunk(ctx context.Context, first, n int, blocks []rowBlock) err
 		return err
 	}
 	from := first % storage.PartBlocks
-	n = min(n, w.gen.blocks-first)
 	mask := w.live(blocks != nil) & uint16((1<<n-1)<<from)
 	for ; mask != 0; mask &= mask - 1 {
 		if err := ctx.Err(); err != nil {

@@ -1,7 +1,6 @@
 package bitmap
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -54,17 +53,22 @@ func (f *fixture) addText(field query.Field, row int, text string) {
 	}
 	f.texts[field][row] = append(f.texts[field][row], text)
 	words.Tokens([]byte(text), func(sign byte, word []byte) bool {
-		words.IndexTerms(sign, word, func(term []byte) {
-			if f.terms[field] == nil {
-				f.terms[field] = map[string][]uint32{}
-			}
-			rows := f.terms[field][string(term)]
-			if len(rows) == 0 || rows[len(rows)-1] != uint32(row) {
-				f.terms[field][string(term)] = append(rows, uint32(row))
-			}
-		})
+		f.addWord(field, row, string(word))
+		if sign != 0 {
+			f.addWord(field, row, string(sign)+string(word))
+		}
 		return true
 	})
+}
+
+// addWord notes that a text of a row has a word.
+func (f *fixture) addWord(field query.Field, row int, word string) {
+	if f.terms[field] == nil {
+		f.terms[field] = map[string][]uint32{}
+	}
+	if rows := f.terms[field][word]; len(rows) == 0 || rows[len(rows)-1] != uint32(row) {
+		f.terms[field][word] = append(rows, uint32(row))
+	}
 }
 
 func (f *fixture) addID(t identifier.Type, row int, value string) {
@@ -312,16 +316,4 @@ func shape(rng *rand.Rand, rows int) []uint32 {
 		}
 	}
 	return out
-}
-
-func (f *fixture) String() string {
-	sizes := map[query.Field]map[string]int{}
-	for field, terms := range f.terms {
-		sizes[field] = map[string]int{}
-		for value, rows := range terms {
-			sizes[field][value] = len(rows)
-		}
-	}
-	b, _ := json.Marshal(sizes)
-	return string(b)
 }

@@ -31,6 +31,22 @@ func report() *insight.Report {
 	return r
 }
 
+func TestFormatOf(t *testing.T) {
+	for ending, begins := range map[string]string{"csv": "dimension,id,", "xlsx": "PK", "json": "", "": ""} {
+		f, ok := FormatOf(ending)
+		if ok != (begins != "") {
+			t.Errorf("FormatOf(%q) = %v, %t", ending, f.Ending, ok)
+		}
+		if !ok {
+			continue
+		}
+		var b bytes.Buffer
+		if err := f.Write(&b, report()); err != nil || f.Ending != ending || !strings.HasPrefix(b.String(), begins) {
+			t.Errorf("%s: written as .%s, %v, begins %.13q; want %q", ending, f.Ending, err, b.String(), begins)
+		}
+	}
+}
+
 func TestCSV(t *testing.T) {
 	var b, again bytes.Buffer
 	if err := CSV(&b, report()); err != nil {

@@ -27,7 +27,7 @@ func ParsePhrase(s string) (Phrase, bool) {
 }
 
 // Terms returns the index terms that every text with the phrase has, see
-// [IndexTerms], each once, in the order of the phrase.
+// [StreamTerms], each once, in the order of the phrase.
 func (p Phrase) Terms() []string {
 	terms := make([]string, 0, len(p.tokens))
 	for _, token := range p.tokens {

@@ -16,25 +16,15 @@ func Split(stream []byte, yield func(sign byte, word []byte) bool) {
 	}
 }
 
-// StreamTerms calls yield with each index term of a stream, through all its
-// texts: what [IndexTerms] yields for each token. term is a part of the
-// stream. Terms come as often as they occur.
+// StreamTerms calls yield with each term under which a text is found, through
+// all texts of a stream: each word and, where one carries a sign, the sign with
+// the word. term is a part of the stream. Terms come as often as they occur.
 func StreamTerms(stream []byte, yield func(term []byte)) {
 	for token := range tokens(stream) {
 		if isSign(token[0]) {
 			yield(token[1:])
 		}
 		yield(token)
-	}
-}
-
-// IndexTerms calls yield with each term under which a text with this token is
-// found: the word and, where it carries a sign, the sign with the word. term
-// is valid during the call only.
-func IndexTerms(sign byte, word []byte, yield func(term []byte)) {
-	yield(word)
-	if sign != 0 {
-		yield(append([]byte{sign}, word...))
 	}
 }
 

@@ -133,14 +133,6 @@ func TestTerms(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("StreamTerms (-want +got):\n%s", diff)
 	}
-	got = nil
-	Split(stream, func(sign byte, word []byte) bool {
-		IndexTerms(sign, word, func(term []byte) { got = append(got, string(term)) })
-		return true
-	})
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("IndexTerms (-want +got):\n%s", diff)
-	}
 }
 
 func TestPhraseIn(t *testing.T) {

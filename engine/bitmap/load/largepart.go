@@ -18,37 +18,19 @@ import (
 // fit the budget together.
 func (v *inversion) largePart(ctx context.Context, part int) error {
 	first := part * storage.PartBlocks
-	end := min(blocksOf(v.rows), first+storage.PartBlocks)
-	free := make(chan *inverter, v.workers)
-	defer func() {
-		for range len(free) {
-			(<-free).free()
-		}
-	}()
+	p := &rangedPart{
+		inversion: v, first: first, end: min(blocksOf(v.rows), first+storage.PartBlocks),
+		idle: make(chan *inverter, v.workers), room: semaphore.NewWeighted(v.budget),
+	}
+	defer p.free()
 	for range v.workers {
 		i, err := newInverter(v.numbers)
 		if err != nil {
 			return err
 		}
-		free <- i
+		p.idle <- i
 	}
-	// each does something for all blocks of the part.
-	each := func(do func(i *inverter, block int) error) error {
-		g, ctx := errgroup.WithContext(ctx)
-		g.SetLimit(v.workers)
-		for b := first; b < end; b++ {
-			g.Go(func() error {
-				if err := ctx.Err(); err != nil {
-					return err
-				}
-				i := <-free
-				defer func() { free <- i }()
-				return do(i, b)
-			})
-		}
-		return g.Wait()
-	}
-	ranges, err := v.ranges(first, end)
+	ranges, err := v.ranges(first, p.end)
 	if err != nil {
 		return err
 	}
@@ -58,49 +40,85 @@ func (v *inversion) largePart(ctx context.Context, part int) error {
 	}
 	defer pw.Abort()
 	for _, of := range ranges {
-		var p invertedPart
-		if err := each(func(i *inverter, block int) (err error) {
-			p.blocks[block-first], err = v.inverted(i, block, of)
-			return err
-		}); err != nil {
+		if err := p.merge(ctx, pw, of); err != nil {
 			return err
 		}
-		blocks := p.lists()
-		if err := pw.Merge(&blocks); err != nil {
-			return err
-		}
-		v.give(p.blocks[:]...)
 	}
+	v.shrink() // blocks of all terms are larger
 	counted := termRange{}
 	if v.forward != nil {
 		counted.end = v.forward.counted.End()
 	}
-	v.shrink() // blocks of all terms are larger
-	room := semaphore.NewWeighted(v.budget)
-	if err := v.closePart(pw, part, func(b int) (*storage.BlockLists, func(), error) {
-		weight := min(v.weight(first+b), v.budget)
-		if err := room.Acquire(ctx, weight); err != nil {
-			return nil, nil, err
-		}
-		i := <-free
-		defer func() { free <- i }()
-		out, err := v.inverted(i, first+b, counted)
-		if err != nil {
-			room.Release(weight)
-			return nil, nil, err
-		}
-		return &out.BlockLists, func() {
-			v.give(out)
-			room.Release(weight)
-		}, nil
-	}); err != nil {
+	if err := v.closePart(pw, part, func(b int) (*storage.BlockLists, func(), error) { return p.lists(ctx, b, counted) }); err != nil {
 		return err
 	}
 	v.shrink()
-	for b := first; b < end; b++ {
+	for b := first; b < p.end; b++ {
 		v.releaseBlock(b)
 	}
 	return nil
+}
+
+// rangedPart is a part that is made a range of terms at a time.
+type rangedPart struct {
+	*inversion
+	first, end int                 // blocks
+	idle       chan *inverter      // one for each worker
+	room       *semaphore.Weighted // of the budget, for the forward index
+}
+
+// free frees the inverters; none is at work any more.
+func (p *rangedPart) free() {
+	for range len(p.idle) {
+		(<-p.idle).free()
+	}
+}
+
+// merge writes a range of terms of all blocks.
+func (p *rangedPart) merge(ctx context.Context, pw *storage.PartWriter, of termRange) error {
+	var part invertedPart
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(p.workers)
+	for b := p.first; b < p.end; b++ {
+		g.Go(func() (err error) {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			i := <-p.idle
+			defer func() { p.idle <- i }()
+			part.blocks[b-p.first], err = p.inverted(i, b, of)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	blocks := part.lists()
+	if err := pw.Merge(&blocks); err != nil {
+		return err
+	}
+	p.give(part.blocks[:]...)
+	return nil
+}
+
+// lists gives the counted terms of a block of the part, as soon as the budget
+// has room for it, and what is called when they are no longer used.
+func (p *rangedPart) lists(ctx context.Context, b int, counted termRange) (*storage.BlockLists, func(), error) {
+	weight := min(p.weight(p.first+b), p.budget)
+	if err := p.room.Acquire(ctx, weight); err != nil {
+		return nil, nil, err
+	}
+	i := <-p.idle
+	defer func() { p.idle <- i }()
+	out, err := p.inverted(i, p.first+b, counted)
+	if err != nil {
+		p.room.Release(weight)
+		return nil, nil, err
+	}
+	return &out.BlockLists, func() {
+		p.give(out)
+		p.room.Release(weight)
+	}, nil
 }
 
 // Bytes that a range takes for each of its rows, as they come and in order, and

@@ -58,74 +58,93 @@ func blocksOf(rows uint32) int { return int((int64(rows) + storage.BlockRows - 1
 
 // run writes all parts.
 func (v *inversion) run(ctx context.Context) error {
-	type task struct {
-		part  *invertedPart
-		block int
-	}
 	g, ctx := errgroup.WithContext(ctx)
-	tasks := make(chan task)
-	room := semaphore.NewWeighted(v.budget)
-	blocks := blocksOf(v.rows)
-	total := int64((blocks + storage.PartBlocks - 1) / storage.PartBlocks)
-	var done atomic.Int64
-	g.Go(func() error {
-		defer close(tasks)
-		for first := 0; first < blocks; first += storage.PartBlocks {
-			p := &invertedPart{number: first / storage.PartBlocks}
-			end := min(blocks, first+storage.PartBlocks)
-			p.left.Store(int32(end - first))
-			for b := first; b < end; b++ {
-				p.weight += v.weight(b)
-			}
-			large := p.weight > v.budget
-			p.weight = min(p.weight, v.budget)
-			if err := room.Acquire(ctx, p.weight); err != nil {
-				return err
-			}
-			if large { // nobody works beside it
-				if err := v.largePart(ctx, p.number); err != nil {
-					return err
-				}
-				room.Release(p.weight)
-				v.step(done.Add(1), total)
-				continue
-			}
-			for b := first; b < end; b++ {
-				select {
-				case <-ctx.Done():
-					return ctx.Err()
-				case tasks <- task{p, b}:
-				}
-			}
-		}
-		return nil
-	})
+	r := &partsRun{inversion: v, tasks: make(chan partTask), room: semaphore.NewWeighted(v.budget)}
+	g.Go(func() error { return r.feed(ctx) })
 	for range v.workers {
-		g.Go(func() error {
-			inverter, err := newInverter(v.numbers)
-			if err != nil {
-				return err
-			}
-			defer inverter.free()
-			for t := range tasks {
-				if err := v.block(inverter, t.part, t.block); err != nil {
-					return err
-				}
-				if t.part.left.Add(-1) > 0 {
-					continue
-				}
-				if err := v.writePart(t.part); err != nil {
-					return err
-				}
-				room.Release(t.part.weight)
-				v.step(done.Add(1), total)
-			}
-			return nil
-		})
+		g.Go(r.work)
 	}
 	err := g.Wait()
 	v.shrink()
 	return err
+}
+
+// partsRun is one run of an inversion.
+type partsRun struct {
+	*inversion
+	tasks chan partTask
+	room  *semaphore.Weighted // of the budget
+	done  atomic.Int64        // parts
+}
+
+// partTask is a block that is to be inverted.
+type partTask struct {
+	part  *invertedPart
+	block int
+}
+
+// feed hands out the blocks of one part after the other, as far as the budget
+// has room for it. A part that is too large for the budget it makes itself.
+func (r *partsRun) feed(ctx context.Context) error {
+	defer close(r.tasks)
+	blocks := blocksOf(r.rows)
+	for first := 0; first < blocks; first += storage.PartBlocks {
+		p := &invertedPart{number: first / storage.PartBlocks}
+		end := min(blocks, first+storage.PartBlocks)
+		p.left.Store(int32(end - first))
+		for b := first; b < end; b++ {
+			p.weight += r.weight(b)
+		}
+		large := p.weight > r.budget
+		p.weight = min(p.weight, r.budget)
+		if err := r.room.Acquire(ctx, p.weight); err != nil {
+			return err
+		}
+		if large { // nobody works beside it
+			if err := r.largePart(ctx, p.number); err != nil {
+				return err
+			}
+			r.end(p)
+			continue
+		}
+		for b := first; b < end; b++ {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case r.tasks <- partTask{p, b}:
+			}
+		}
+	}
+	return nil
+}
+
+// work inverts blocks, and writes the parts whose last block it has inverted.
+func (r *partsRun) work() error {
+	inverter, err := newInverter(r.numbers)
+	if err != nil {
+		return err
+	}
+	defer inverter.free()
+	for t := range r.tasks {
+		if err := r.block(inverter, t.part, t.block); err != nil {
+			return err
+		}
+		if t.part.left.Add(-1) > 0 {
+			continue
+		}
+		if err := r.writePart(t.part); err != nil {
+			return err
+		}
+		r.end(t.part)
+	}
+	return nil
+}
+
+// end notes that a part is written.
+func (r *partsRun) end(p *invertedPart) {
+	r.room.Release(p.weight)
+	total := (blocksOf(r.rows) + storage.PartBlocks - 1) / storage.PartBlocks
+	r.step(r.done.Add(1), int64(total))
 }
 
 // weight is about how many bytes a block takes when it is inverted.

@@ -199,9 +199,6 @@ func narrow(s []uint32) []uint16 {
 	return t
 }
 
-// Values is the number of values added so far.
-func (c *ColumnWriter) Values() uint64 { return c.values + uint64(len(c.lens)) }
-
 // Close ends the column and makes it durable.
 func (c *ColumnWriter) Close() (FileSum, error) {
 	for c.blocks < (int(c.rows)+BlockRows-1)/BlockRows {

@@ -1,3 +1,12 @@
+// Package storage is the files of a generation: how each kind of them is
+// written, mapped, verified and read. It knows bytes, rows and terms; what to
+// ask of them, and how to make them of tables, is for its two users, the engine
+// and load. docs/format.md draws every byte.
+//
+// Writers make nothing visible: a generation exists when its manifest, which
+// sums all files, is durable, and is used when CURRENT names it. Whoever reads
+// gets views of mapped memory, which end with Files.Close, and ErrCorrupt, with
+// the name of the file, where bytes are not those that were written.
 package storage
 
 import (
