@@ -46,6 +46,8 @@ func TestAffinities(t *testing.T) {
 		{AffinityFilter{Query: "a2"}, strings.Replace(roots, ".influencers./", ".influencers./(a1=2/(a2=2/!))", 1)},
 		{AffinityFilter{Query: "S"}, strings.Replace(roots, ".influencers./", ".influencers./(a1=2/!(a2=2/!))", 1)},
 		{AffinityFilter{Query: "example", Categories: true}, roots},
+		{AffinityFilter{Query: ".media."}, strings.Replace(roots, ".media./", ".media./!", 1)},
+		{AffinityFilter{Query: "pers", Categories: true}, strings.Replace(roots, ".personas./", ".personas./!", 1)},
 		{AffinityFilter{ParentID: ".influencers."}, "a1=2/"},
 		{AffinityFilter{ParentID: "a2"}, "a3=1"},
 		{AffinityFilter{ParentID: "a2", Categories: true}, ""},

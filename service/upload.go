@@ -76,10 +76,19 @@ func (s *Service) CreateUpload(ctx context.Context, c *throng.Caller, typ, name 
 	return stored.upload, err
 }
 
+// UploadFits tells of a file whose size in bytes is known before it is sent
+// whether it is beyond the limit: TooLarge. -1 is unknown, and may fit.
+func (s *Service) UploadFits(size int64) error {
+	if size > s.cfg.UploadLimit {
+		return errFileTooLarge(s.cfg.UploadLimit)
+	}
+	return nil
+}
+
 // PresignUpload is PresignFile for a file that CreateUploadFrom is to read as
 // identifiers of a type.
 func (s *Service) PresignUpload(ctx context.Context, c *throng.Caller, typ, name, md5 string) (*Incoming, error) {
-	if _, err := checkUpload(typ, name); err != nil {
+	if err := refuse(slices.Concat(typeProblems(typ), fileProblems(name, md5)), nil); err != nil {
 		return nil, err
 	}
 	return s.PresignFile(ctx, c, name, md5)
@@ -105,18 +114,21 @@ func (s *Service) CreateUploadFrom(ctx context.Context, c *throng.Caller, typ, n
 }
 
 func checkUpload(typ, name string) (identifier.Type, error) {
-	var problems []throng.Detail
-	t := identifier.Type(typ)
-	switch {
-	case typ == "":
-		problems = append(problems, throng.Detail{Path: "type", Message: "is required: one of " + uploadNames()})
-	case !slices.Contains(identifier.Uploads(), t):
-		problems = append(problems, throng.Detail{Path: "type", Message: "must be one of " + uploadNames()})
-	}
+	problems := typeProblems(typ)
 	if utf8.RuneCountInString(name) > throng.MaxName || !utf8.ValidString(name) || strings.ContainsRune(name, 0) {
 		problems = append(problems, throng.Detail{Path: "name", Message: "must be at most 255 characters of UTF-8"})
 	}
-	return t, refuse(problems, nil)
+	return identifier.Type(typ), refuse(problems, nil)
+}
+
+func typeProblems(typ string) []throng.Detail {
+	switch {
+	case typ == "":
+		return []throng.Detail{{Path: "type", Message: "is required: one of " + uploadNames()}}
+	case !slices.Contains(identifier.Uploads(), identifier.Type(typ)):
+		return []throng.Detail{{Path: "type", Message: "must be one of " + uploadNames()}}
+	}
+	return nil
 }
 
 func uploadNames() string { return strings.Join(retype[string](identifier.Uploads()), ", ") }
@@ -225,8 +237,8 @@ func (s *Service) storeUpload(ctx context.Context, c *throng.Caller, u sqldb.Upl
 
 // Uploads lists a caller's uploads, newest first; next is "" at the end.
 func (s *Service) Uploads(ctx context.Context, c *throng.Caller, p throng.Page) ([]throng.Upload, string, error) {
-	limit, before, err := listPage(p)
-	if err != nil {
+	limit, before, problems := listPage(p)
+	if err := refuse(problems, nil); err != nil {
 		return nil, "", err
 	}
 	rows, more, err := s.db.ListUploads(ctx, sqldb.UploadFilter{CallerID: c.ID, BeforeID: before, Limit: limit})

@@ -241,6 +241,11 @@ func TestUploadRefusals(t *testing.T) {
 		}
 	}
 	s.noOrphans(1)
+	for size, want := range map[int64]bool{-1: true, 0: true, 1000: true, 1001: false} {
+		if err := s.UploadFits(size); (err == nil) != want || err != nil && throng.CodeOf(err) != throng.TooLarge {
+			t.Errorf("UploadFits(%d) = %v, want it to fit: %v", size, err, want)
+		}
+	}
 }
 
 // Lines of every length, cut anywhere, have the fates that one read line by
