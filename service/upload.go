@@ -30,7 +30,19 @@ func linesKey(prefix string) string { return prefix + "/lines" }
 // end, QuotaExceeded where no more may be stored for the caller, RateLimited and
 // Unavailable where too many uploads are under way. Where once is given without a BodyHash, that is filled in.
 func (s *Service) CreateUpload(ctx context.Context, c *throng.Caller, typ, name string, body io.Reader, once *Once) (*throng.Upload, error) {
-	t, err := checkUpload(typ, name)
+	return s.createUpload(ctx, c, sqldb.Upload{Type: typ, Name: name}, body, once)
+}
+
+// KeepUpload is CreateUpload under a key that the operator chooses, not one of
+// the bytes: for examples that name an upload which somebody else has made.
+// Where the caller has one under the key, that is it, whatever its bytes.
+func (s *Service) KeepUpload(ctx context.Context, c *throng.Caller, key, typ, name string, body io.Reader) (*throng.Upload, error) {
+	return s.createUpload(ctx, c, sqldb.Upload{Key: key, Type: typ, Name: name}, body, nil)
+}
+
+// createUpload makes an upload of a type and name, under its key if it has one.
+func (s *Service) createUpload(ctx context.Context, c *throng.Caller, u sqldb.Upload, body io.Reader, once *Once) (*throng.Upload, error) {
+	t, err := checkUpload(u.Type, u.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -48,18 +60,16 @@ func (s *Service) CreateUpload(ctx context.Context, c *throng.Caller, typ, name 
 	}
 	defer leave()
 	now := s.now()
-	u := sqldb.Upload{
-		CallerID: c.ID, Type: typ, Name: name, Status: string(throng.UploadReady), CreatedAt: now,
-		Generation: g.Info().ID, BlobKey: "uploads/" + seal.NewSecret()[:20],
-	}
+	u.CallerID, u.Status, u.CreatedAt = c.ID, string(throng.UploadReady), now
+	u.Generation, u.BlobKey = g.Info().ID, "uploads/"+seal.NewSecret()[:20]
 	var stored storedUpload
 	if err = s.readUpload(ctx, g, t, &u, body, mostStored(c)); errors.Is(err, errNoRoom) {
 		err = s.noRoom(ctx, c, sqldb.Stored{Uploads: u.Bytes})
 	}
 	if err == nil {
-		u.Key = fmt.Sprintf("/uploads/%s/%s.%s", now.Format("2006-01-02"), u.MD5, t.Extension())
+		u.Key = cmp.Or(u.Key, fmt.Sprintf("/uploads/%s/%s.%s", now.Format("2006-01-02"), u.MD5, t.Extension()))
 		if once != nil && once.BodyHash == "" {
-			once.BodyHash = u.MD5 + " " + typ + " " + name
+			once.BodyHash = u.MD5 + " " + u.Type + " " + u.Name
 		}
 		stored, err = s.storeUpload(ctx, c, u, once)
 	}

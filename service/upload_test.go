@@ -248,6 +248,25 @@ func TestUploadRefusals(t *testing.T) {
 	}
 }
 
+// An upload under a key that the operator chose is used as any other.
+func TestKeepUpload(t *testing.T) {
+	s := start(t)
+	const key = "/uploads/2022-11-02/078ace94fad569f01d1a3a99a440cf5c.ssid"
+	for range 2 {
+		u, err := s.KeepUpload(t.Context(), s.caller, key, "ss_id", "an example", strings.NewReader("p1\np2\nnobody\n"))
+		if err != nil || u.Key != key || u.Matched != 2 || u.Unmatched != 1 {
+			t.Fatalf("KeepUpload() = %+v, %v, want two of three people under %s", u, err, key)
+		}
+	}
+	if list, _, err := s.Uploads(t.Context(), s.caller, throng.Page{}); err != nil || len(list) != 1 {
+		t.Errorf("Uploads() = %+v, %v, want the one", list, err)
+	}
+	if err := s.DeleteUpload(t.Context(), s.caller, key); err != nil {
+		t.Errorf("DeleteUpload(%s) = %v", key, err)
+	}
+	s.noOrphans(0)
+}
+
 // Lines of every length, cut anywhere, have the fates that one read line by
 // line gives them.
 func TestReadLines(t *testing.T) {
