@@ -52,13 +52,13 @@ func New(cfg Config) http.Handler {
 	h := &handlers{cfg: cfg, svc: cfg.Service}
 	r := chi.NewRouter()
 	r.Use(api.Identify, api.Recover(cfg.Logger, h.fail))
-	r.NotFound(func(w http.ResponseWriter, r *http.Request) {
-		h.fail(w, r, throng.Errorf(throng.NotFound, "there is no such endpoint"))
-	})
-	r.MethodNotAllowed(func(w http.ResponseWriter, req *http.Request) {
+	r.NotFound(h.known(func(http.ResponseWriter, *http.Request, *throng.Caller) error {
+		return throng.Errorf(throng.NotFound, "there is no such endpoint")
+	}))
+	r.MethodNotAllowed(h.known(func(w http.ResponseWriter, req *http.Request, _ *throng.Caller) error {
 		w.Header().Set("Allow", strings.Join(api.Allowed(r, req), ", "))
-		h.fail(w, req, throng.Errorf(throng.MethodNotAllowed, "the method %s is not allowed here", req.Method))
-	})
+		return throng.Errorf(throng.MethodNotAllowed, "the method %s is not allowed here", req.Method)
+	}))
 	routes := []struct {
 		method, path string
 		do           endpoint
