@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"throng"
@@ -58,6 +59,8 @@ func cursor(v any) string {
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
+var errMore = errors.New("more than a cursor")
+
 // readCursor reads what cursor made of the same type; "" leaves v as it is.
 func readCursor(text string, v any) error {
 	if text == "" {
@@ -69,5 +72,11 @@ func readCursor(text string, v any) error {
 	}
 	dec := json.NewDecoder(bytes.NewReader(b))
 	dec.DisallowUnknownFields() // a cursor of another list
-	return dec.Decode(v)
+	if err := dec.Decode(v); err != nil {
+		return err
+	}
+	if dec.More() {
+		return errMore
+	}
+	return nil
 }
