@@ -69,7 +69,7 @@ func ParseBaselines(raw json.RawMessage, reserved []string) (list []Baseline, pr
 func (r *Reader) checkBaseline(params []Parameter) {
 	for i, p := range params {
 		if i == 0 && p.Operation != Or && p.Operation != "" {
-			r.Bad(p.Path+".operation", "the first parameter must be OR")
+			r.Bad(p.Path+".operation", "must be OR in the first parameter")
 		}
 		if p.Criterion == nil { // a problem already
 			continue

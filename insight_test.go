@@ -33,7 +33,7 @@ func TestParseBaselines(t *testing.T) {
 			{"baselines.a b", "is no name for a baseline: want 1 to 64 letters, digits, dots, dashes and underscores"},
 		},
 		`{"tea":{"parameters":[{"operation":"AND","gender":{"genders":["male"]}}]}}`: {
-			{"baselines.tea.parameters[0].operation", "the first parameter must be OR"},
+			{"baselines.tea.parameters[0].operation", "must be OR in the first parameter"},
 		},
 		`{"tea":{"parameters":[{"operation":"OR","upload":{"keys":["/uploads/2026-11-21/0123456789abcdef0123456789abcdef.md5"],"type":"md5"}}],"of":1}}`: {
 			{"baselines.tea.of", "is not a known key"},

@@ -114,15 +114,21 @@ func (o *Object) Rest() {
 	}
 }
 
-// List reads raw as an array.
+// List reads raw as an array of at most MaxValues values.
 func (r *Reader) List(raw json.RawMessage, path string) ([]json.RawMessage, bool) {
+	l, ok := r.array(raw, path)
+	if len(l) > MaxValues {
+		r.Bad(path, "has %d values, more than the %d that one parameter may have", len(l), MaxValues)
+		return nil, false
+	}
+	return l, ok
+}
+
+// array reads raw as an array of any length.
+func (r *Reader) array(raw json.RawMessage, path string) ([]json.RawMessage, bool) {
 	var l []json.RawMessage
 	if err := json.Unmarshal(raw, &l); err != nil {
 		r.Bad(path, "must be a list")
-		return nil, false
-	}
-	if len(l) > MaxValues {
-		r.Bad(path, "has %d values, more than the %d that one parameter may have", len(l), MaxValues)
 		return nil, false
 	}
 	return l, true

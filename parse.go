@@ -36,7 +36,7 @@ func (r *Reader) parameters(raw json.RawMessage, path string, depth int) []Param
 		r.Bad(path, "is required")
 		return nil
 	}
-	list, ok := r.List(raw, path)
+	list, ok := r.array(raw, path)
 	if !ok {
 		return nil
 	}
@@ -217,7 +217,10 @@ func (r *Reader) upload(o *Object) Criterion {
 			r.Bad(o.At("keys"), "must hold at least one key")
 		}
 		for i, raw := range list {
-			s, _ := r.Text(raw, index(o.At("keys"), i))
+			s, ok := r.Text(raw, index(o.At("keys"), i))
+			if ok && s == "" {
+				r.Bad(index(o.At("keys"), i), "must not be empty")
+			}
 			c.Keys = append(c.Keys, s)
 		}
 	}

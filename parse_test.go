@@ -48,6 +48,7 @@ func TestParseCriterion(t *testing.T) {
 	f(`"ethnicity":{"ethnicities":["asian","unknown"]}`, Ethnicity{Ethnicities: []string{"asian", "unknown"}})
 	f(`"location":{"cities":[{"id":81905,"name":"West New York","kind":"city"}],"regions":[],"dmas":[{"id":"622","kind":"","name":""}]}`,
 		Location{Cities: []string{"81905"}, DMAs: []string{"622"}})
+	f(`"location":{"countries":[{"id":"231","name":"","kind":""}]}`, Location{Countries: []string{"231"}})
 	f(`"upload":{"keys":["/uploads/2022-11-02/078ace94fad569f01d1a3a99a440cf5c.ssid"],"type":"ss_id"}`,
 		UploadRef{Keys: []string{"/uploads/2022-11-02/078ace94fad569f01d1a3a99a440cf5c.ssid"}, Type: identifier.SSID})
 	f(`"twitter_followers":{"accounts":[{"id":"11111","screen_name":"name1"},{"screen_name":"@Name2"}],"cut_off":2,"last_tweeted":180}`,
@@ -101,6 +102,7 @@ func TestParseRefusals(t *testing.T) {
 	f(`"location":{"regions":[{"id":"1","kind":"city"}]}`, at("location.regions[0].kind", `is "city" in a list of the kind "region"`))
 	f(`"upload":{}`, at("upload.keys", "is required: the keys of uploads"),
 		at("upload.type", "is required: one of ss_id, twitter_id, twitter_user, md5, email_raw, ramp_id, cint_id, ma_id"))
+	f(`"upload":{"keys":["",null],"type":"md5"}`, at("upload.keys[0]", "must not be empty"), at("upload.keys[1]", "must be a string"))
 	f(`"upload":{"keys":[],"type":"imei"}`, at("upload.keys", "must hold at least one key"),
 		at("upload.type", "must be one of ss_id, twitter_id, twitter_user, md5, email_raw, ramp_id, cint_id, ma_id"))
 	f(`"twitter_followers":{"accounts":[{"id":"1"}],"cutoff":0}`, at("twitter_followers.cutoff", "must be between 1 and 10"))
@@ -166,6 +168,7 @@ func TestParseLists(t *testing.T) {
 		return `[{"operation":"OR","affinities":{"affinities":[` + strings.TrimSuffix(b.String(), ",") + `]}}]`
 	}
 	f(ids(10_000))
+	f("["+strings.TrimSuffix(strings.Repeat(age+",", 10_001), ",")+"]", Detail{"parameters", "has 10001 parameters, more than the 100 allowed"})
 	f(ids(10_001), Detail{"parameters[0].affinities.affinities", "has 10001 values, more than the 10000 that one parameter may have"})
 }
 
@@ -219,28 +222,28 @@ func TestCheckParameters(t *testing.T) {
 	all := Grants()
 
 	f(nil, list("OR "+affinity), nil, nil)
-	f(nil, list("AND "+affinity), one("parameters[0].operation", "the first parameter must be OR"), nil)
-	f(nil, list("NOT "+affinity), one("parameters[0].operation", "the first parameter must be OR"), nil)
+	f(nil, list("AND "+affinity), one("parameters[0].operation", "must be OR in the first parameter"), nil)
+	f(nil, list("NOT "+affinity), one("parameters[0].operation", "must be OR in the first parameter"), nil)
 	f(nil, list("OR "+age), nil, one("parameters[0].age", "must not come first without the grant age_first"))
 	f(all, list("OR "+age), nil, nil)
 	f(nil, list("OR "+gender), nil, one("parameters[0].gender", "must not come first without the grant gender_first"))
 	f(all, list("OR "+gender), nil, nil)
 	f(nil, list("OR "+city), nil, one("parameters[0].location", "must not come first without the grant location_first"))
 	f(all, list("OR "+city), nil, nil)
-	f(all, list("OR "+affinity, "OR "+age), one("parameters[1].operation", "age can be OR only as the first parameter; use AND or NOT"), nil)
-	f(all, list("OR "+affinity, "OR "+gender), one("parameters[1].operation", "gender can be OR only as the first parameter; use AND or NOT"), nil)
+	f(all, list("OR "+affinity, "OR "+age), one("parameters[1].operation", "must be AND or NOT: age can be OR only as the first parameter"), nil)
+	f(all, list("OR "+affinity, "OR "+gender), one("parameters[1].operation", "must be AND or NOT: gender can be OR only as the first parameter"), nil)
 	f(nil, list("OR "+affinity, "AND "+age, "NOT "+gender), nil, nil)
-	f(all, list("OR "+race), one("parameters[0].ethnicity", "ethnicity must not be the first parameter"), nil)
-	f(all, list("OR "+affinity, "OR "+race), one("parameters[1].operation", "ethnicity must not be OR; use AND or NOT"), nil)
+	f(all, list("OR "+race), one("parameters[0].ethnicity", "must not be the first parameter"), nil)
+	f(all, list("OR "+affinity, "OR "+race), one("parameters[1].operation", "must be AND or NOT: ethnicity can never be OR"), nil)
 	f(nil, list("OR "+affinity, "AND "+race, "NOT "+race), nil, nil)
-	f(all, list("OR "+country), one("parameters[0].location.countries", "countries must not be in the first parameter"), nil)
-	f(nil, list("OR "+country), one("parameters[0].location.countries", "countries must not be in the first parameter"),
+	f(all, list("OR "+country), one("parameters[0].location.countries", "must not be in the first parameter"), nil)
+	f(nil, list("OR "+country), one("parameters[0].location.countries", "must not be in the first parameter"),
 		one("parameters[0].location", "must not come first without the grant location_first"))
-	f(nil, list("OR "+affinity, "OR "+country), one("parameters[1].location.countries", "countries must not be OR; use AND or NOT"), nil)
+	f(nil, list("OR "+affinity, "OR "+country), one("parameters[1].location.countries", "must not be in a parameter that is OR: use AND or NOT"), nil)
 	f(all, list("OR "+city, "OR "+country), nil, nil)
 	f(nil, list("OR "+affinity, "AND "+country, "NOT "+country, "OR "+city), nil, nil)
 	f(nil, list("OR "+affinity, `AND "group":{"parameters":`+list("AND "+affinity)+`}`),
-		one("parameters[1].group.parameters[0].operation", "the first parameter must be OR"), nil)
+		one("parameters[1].group.parameters[0].operation", "must be OR in the first parameter"), nil)
 	f(nil, list("OR "+affinity, `AND "group":{"parameters":`+list("OR "+age)+`}`), nil,
 		one("parameters[1].group.parameters[0].age", "must not come first without the grant age_first"))
 }

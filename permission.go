@@ -77,7 +77,7 @@ func (c *Caller) checkParameter(p Parameter, first bool) (invalid, forbidden []D
 	}
 	at := p.Path + "." + string(p.Criterion.Kind())
 	if first && p.Operation != Or && p.Operation != "" {
-		bad(p.Path+".operation", "the first parameter must be OR")
+		bad(p.Path+".operation", "must be OR in the first parameter")
 	}
 	switch x := p.Criterion.(type) {
 	case Age, Gender:
@@ -88,25 +88,25 @@ func (c *Caller) checkParameter(p Parameter, first bool) (invalid, forbidden []D
 				need(GenderFirst)
 			}
 		} else if p.Operation == Or {
-			bad(p.Path+".operation", string(x.Kind())+" can be OR only as the first parameter; use AND or NOT")
+			bad(p.Path+".operation", "must be AND or NOT: "+string(x.Kind())+" can be OR only as the first parameter")
 		}
 	case Ethnicity:
 		if first {
-			bad(at, "ethnicity must not be the first parameter")
+			bad(at, "must not be the first parameter")
 		} else if p.Operation == Or {
-			bad(p.Path+".operation", "ethnicity must not be OR; use AND or NOT")
+			bad(p.Path+".operation", "must be AND or NOT: ethnicity can never be OR")
 		}
 	case Affinities, B2B, Personality, UploadRef, Followers, BioSearch, TweetSearch, Group, AudienceRef:
 		// May come with any operation, anywhere.
 	case Location:
 		switch {
 		case first && len(x.Countries) > 0:
-			bad(at+".countries", "countries must not be in the first parameter")
+			bad(at+".countries", "must not be in the first parameter")
 			need(LocationFirst)
 		case first:
 			need(LocationFirst)
 		case len(x.Countries) > 0 && p.Operation == Or && !c.Has(LocationFirst):
-			bad(at+".countries", "countries must not be OR; use AND or NOT")
+			bad(at+".countries", "must not be in a parameter that is OR: use AND or NOT")
 		}
 	}
 	return invalid, forbidden

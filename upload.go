@@ -45,6 +45,6 @@ type Credits struct{ Builds, Insights, Expansions int64 }
 
 // Page asks for a part of a list.
 type Page struct {
-	Limit int    // 0: the list's default
+	Limit int    // 0: the list's default; -1: what was asked for is no length
 	Next  string // a cursor from the page before; "" the first page
 }

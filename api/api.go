@@ -101,6 +101,10 @@ func ReadJSON(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 // content type. A request without one is taken for JSON. An empty body gives
 // nil.
 func ReadBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	tooLarge := throng.Errorf(throng.TooLarge, "the body is larger than the %d bytes allowed", throng.MaxBody)
+	if r.ContentLength > throng.MaxBody {
+		return nil, tooLarge
+	}
 	var b bytes.Buffer
 	if r.ContentLength > 0 {
 		b.Grow(int(min(r.ContentLength, maxTrusted)) + bytes.MinRead)
@@ -108,7 +112,7 @@ func ReadBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	_, err := b.ReadFrom(http.MaxBytesReader(w, r.Body, throng.MaxBody))
 	body := b.Bytes()
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return nil, throng.Errorf(throng.TooLarge, "the body is larger than the %d bytes allowed", throng.MaxBody)
+		return nil, tooLarge
 	}
 	if err != nil {
 		return nil, throng.Errorf(throng.Invalid, "the body could not be read to its end")
@@ -175,6 +179,10 @@ func BodyDeadline(d time.Duration) func(http.Handler) http.Handler {
 				rc := http.NewResponseController(w)
 				// Not every writer can (httptest's); then there is no deadline.
 				_ = rc.SetReadDeadline(time.Now().Add(d))
+				// A request of its own: net/http looks at the body of the first one to see
+				// how much of it nobody read. If that were ours it would wait for the body
+				// before it sends an answer that does not need it.
+				r = r.WithContext(r.Context())
 				r.Body = &deadlined{r.Body, rc}
 			}
 			next.ServeHTTP(w, r)

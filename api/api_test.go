@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -226,4 +227,38 @@ func TestBodyDeadline(t *testing.T) {
 	f(head+"0\r\n\r\n", nil, nil)
 	f(head+"5\r\n\r\nhello", nil, nil)
 	f(head+"5\r\n\r\nhell", os.ErrDeadlineExceeded, context.Canceled)
+}
+
+// What needs no body to be answered is answered before the body came: where it
+// is too large to be read on, at once.
+func TestBodyDeadlineAnswersFirst(t *testing.T) {
+	f := func(name, header string, answer http.HandlerFunc, want string) {
+		t.Helper()
+		synctest.Test(t, func(t *testing.T) {
+			client, server := net.Pipe()
+			l := &oneConn{make(chan net.Conn, 1), make(chan struct{})}
+			l.conn <- server
+			srv := &http.Server{Handler: BodyDeadline(30 * time.Second)(answer)}
+			go srv.Serve(l)
+			start := time.Now()
+			go io.WriteString(client, "POST / HTTP/1.1\r\nHost: example.com\r\n"+header+"\r\n\r\n")
+			line, err := bufio.NewReader(client).ReadString('\n')
+			if took := time.Since(start); err != nil || strings.TrimSpace(line) != want || took > time.Second {
+				t.Errorf("%s = %q, %v after %v, want %q at once", name, line, err, took, want)
+			}
+			client.Close()
+			srv.Close()
+			time.Sleep(time.Second) // net/http lingers for half of one
+		})
+	}
+	unauthorized := func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) }
+	reading := func(w http.ResponseWriter, r *http.Request) {
+		_, err := ReadBody(w, r)
+		w.WriteHeader(Status(throng.CodeOf(err)))
+	}
+	f("refused without a look", "Content-Length: 6000000000", unauthorized, "HTTP/1.1 401 Unauthorized")
+	f("refused, asking first", "Content-Length: 5\r\nExpect: 100-continue", unauthorized, "HTTP/1.1 401 Unauthorized")
+	f("too large by its own word", "Content-Length: 1048577", reading, "HTTP/1.1 413 Request Entity Too Large")
+	f("too large, asking first", "Content-Length: 1048577\r\nExpect: 100-continue", reading, "HTTP/1.1 413 Request Entity Too Large")
+	f("allowed, asking first", "Content-Length: 5\r\nExpect: 100-continue", reading, "HTTP/1.1 100 Continue")
 }

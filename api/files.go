@@ -30,6 +30,10 @@ func ServeFile(log *slog.Logger, w http.ResponseWriter, r *http.Request, out Out
 		return err
 	}
 	tag, packed := info.Tag, false
+	if unit := r.Header.Get("Range"); unit != "" && !strings.HasPrefix(unit, "bytes=") {
+		r = r.Clone(r.Context())
+		r.Header.Del("Range") // of a unit that is not ours it counts as not there (RFC 9110, 14.2)
+	}
 	part := r.Method == http.MethodGet && r.Header.Get("Range") != ""
 	if takesGzip(r.Header.Get("Accept-Encoding")) && compresses(info.ContentType) {
 		tag, packed = info.Tag+"-gzip", true

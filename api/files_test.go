@@ -71,6 +71,7 @@ func TestServeFile(t *testing.T) {
 		{"gzip", plain, [2]string{"Accept-Encoding", "gzip"}, [2]string{}, 200, `"tag-gzip"`, "gzip", text},
 		{"binary is not packed", binary, [2]string{"Accept-Encoding", "gzip"}, [2]string{}, 200, `"tag"`, "", text},
 		{"range", plain, [2]string{"Range", "bytes=4-6"}, [2]string{"Accept-Encoding", "gzip"}, 206, `"tag"`, "", "two"},
+		{"range of another unit", plain, [2]string{"Range", "lines=1-2"}, [2]string{}, 200, `"tag"`, "", text},
 		{"range behind the end", plain, [2]string{"Range", "bytes=400-"}, [2]string{}, 416, "", "", ""},
 		{"has it", plain, [2]string{"If-None-Match", `"other", W/"tag"`}, [2]string{}, 304, `"tag"`, "", ""},
 		{"has it packed", plain, [2]string{"If-None-Match", `"tag-gzip"`}, [2]string{"Accept-Encoding", "gzip"}, 304, `"tag-gzip"`, "", ""},

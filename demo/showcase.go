@@ -30,6 +30,9 @@ var requests embed.FS
 // uploadKey stands in the requests for the key of a file uploaded just before.
 const uploadKey = "/uploads/UPLOADED.ssid"
 
+// VendorUpload is the upload that the documentation's examples name.
+const VendorUpload = "/uploads/2022-11-02/078ace94fad569f01d1a3a99a440cf5c.ssid"
+
 // Shown is what there is to be looked at after [Show].
 type Shown struct {
 	// First is the first audience with members; nil where none has any.
@@ -179,9 +182,22 @@ func uploadSome(ctx context.Context, c *client.Client, a *client.Audience) (stri
 	if a == nil {
 		return "", errors.New("upload people: no audience before has members")
 	}
+	some, err := SomeMembers(ctx, c, a)
+	if err != nil {
+		return "", err
+	}
+	u, err := c.Upload(ctx, "ss_id", "some members of audience "+fmt.Sprint(a.ID), bytes.NewReader(some))
+	if err != nil {
+		return "", fmt.Errorf("upload people: %w", err)
+	}
+	return u.Key, nil
+}
+
+// SomeMembers gives the keys of a few members of an audience, one a line.
+func SomeMembers(ctx context.Context, c *client.Client, a *client.Audience) ([]byte, error) {
 	file, err := c.Output(ctx, a.ID, "ss_id", "text")
 	if err != nil {
-		return "", fmt.Errorf("download people: %w", err)
+		return nil, fmt.Errorf("download people: %w", err)
 	}
 	defer file.Close()
 	var some bytes.Buffer
@@ -191,13 +207,9 @@ func uploadSome(ctx context.Context, c *client.Client, a *client.Audience) (stri
 		some.WriteByte('\n')
 	}
 	if err := lines.Err(); err != nil {
-		return "", fmt.Errorf("download people: %w", err)
+		return nil, fmt.Errorf("download people: %w", err)
 	}
-	u, err := c.Upload(ctx, "ss_id", "some members of audience "+fmt.Sprint(a.ID), &some)
-	if err != nil {
-		return "", fmt.Errorf("upload people: %w", err)
-	}
-	return u.Key, nil
+	return some.Bytes(), nil
 }
 
 // Example is a request to try by hand: who follows at least two of three

@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"os/exec"
@@ -70,9 +71,33 @@ func TestDemo(t *testing.T) {
 	if got := pageStatus(t, report); got != http.StatusOK {
 		t.Errorf("the report answers %d, want 200", got)
 	}
+	checkExamples(t, p, token)
 	checkMadeOf(t, newBrowser(t, p.URL), token)
 	if status := p.stop(t); status != 0 {
 		t.Errorf("the demo ends with status %d, want 0", status)
+	}
+}
+
+// checkExamples sends every example of the documentation as it stands.
+func checkExamples(t *testing.T, p *process, token string) {
+	t.Helper()
+	doc, err := document()
+	if err != nil {
+		t.Fatal(err)
+	}
+	examples := doc.Paths.Value("/audiences").Post.RequestBody.Value.Content["application/json"].Examples
+	if len(examples) < 20 {
+		t.Errorf("the document has %d examples of audiences, want the 20 of the vendor", len(examples))
+	}
+	for name, example := range examples {
+		body, err := json.Marshal(example.Value.Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := exchange(t, p, token, http.MethodPost, "/platform/v0/audiences", "application/json", string(body))
+		if got.status != http.StatusOK {
+			t.Errorf("the example %s answers %d: %s", name, got.status, got.body)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -88,6 +89,17 @@ func (s *Server) DemoCaller(ctx context.Context, name string) (string, error) {
 		return "", err
 	}
 	return made.Token, nil
+}
+
+// DemoUpload keeps a list of people's keys for the demo's caller, whose token is
+// given, under the key that the vendor's examples name.
+func (s *Server) DemoUpload(ctx context.Context, token, key string, people io.Reader) error {
+	c, err := s.service.Authenticate(ctx, token)
+	if err != nil {
+		return err
+	}
+	_, err = s.service.KeepUpload(ctx, c, key, string(identifier.SSID), "the upload of the documentation's examples", people)
+	return err
 }
 
 // SetCaller changes what a caller may do; a running server sees it at once.

@@ -222,14 +222,10 @@ func (s *Service) Audience(ctx context.Context, c *throng.Caller, id int64) (*th
 
 // ListAudiences lists a caller's audiences, newest first; next is "" at the end.
 func (s *Service) ListAudiences(ctx context.Context, c *throng.Caller, f AudienceFilter) ([]throng.Audience, string, error) {
-	limit, before, err := listPage(f.Page)
-	if err != nil {
-		return nil, "", err
-	}
+	limit, before, problems := listPage(f.Page)
 	if f.Kind == "" {
 		f.Kind = throng.Built
 	}
-	var problems []throng.Detail
 	if f.Kind != throng.Built && f.Kind != throng.Device {
 		problems = append(problems, throng.Detail{Path: "kind", Message: "must be built or device"})
 	}

@@ -151,13 +151,13 @@ func (s *Service) callbackFailed(ctx context.Context, tx *sqldb.Tx, j job.Job, c
 
 // Callbacks lists a caller's callbacks, newest first.
 func (s *Service) Callbacks(ctx context.Context, c *throng.Caller, f CallbackFilter) ([]Callback, string, error) {
-	limit, before, err := listPage(f.Page)
-	if err != nil {
-		return nil, "", err
-	}
+	limit, before, problems := listPage(f.Page)
 	states := []string{sqldb.CallbackPending, sqldb.CallbackDelivered, sqldb.CallbackFailed, sqldb.CallbackRefused}
 	if f.Status != "" && !slices.Contains(states, f.Status) {
-		return nil, "", refuse([]throng.Detail{{Path: "status", Message: "must be pending, delivered, failed or refused"}}, nil)
+		problems = append(problems, throng.Detail{Path: "status", Message: "must be pending, delivered, failed or refused"})
+	}
+	if err := refuse(problems, nil); err != nil {
+		return nil, "", err
 	}
 	rows, more, err := s.db.ListCallbacks(ctx, sqldb.CallbackFilter{CallerID: c.ID, Status: f.Status, BeforeID: before, Limit: limit})
 	if err != nil {

@@ -2,8 +2,6 @@ package service
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"slices"
 
@@ -14,12 +12,8 @@ import (
 	"throng/reference"
 )
 
-// Lengths of lists.
-const (
-	defaultPage = 50
-	maxPage     = 500
-	maxPlaces   = 1000 // without a query
-)
+// maxPlaces is how many places are listed without a query.
+const maxPlaces = 1000
 
 // acquire holds the current generation.
 func (s *Service) acquire(ctx context.Context) (engine.Generation, error) {
@@ -86,7 +80,7 @@ func (q affinityQuery) shows(a *engine.Affinity) bool {
 }
 
 func (q affinityQuery) matches(a *engine.Affinity) bool {
-	return !q.all && !a.IsRoot() && q.shows(a) &&
+	return !q.all && q.shows(a) &&
 		(a.ID == q.id || words.MatchName(words.FoldName(nil, a.Name), q.name))
 }
 
@@ -130,13 +124,13 @@ type termCursor struct {
 }
 
 func (s *Service) terms(ctx context.Context, f query.Field, q string, p throng.Page) ([]Term, string, error) {
-	limit, err := pageLimit(p)
-	if err != nil {
-		return nil, "", err
-	}
 	var at termCursor
-	if err := readCursor(p.Next, &at); err != nil || at.Offset < 0 {
-		return nil, "", badCursor()
+	limit, problems := readPage(p, &at)
+	if at.Offset < 0 {
+		problems = append(problems, badCursor())
+	}
+	if err := refuse(problems, nil); err != nil {
+		return nil, "", err
 	}
 	g, err := s.acquire(ctx)
 	if err != nil {
@@ -195,57 +189,4 @@ func (s *Service) Places(ctx context.Context, kind, q string) ([]Place, error) {
 func placeName(t *reference.Table, k reference.Kind, id string) string {
 	p, _ := t.Lookup(k, id)
 	return p.Name
-}
-
-func pageLimit(p throng.Page) (int, error) {
-	switch {
-	case p.Limit == 0:
-		return defaultPage, nil
-	case p.Limit < 0 || p.Limit > maxPage:
-		return 0, refuse([]throng.Detail{{Path: "limit", Message: "must be between 1 and 500"}}, nil)
-	default:
-		return p.Limit, nil
-	}
-}
-
-// cursor makes an opaque text of where a page begins.
-func cursor(v any) string {
-	b, err := json.Marshal(v)
-	if err != nil {
-		panic(err) // numbers always marshal
-	}
-	return base64.RawURLEncoding.EncodeToString(b)
-}
-
-// readCursor reads what cursor made; "" leaves v as it is.
-func readCursor(text string, v any) error {
-	if text == "" {
-		return nil
-	}
-	b, err := base64.RawURLEncoding.DecodeString(text)
-	if err != nil {
-		return err
-	}
-	return json.Unmarshal(b, v)
-}
-
-func badCursor() error {
-	return refuse([]throng.Detail{{Path: "next", Message: "is not a cursor that was given out"}}, nil)
-}
-
-// idCursor is where a page of a list by id begins.
-type idCursor struct {
-	Before int64 `json:"b"`
-}
-
-// listPage reads the page of a list by id, newest first.
-func listPage(p throng.Page) (limit int, before int64, err error) {
-	if limit, err = pageLimit(p); err != nil {
-		return 0, 0, err
-	}
-	var at idCursor
-	if err := readCursor(p.Next, &at); err != nil || at.Before < 0 {
-		return 0, 0, badCursor()
-	}
-	return limit, at.Before, nil
 }

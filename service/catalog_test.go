@@ -46,6 +46,8 @@ func TestAffinities(t *testing.T) {
 		{AffinityFilter{Query: "a2"}, strings.Replace(roots, ".influencers./", ".influencers./(a1=2/(a2=2/!))", 1)},
 		{AffinityFilter{Query: "S"}, strings.Replace(roots, ".influencers./", ".influencers./(a1=2/!(a2=2/!))", 1)},
 		{AffinityFilter{Query: "example", Categories: true}, roots},
+		{AffinityFilter{Query: ".media."}, strings.Replace(roots, ".media./", ".media./!", 1)},
+		{AffinityFilter{Query: "pers", Categories: true}, strings.Replace(roots, ".personas./", ".personas./!", 1)},
 		{AffinityFilter{ParentID: ".influencers."}, "a1=2/"},
 		{AffinityFilter{ParentID: "a2"}, "a3=1"},
 		{AffinityFilter{ParentID: "a2", Categories: true}, ""},
@@ -77,7 +79,7 @@ func TestTerms(t *testing.T) {
 	if diff := cmp.Diff([]Term{{"Initech", "Initech", 1}}, list); err != nil || diff != "" {
 		t.Errorf("Employers, %v (-want +got):\n%s", err, diff)
 	}
-	for _, next := range []string{"!", "e30x", cursor(termCursor{Offset: -1})} {
+	for _, next := range []string{"!", "e30x", cursor(termCursor{Offset: -1}), cursor(idCursor{Before: 1})} {
 		_, _, err := s.Employers(t.Context(), "", throng.Page{Next: next})
 		wantCode(t, err, throng.Invalid, "next")
 	}

@@ -275,8 +275,8 @@ func (s *Service) Deliveries(ctx context.Context, c *throng.Caller, audienceID i
 	if _, err := s.audienceRow(ctx, s.db, c, audienceID); err != nil {
 		return nil, "", err
 	}
-	limit, before, err := listPage(p)
-	if err != nil {
+	limit, before, problems := listPage(p)
+	if err := refuse(problems, nil); err != nil {
 		return nil, "", err
 	}
 	rows, more, err := s.db.ListDeliveries(ctx, sqldb.DeliveryFilter{AudienceID: audienceID, BeforeID: before, Limit: limit})

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"crypto/md5"
 	"crypto/rand"
@@ -52,19 +53,10 @@ type Incoming struct {
 // PresignFile makes an address for a file of that name, by default "file", and
 // of that MD5 (hex; "" for any). Invalid with paths name and md5.
 func (s *Service) PresignFile(ctx context.Context, c *throng.Caller, name, md5 string) (*Incoming, error) {
-	if name == "" {
-		name = "file"
-	}
-	var problems []throng.Detail
-	if !fileName(name) {
-		problems = append(problems, throng.Detail{Path: "name", Message: "must be 1 to 255 characters of UTF-8 without slashes and control characters"})
-	}
-	if md5 = strings.ToLower(md5); md5 != "" && !isMD5(md5) {
-		problems = append(problems, throng.Detail{Path: "md5", Message: "must be 32 hexadecimal digits"})
-	}
-	if err := refuse(problems, nil); err != nil {
+	if err := refuse(fileProblems(name, md5), nil); err != nil {
 		return nil, err
 	}
+	name, md5 = cmp.Or(name, "file"), strings.ToLower(md5)
 	now, slot := s.now(), newSlot()
 	direct, isDirect := s.cfg.Blobs.(blob.Presigner)
 	bucket := folderBucket
@@ -84,6 +76,18 @@ func (s *Service) PresignFile(ctx context.Context, c *throng.Caller, name, md5 s
 	}
 	in.URL = s.cfg.URL() + "/incoming/" + incomingToken(s.cfg.Secrets, slot, now.Add(incomingTTL))
 	return in, nil
+}
+
+// fileProblems is what is wrong with what was said of a file to come; either may
+// be left out.
+func fileProblems(name, md5 string) (problems []throng.Detail) {
+	if name != "" && !fileName(name) {
+		problems = append(problems, throng.Detail{Path: "name", Message: "must be 1 to 255 characters of UTF-8 without slashes and control characters"})
+	}
+	if md5 != "" && !isMD5(strings.ToLower(md5)) {
+		problems = append(problems, throng.Detail{Path: "md5", Message: "must be 32 hexadecimal digits"})
+	}
+	return problems
 }
 
 func incomingPath(bucket string, now time.Time, slot, md5, name string) string {
@@ -252,7 +256,7 @@ func (s *Service) takeIn(
 	}
 	out := newSink(w, md5.New())
 	defer out.abort()
-	read, err := out.readFrom(lines.Limit(lines.Limit(body, s.cfg.UploadLimit, tooLarge("the file")), room, errNoRoom))
+	read, err := out.readFrom(lines.Limit(lines.Limit(body, s.cfg.UploadLimit, errFileTooLarge(s.cfg.UploadLimit)), room, errNoRoom))
 	if errors.Is(read, errNoRoom) {
 		return stored, "", s.noRoom(ctx, c, sqldb.Stored{Incoming: room + 1})
 	}

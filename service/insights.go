@@ -63,6 +63,10 @@ type insightDetails struct {
 // A report on an audience that is being built waits for it. When it returns,
 // the order is durable. Conflict where the audience has no members to count.
 func (s *Service) RequestInsight(ctx context.Context, c *throng.Caller, id int64, r InsightRequest, once *Once) (*Insight, error) {
+	kept, err := s.keptInsight(ctx, c, id)
+	if err != nil {
+		return nil, err
+	}
 	problems := r.Problems
 	if r.CallbackURL != "" {
 		if problem, _ := webhook.CheckURL(r.CallbackURL); problem != "" {
@@ -70,10 +74,6 @@ func (s *Service) RequestInsight(ctx context.Context, c *throng.Caller, id int64
 		}
 	}
 	if err := refuse(problems, nil); err != nil {
-		return nil, err
-	}
-	kept, err := s.keptInsight(ctx, c, id)
-	if err != nil {
 		return nil, err
 	}
 	var made *Insight

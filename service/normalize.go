@@ -52,8 +52,8 @@ func (n *normalForms) close() {
 // gives.
 func (s *Service) readLines(ctx context.Context, t identifier.Type, body io.Reader) (_ *normalForms, err error) {
 	sum := md5.New()
-	raw := io.TeeReader(lines.Limit(body, s.cfg.UploadLimit, tooLarge("the upload")), sum)
-	plain, done, err := lines.Unpack(raw, s.cfg.UploadLimit, tooLarge("the unpacked upload"))
+	raw := io.TeeReader(lines.Limit(body, s.cfg.UploadLimit, errFileTooLarge(s.cfg.UploadLimit)), sum)
+	plain, done, err := lines.Unpack(raw, s.cfg.UploadLimit, throng.Errorf(throng.TooLarge, "the unpacked upload is larger than allowed"))
 	if err != nil {
 		return nil, readError(err)
 	}
@@ -77,10 +77,6 @@ func (s *Service) readLines(ctx context.Context, t identifier.Type, body io.Read
 		n.found.invalidLines = append(n.found.invalidLines, throng.InvalidLine(line))
 	}
 	return n, nil
-}
-
-func tooLarge(what string) error {
-	return throng.Errorf(throng.TooLarge, "%s is larger than allowed", what)
 }
 
 // readError says to the caller what is wrong with the bytes; the trouble of a

@@ -30,7 +30,19 @@ func linesKey(prefix string) string { return prefix + "/lines" }
 // end, QuotaExceeded where no more may be stored for the caller, RateLimited and
 // Unavailable where too many uploads are under way. Where once is given without a BodyHash, that is filled in.
 func (s *Service) CreateUpload(ctx context.Context, c *throng.Caller, typ, name string, body io.Reader, once *Once) (*throng.Upload, error) {
-	t, err := checkUpload(typ, name)
+	return s.createUpload(ctx, c, sqldb.Upload{Type: typ, Name: name}, body, once)
+}
+
+// KeepUpload is CreateUpload under a key that the operator chooses, not one of
+// the bytes: for examples that name an upload which somebody else has made.
+// Where the caller has one under the key, that is it, whatever its bytes.
+func (s *Service) KeepUpload(ctx context.Context, c *throng.Caller, key, typ, name string, body io.Reader) (*throng.Upload, error) {
+	return s.createUpload(ctx, c, sqldb.Upload{Key: key, Type: typ, Name: name}, body, nil)
+}
+
+// createUpload makes an upload of a type and name, under its key if it has one.
+func (s *Service) createUpload(ctx context.Context, c *throng.Caller, u sqldb.Upload, body io.Reader, once *Once) (*throng.Upload, error) {
+	t, err := checkUpload(u.Type, u.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -48,18 +60,16 @@ func (s *Service) CreateUpload(ctx context.Context, c *throng.Caller, typ, name 
 	}
 	defer leave()
 	now := s.now()
-	u := sqldb.Upload{
-		CallerID: c.ID, Type: typ, Name: name, Status: string(throng.UploadReady), CreatedAt: now,
-		Generation: g.Info().ID, BlobKey: "uploads/" + seal.NewSecret()[:20],
-	}
+	u.CallerID, u.Status, u.CreatedAt = c.ID, string(throng.UploadReady), now
+	u.Generation, u.BlobKey = g.Info().ID, "uploads/"+seal.NewSecret()[:20]
 	var stored storedUpload
 	if err = s.readUpload(ctx, g, t, &u, body, mostStored(c)); errors.Is(err, errNoRoom) {
 		err = s.noRoom(ctx, c, sqldb.Stored{Uploads: u.Bytes})
 	}
 	if err == nil {
-		u.Key = fmt.Sprintf("/uploads/%s/%s.%s", now.Format("2006-01-02"), u.MD5, t.Extension())
+		u.Key = cmp.Or(u.Key, fmt.Sprintf("/uploads/%s/%s.%s", now.Format("2006-01-02"), u.MD5, t.Extension()))
 		if once != nil && once.BodyHash == "" {
-			once.BodyHash = u.MD5 + " " + typ + " " + name
+			once.BodyHash = u.MD5 + " " + u.Type + " " + u.Name
 		}
 		stored, err = s.storeUpload(ctx, c, u, once)
 	}
@@ -76,10 +86,19 @@ func (s *Service) CreateUpload(ctx context.Context, c *throng.Caller, typ, name 
 	return stored.upload, err
 }
 
+// UploadFits tells of a file whose size in bytes is known before it is sent
+// whether it is beyond the limit: TooLarge. -1 is unknown, and may fit.
+func (s *Service) UploadFits(size int64) error {
+	if size > s.cfg.UploadLimit {
+		return errFileTooLarge(s.cfg.UploadLimit)
+	}
+	return nil
+}
+
 // PresignUpload is PresignFile for a file that CreateUploadFrom is to read as
 // identifiers of a type.
 func (s *Service) PresignUpload(ctx context.Context, c *throng.Caller, typ, name, md5 string) (*Incoming, error) {
-	if _, err := checkUpload(typ, name); err != nil {
+	if err := refuse(slices.Concat(typeProblems(typ), fileProblems(name, md5)), nil); err != nil {
 		return nil, err
 	}
 	return s.PresignFile(ctx, c, name, md5)
@@ -105,18 +124,21 @@ func (s *Service) CreateUploadFrom(ctx context.Context, c *throng.Caller, typ, n
 }
 
 func checkUpload(typ, name string) (identifier.Type, error) {
-	var problems []throng.Detail
-	t := identifier.Type(typ)
-	switch {
-	case typ == "":
-		problems = append(problems, throng.Detail{Path: "type", Message: "is required: one of " + uploadNames()})
-	case !slices.Contains(identifier.Uploads(), t):
-		problems = append(problems, throng.Detail{Path: "type", Message: "must be one of " + uploadNames()})
-	}
+	problems := typeProblems(typ)
 	if utf8.RuneCountInString(name) > throng.MaxName || !utf8.ValidString(name) || strings.ContainsRune(name, 0) {
 		problems = append(problems, throng.Detail{Path: "name", Message: "must be at most 255 characters of UTF-8"})
 	}
-	return t, refuse(problems, nil)
+	return identifier.Type(typ), refuse(problems, nil)
+}
+
+func typeProblems(typ string) []throng.Detail {
+	switch {
+	case typ == "":
+		return []throng.Detail{{Path: "type", Message: "is required: one of " + uploadNames()}}
+	case !slices.Contains(identifier.Uploads(), identifier.Type(typ)):
+		return []throng.Detail{{Path: "type", Message: "must be one of " + uploadNames()}}
+	}
+	return nil
 }
 
 func uploadNames() string { return strings.Join(retype[string](identifier.Uploads()), ", ") }
@@ -232,8 +254,8 @@ func (s *Service) storeUpload(ctx context.Context, c *throng.Caller, u sqldb.Upl
 // Uploads lists a caller's uploads, newest first; next is "" at the end. Counts
 // are of the current generation. Unavailable where there is none.
 func (s *Service) Uploads(ctx context.Context, c *throng.Caller, p throng.Page) ([]throng.Upload, string, error) {
-	limit, before, err := listPage(p)
-	if err != nil {
+	limit, before, problems := listPage(p)
+	if err := refuse(problems, nil); err != nil {
 		return nil, "", err
 	}
 	rows, more, err := s.db.ListUploads(ctx, sqldb.UploadFilter{CallerID: c.ID, BeforeID: before, Limit: limit})

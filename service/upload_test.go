@@ -241,6 +241,30 @@ func TestUploadRefusals(t *testing.T) {
 		}
 	}
 	s.noOrphans(1)
+	for size, want := range map[int64]bool{-1: true, 0: true, 1000: true, 1001: false} {
+		if err := s.UploadFits(size); (err == nil) != want || err != nil && throng.CodeOf(err) != throng.TooLarge {
+			t.Errorf("UploadFits(%d) = %v, want it to fit: %v", size, err, want)
+		}
+	}
+}
+
+// An upload under a key that the operator chose is used as any other.
+func TestKeepUpload(t *testing.T) {
+	s := start(t)
+	const key = "/uploads/2022-11-02/078ace94fad569f01d1a3a99a440cf5c.ssid"
+	for range 2 {
+		u, err := s.KeepUpload(t.Context(), s.caller, key, "ss_id", "an example", strings.NewReader("p1\np2\nnobody\n"))
+		if err != nil || u.Key != key || u.Matched != 2 || u.Unmatched != 1 {
+			t.Fatalf("KeepUpload() = %+v, %v, want two of three people under %s", u, err, key)
+		}
+	}
+	if list, _, err := s.Uploads(t.Context(), s.caller, throng.Page{}); err != nil || len(list) != 1 {
+		t.Errorf("Uploads() = %+v, %v, want the one", list, err)
+	}
+	if err := s.DeleteUpload(t.Context(), s.caller, key); err != nil {
+		t.Errorf("DeleteUpload(%s) = %v", key, err)
+	}
+	s.noOrphans(0)
 }
 
 // Lines of every length, cut anywhere, have the fates that one read line by

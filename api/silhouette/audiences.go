@@ -1,6 +1,7 @@
 package silhouette
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"net/url"
@@ -47,12 +48,8 @@ func (h *handlers) previewAudience(w http.ResponseWriter, r *http.Request, c *th
 
 func (h *handlers) listAudiences(w http.ResponseWriter, r *http.Request, c *throng.Caller) error {
 	q := r.URL.Query()
-	page, err := pageFrom(q)
-	if err != nil {
-		return err
-	}
 	list, next, err := h.svc.ListAudiences(r.Context(), c, service.AudienceFilter{
-		Query: q.Get("query"), Status: throng.Status(q.Get("status")), Kind: throng.AudienceKind(q.Get("kind")), Page: page,
+		Query: q.Get("query"), Status: throng.Status(q.Get("status")), Kind: throng.AudienceKind(q.Get("kind")), Page: pageFrom(q),
 	})
 	if err != nil {
 		return err
@@ -109,10 +106,7 @@ func (h *handlers) getOutput(w http.ResponseWriter, r *http.Request, c *throng.C
 	if err != nil {
 		return err
 	}
-	format, err := formatFrom(r)
-	if err != nil {
-		return err
-	}
+	format := formatFrom(r)
 	form := func(get func(context.Context, *throng.Caller, int64, string, service.Format) (*service.File, error)) func() (*service.File, error) {
 		return func() (*service.File, error) { return get(r.Context(), c, id, chi.URLParam(r, "type"), format) }
 	}
@@ -121,15 +115,9 @@ func (h *handlers) getOutput(w http.ResponseWriter, r *http.Request, c *throng.C
 	})
 }
 
-func formatFrom(r *http.Request) (service.Format, error) {
-	switch f := service.Format(r.URL.Query().Get("format")); f {
-	case "":
-		return service.Text, nil
-	case service.Text, service.CSV, service.Parquet:
-		return f, nil
-	default:
-		return "", invalid("format", "must be text, csv or parquet")
-	}
+// formatFrom reads format. Who opens the file says what is wrong with it.
+func formatFrom(r *http.Request) service.Format {
+	return service.Format(cmp.Or(r.URL.Query().Get("format"), string(service.Text)))
 }
 
 func (h *handlers) getOutputAddress(w http.ResponseWriter, r *http.Request, c *throng.Caller) error {
@@ -137,11 +125,7 @@ func (h *handlers) getOutputAddress(w http.ResponseWriter, r *http.Request, c *t
 	if err != nil {
 		return err
 	}
-	format, err := formatFrom(r)
-	if err != nil {
-		return err
-	}
-	at, err := h.svc.PresignOutput(r.Context(), c, id, chi.URLParam(r, "type"), format)
+	at, err := h.svc.PresignOutput(r.Context(), c, id, chi.URLParam(r, "type"), formatFrom(r))
 	if err != nil {
 		return err
 	}
@@ -170,21 +154,18 @@ func audienceID(r *http.Request) (int64, error) {
 	return id, nil
 }
 
-// pageFrom reads limit and next. An empty next is the first page.
-func pageFrom(q url.Values) (throng.Page, error) {
+// pageFrom reads limit and next. An empty next is the first page. Who makes the
+// list says what is wrong with them.
+func pageFrom(q url.Values) throng.Page {
 	p := throng.Page{Next: q.Get("next")}
 	if s := q.Get("limit"); s != "" {
 		n, err := strconv.Atoi(s)
-		if err != nil || n < 1 || n > maxLimit {
-			return p, invalid("limit", "must be a number from 1 to "+strconv.Itoa(maxLimit))
+		if p.Limit = n; err != nil || n < 1 {
+			p.Limit = -1
 		}
-		p.Limit = n
 	}
-	return p, nil
+	return p
 }
-
-// maxLimit is the longest page of a list.
-const maxLimit = 500
 
 // invalid refuses a query parameter.
 func invalid(path, message string) error {

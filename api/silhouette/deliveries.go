@@ -28,11 +28,7 @@ func (h *handlers) listDeliveries(w http.ResponseWriter, r *http.Request, c *thr
 	if err != nil {
 		return err
 	}
-	page, err := pageFrom(r.URL.Query())
-	if err != nil {
-		return err
-	}
-	list, next, err := h.svc.Deliveries(r.Context(), c, id, page)
+	list, next, err := h.svc.Deliveries(r.Context(), c, id, pageFrom(r.URL.Query()))
 	if err != nil {
 		return err
 	}

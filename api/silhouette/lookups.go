@@ -28,11 +28,8 @@ func (h *handlers) affinities(w http.ResponseWriter, r *http.Request, _ *throng.
 }
 
 func (h *handlers) jobTitles(w http.ResponseWriter, r *http.Request, _ *throng.Caller) error {
-	page, err := pageFrom(r.URL.Query())
-	if err != nil {
-		return err
-	}
-	list, next, err := h.svc.JobTitles(r.Context(), r.URL.Query().Get("query"), page)
+	q := r.URL.Query()
+	list, next, err := h.svc.JobTitles(r.Context(), q.Get("query"), pageFrom(q))
 	if err != nil {
 		return err
 	}
@@ -40,11 +37,8 @@ func (h *handlers) jobTitles(w http.ResponseWriter, r *http.Request, _ *throng.C
 }
 
 func (h *handlers) employers(w http.ResponseWriter, r *http.Request, _ *throng.Caller) error {
-	page, err := pageFrom(r.URL.Query())
-	if err != nil {
-		return err
-	}
-	list, next, err := h.svc.Employers(r.Context(), r.URL.Query().Get("query"), page)
+	q := r.URL.Query()
+	list, next, err := h.svc.Employers(r.Context(), q.Get("query"), pageFrom(q))
 	if err != nil {
 		return err
 	}
@@ -102,11 +96,7 @@ func (h *handlers) credits(w http.ResponseWriter, r *http.Request, c *throng.Cal
 
 func (h *handlers) listCallbacks(w http.ResponseWriter, r *http.Request, c *throng.Caller) error {
 	q := r.URL.Query()
-	page, err := pageFrom(q)
-	if err != nil {
-		return err
-	}
-	list, next, err := h.svc.Callbacks(r.Context(), c, service.CallbackFilter{Status: q.Get("status"), Page: page})
+	list, next, err := h.svc.Callbacks(r.Context(), c, service.CallbackFilter{Status: q.Get("status"), Page: pageFrom(q)})
 	if err != nil {
 		return err
 	}

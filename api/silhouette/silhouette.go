@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/go-chi/chi/v5"
@@ -51,13 +52,13 @@ func New(cfg Config) http.Handler {
 	h := &handlers{cfg: cfg, svc: cfg.Service}
 	r := chi.NewRouter()
 	r.Use(api.Recover(cfg.Logger, h.fail))
-	r.NotFound(func(w http.ResponseWriter, r *http.Request) {
-		h.fail(w, r, throng.Errorf(throng.NotFound, "there is no such endpoint"))
-	})
-	r.MethodNotAllowed(func(w http.ResponseWriter, req *http.Request) {
+	r.NotFound(h.known(func(http.ResponseWriter, *http.Request, *throng.Caller) error {
+		return throng.Errorf(throng.NotFound, "there is no such endpoint")
+	}))
+	r.MethodNotAllowed(h.known(func(w http.ResponseWriter, req *http.Request, _ *throng.Caller) error {
 		w.Header().Set("Allow", strings.Join(api.Allowed(r, req), ", "))
-		h.fail(w, req, throng.Errorf(throng.MethodNotAllowed, "the method %s is not allowed here", req.Method))
-	})
+		return throng.Errorf(throng.MethodNotAllowed, "the method %s is not allowed here", req.Method)
+	}))
 	routes := []struct {
 		method, path string
 		do           endpoint
@@ -120,12 +121,23 @@ func (h *handlers) known(do endpoint) http.HandlerFunc {
 		c, err := h.svc.Authenticate(r.Context(), token)
 		if err == nil {
 			api.TrailOf(r.Context()).Caller = c.ID
-			err = do(w, r, c)
+			if err = wellFormed(r.URL); err == nil {
+				err = do(w, r, c)
+			}
 		}
 		if err != nil {
 			h.fail(w, r, err)
 		}
 	}
+}
+
+// wellFormed refuses a query of which net/url would drop a part without a word,
+// so that a search were answered with everything there is.
+func wellFormed(u *url.URL) error {
+	if _, err := url.ParseQuery(u.RawQuery); err != nil {
+		return throng.Errorf(throng.Invalid, "the query of the URL is malformed: write ; as %%3B, %% as %%25 and & in a value as %%26")
+	}
+	return nil
 }
 
 // information ends every answer.

@@ -25,7 +25,7 @@ func (h *handlers) createUpload(w http.ResponseWriter, r *http.Request, c *thron
 		return h.uploadFromPath(w, r, c)
 	}
 	r.Body = api.PacedBody(w, r.Body)
-	body, name, err := uploadBody(r)
+	body, name, err := uploadBody(r, h.svc.UploadFits)
 	if err != nil {
 		return err
 	}
@@ -38,11 +38,11 @@ func (h *handlers) createUpload(w http.ResponseWriter, r *http.Request, c *thron
 }
 
 // uploadBody gives the bytes of the file: the body itself, or the one file of
-// a form, with its name.
-func uploadBody(r *http.Request) (io.Reader, string, error) {
+// a form, with its name. fits refuses a file of so many bytes.
+func uploadBody(r *http.Request, fits func(int64) error) (io.Reader, string, error) {
 	media, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || !strings.HasPrefix(media, "multipart/") {
-		return r.Body, "", nil
+		return r.Body, "", fits(r.ContentLength)
 	}
 	form := multipart.NewReader(r.Body, params["boundary"])
 	for {
@@ -104,11 +104,7 @@ func errForm() error {
 }
 
 func (h *handlers) listUploads(w http.ResponseWriter, r *http.Request, c *throng.Caller) error {
-	page, err := pageFrom(r.URL.Query())
-	if err != nil {
-		return err
-	}
-	list, next, err := h.svc.Uploads(r.Context(), c, page)
+	list, next, err := h.svc.Uploads(r.Context(), c, pageFrom(r.URL.Query()))
 	if err != nil {
 		return err
 	}

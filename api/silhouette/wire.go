@@ -110,28 +110,34 @@ func fromAudience(a throng.Audience, base string) (wireAudience, error) {
 // withSize gives a parameter as it was sent, with its size as the last key. A
 // key "size" that the client sent itself gives way.
 func withSize(raw json.RawMessage, size *uint64) (json.RawMessage, error) {
-	var keys map[string]json.RawMessage
-	if err := json.Unmarshal(raw, &keys); err != nil {
-		return nil, err
-	}
-	if _, sent := keys["size"]; sent {
-		delete(keys, "size")
-		var err error
-		if raw, err = json.Marshal(keys); err != nil {
-			return nil, err
-		}
-	}
 	var b bytes.Buffer
 	if err := json.Compact(&b, raw); err != nil {
 		return nil, err
 	}
-	b.Truncate(b.Len() - 1) // the closing brace
-	if len(keys) > 0 {
-		b.WriteByte(',')
+	compact := b.Bytes()
+	dec := json.NewDecoder(bytes.NewReader(compact))
+	if tok, err := dec.Token(); err != nil || tok != json.Delim('{') {
+		return nil, fmt.Errorf("not an object: %w", err)
+	}
+	out := []byte{'{'}
+	for dec.More() {
+		from := dec.InputOffset()
+		key, err := dec.Token()
+		if err != nil {
+			return nil, err
+		}
+		var value json.RawMessage
+		if err := dec.Decode(&value); err != nil {
+			return nil, err
+		}
+		if key == "size" {
+			continue
+		}
+		out = append(out, bytes.TrimPrefix(compact[from:dec.InputOffset()], []byte{','})...)
+		out = append(out, ',')
 	}
 	text, err := json.Marshal(size)
-	fmt.Fprintf(&b, `"size":%s}`, text)
-	return b.Bytes(), err
+	return fmt.Appendf(out, `"size":%s}`, text), err
 }
 
 type wirePreview struct {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -48,7 +49,7 @@ func (c *demoCmd) Run(e *env) error {
 	group.Go(func() error {
 		select {
 		case url := <-ready:
-			return demoShow(gctx, e.out, url, token)
+			return demoShow(gctx, e.out, s, url, token)
 		case <-gctx.Done():
 			return nil
 		}
@@ -100,12 +101,22 @@ func demoData(e *env, s *server.Server) error {
 }
 
 // demoShow makes the audiences and tells how to go on.
-func demoShow(ctx context.Context, w io.Writer, url, token string) error {
+func demoShow(ctx context.Context, w io.Writer, s *server.Server, url, token string) error {
 	fmt.Fprintln(w, "Every person here is synthetic. The requests of the API's documentation, sent to this server:")
 	fmt.Fprintln(w)
-	shown, err := demo.Show(ctx, client.New(url, token), w)
+	c := client.New(url, token)
+	shown, err := demo.Show(ctx, c, w)
 	if err != nil {
 		return err
+	}
+	if shown.First != nil {
+		some, err := demo.SomeMembers(ctx, c, shown.First)
+		if err != nil {
+			return err
+		}
+		if err := s.DemoUpload(ctx, token, demo.VendorUpload, bytes.NewReader(some)); err != nil {
+			return err
+		}
 	}
 	fmt.Fprintf(w, "\nToken:  %s\n", token)
 	fmt.Fprintf(w, "Page:   %s/   (paste the token)\n", url)
