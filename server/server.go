@@ -305,6 +305,9 @@ func (s *Server) Check(ctx context.Context, progress func(Progress)) (Generation
 		return Generation{}, err
 	}
 	g, err := s.engine.Acquire(ctx, "")
+	if errors.Is(err, engine.ErrNoGeneration) {
+		return Generation{}, fmt.Errorf("%w; run: throng load SOURCE", err)
+	}
 	if err != nil {
 		return Generation{}, err
 	}
@@ -347,6 +350,9 @@ func (s *Server) Count(ctx context.Context, body []byte, caller string) ([]byte,
 
 // Refusal is what is wrong with a request.
 type Refusal = throng.Error
+
+// Invalid is the code of a refusal of what is wrong in itself.
+const Invalid = throng.Invalid
 
 // RefusalOf finds the refusal in an error.
 func RefusalOf(err error) (*Refusal, bool) { return errors.AsType[*throng.Error](err) }

@@ -28,10 +28,10 @@ func (c *countCmd) Run(e *env) error {
 	defer s.Close()
 	answer, err := s.Count(e.ctx, body, c.Caller)
 	if err != nil {
-		return tellRefusal(e.err, err)
+		return tellRefusal(e.err, c.name(), err)
 	}
 	if c.JSON {
-		_, err := e.out.Write(append(answer, '\n'))
+		_, err := e.out.Write(answer)
 		return err
 	}
 	return printCount(e.out, e.err, answer)
@@ -48,13 +48,27 @@ func (c *countCmd) read(e *env) ([]byte, error) {
 	return body, nil
 }
 
-// tellRefusal prints every problem of a refused definition.
-func tellRefusal(w io.Writer, err error) error {
+// name is what a definition is called in errors.
+func (c *countCmd) name() string {
+	if c.File == "-" {
+		return "standard input"
+	}
+	return c.File
+}
+
+// tellRefusal prints every problem of a request that was refused. file is where
+// the request was read, "" where it was made of flags.
+func tellRefusal(w io.Writer, file string, err error) error {
 	refusal, ok := server.RefusalOf(err)
 	if !ok {
 		return err
 	}
-	fmt.Fprintf(w, "throng: %s\n", refusal.Message)
+	if file != "" && refusal.Code == server.Invalid {
+		file += ": "
+	} else {
+		file = ""
+	}
+	fmt.Fprintf(w, "throng: %s%s\n", file, refusal.Message)
 	for _, d := range refusal.Details {
 		fmt.Fprintf(w, "  %s: %s\n", d.Path, d.Message)
 	}

@@ -44,7 +44,7 @@ func (c *deliverCmd) Run(e *env) error {
 	})
 	show.progress.end()
 	if d == nil {
-		return tellRefusal(e.err, err)
+		return tellRefusal(e.err, "", err)
 	}
 	if c.JSON {
 		if _, writeErr := e.out.Write(d.Answer); writeErr != nil {

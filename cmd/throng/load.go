@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"text/tabwriter"
 	"time"
@@ -17,8 +19,8 @@ import (
 type loadCmd struct {
 	Source       string  `arg:"" help:"The dataset folder."`
 	Report       string  `help:"Write the report as JSON, too." placeholder:"FILE"`
-	AllowRejects float64 `help:"Share of a table's rows that may be rejected." default:"0.05" env:"THRONG_ALLOW_REJECTS" placeholder:"SHARE"`
-	MemoryMiB    int64   `name:"memory" help:"MiB that the load keeps in memory; the rest goes to files." default:"1024" env:"THRONG_MEMORY" placeholder:"MIB"`
+	AllowRejects float64 `help:"Share of a table's rows that may be rejected, 0 to 1. Default: 0.05." default:"0.05" env:"THRONG_ALLOW_REJECTS" placeholder:"SHARE"`
+	MemoryMiB    int64   `name:"memory" help:"MiB that the load keeps in memory; the rest goes to files. Default: 1024." default:"1024" env:"THRONG_MEMORY" placeholder:"MIB"`
 }
 
 func (c *loadCmd) Run(e *env) error {
@@ -27,6 +29,9 @@ func (c *loadCmd) Run(e *env) error {
 	}
 	if c.MemoryMiB < 16 {
 		return &server.UsageError{Setting: "memory", Message: "want at least 16 MiB"}
+	}
+	if err := canReport(c.Report); err != nil {
+		return err
 	}
 	s, err := e.open()
 	if err != nil {
@@ -43,6 +48,21 @@ func (c *loadCmd) Run(e *env) error {
 		}
 	}
 	return err
+}
+
+// canReport refuses a place for the report that would turn out to be none after
+// hours of work.
+func canReport(path string) error {
+	if path == "" {
+		return nil
+	}
+	if info, err := os.Stat(filepath.Dir(path)); err != nil || !info.IsDir() {
+		return &server.UsageError{Setting: "report", Message: fmt.Sprintf("there is no folder %s", filepath.Dir(path))}
+	}
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return &server.UsageError{Setting: "report", Message: fmt.Sprintf("want a file; %s is a folder", path)}
+	}
+	return nil
 }
 
 func writeReport(path string, report *server.Report) error {
