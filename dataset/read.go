@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -220,11 +221,14 @@ func decompress(in io.Reader, c Compression) (io.Reader, func(), error) {
 	switch c {
 	case Gzip:
 		z, err := gzip.NewReader(in)
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			err = errTruncated
+		if errors.Is(err, gzip.ErrHeader) {
+			err = errors.New("file is no gzip archive, as its name says")
+		}
+		if errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
 		}
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, archiveError(err)
 		}
 		return z, func() {}, nil
 	case Zstd:
@@ -236,6 +240,27 @@ func decompress(in io.Reader, c Compression) (io.Reader, func(), error) {
 	default:
 		return in, func() {}, nil
 	}
+}
+
+// archiveError says what is wrong with an archive that is being read.
+func archiveError(err error) error {
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return errTruncated
+	case errors.Is(err, gzip.ErrHeader):
+		return errors.New("something that is no gzip archive follows the archive")
+	case errors.Is(err, zstd.ErrMagicMismatch):
+		return errors.New("file is no zstd archive, as its name says, or something else follows it")
+	}
+	return err
+}
+
+// checkUTF16 refuses text that begins as UTF-16 does.
+func checkUTF16(text []byte) error {
+	if bytes.HasPrefix(text, []byte{0xFF, 0xFE}) || bytes.HasPrefix(text, []byte{0xFE, 0xFF}) {
+		return errors.New("text is UTF-16: want UTF-8")
+	}
+	return nil
 }
 
 // countingReader tells how much is read.

@@ -43,6 +43,9 @@ func (c *loadCmd) Run(e *env) error {
 	show.end()
 	if report != nil {
 		printReport(e.out, report)
+		if err != nil && report.Rejects != "" {
+			err = fmt.Errorf("%w; mend them, or let more be rejected with --allow-rejects", err)
+		}
 		if c.Report != "" {
 			err = errors.Join(err, writeReport(c.Report, report))
 		}

@@ -58,11 +58,13 @@ func (s *settings) config(e *env) server.Config {
 	if count <= 0 {
 		count = -1
 	}
+	// A zero of these would be taken for not set.
+	generations, connections := cmp.Or(s.KeepGenerations, -1), cmp.Or(s.MaxConnections, -1)
 	return server.Config{
 		Data: s.Data, Listen: s.Listen, AdminListen: s.AdminListen, Database: s.Database, Blobs: s.Blobs, Drop: s.Drop, Engine: s.Engine,
 		Role: s.Role, JobLease: s.JobLease,
 		AllowPrivateCallbacks: s.AllowPrivateCallbacks, ExpandByAgeAndGender: s.ExpandByAgeAndGender, PublicURL: s.PublicURL, MinimumSize: s.MinimumSize, InsightMinimum: max(s.InsightMinimum, 1),
-		KeepGenerations: s.KeepGenerations, KeepAudiences: s.KeepAudiences, DeviceLock: lock, CountTimeout: count, MaxConnections: s.MaxConnections,
+		KeepGenerations: generations, KeepAudiences: s.KeepAudiences, DeviceLock: lock, CountTimeout: count, MaxConnections: connections,
 		SecretKey: s.SecretKey, Version: version, OTLPEndpoint: s.OTLPEndpoint, Logger: slog.New(handler),
 	}
 }
