@@ -19,7 +19,7 @@ type csvFile struct {
 
 // begin reads the header.
 func (c *csvFile) begin(chunk []byte) (int, error) {
-	if err := checkUTF16(chunk); err != nil {
+	if err := checkText(chunk); err != nil {
 		return 0, err
 	}
 	scan := recordScanner{data: bytes.Clone(chunk), valid: utf8.Valid(chunk)}
@@ -34,6 +34,9 @@ func (c *csvFile) begin(chunk []byte) (int, error) {
 		names := make([]string, len(scan.fields))
 		for i, f := range scan.fields {
 			names[i] = string(scan.data[f.off:f.end])
+			if strings.ContainsRune(strings.ReplaceAll(names[i], "\r\n", ""), '\r') {
+				return 0, errors.New("lines end in CR alone: want LF or CRLF")
+			}
 		}
 		var err error
 		if c.cols, err = c.mapColumns(names); err != nil {

@@ -212,6 +212,8 @@ func TestDamaged(t *testing.T) {
 		{"follows.ndjson", []byte("\xff\xfe{\x00"), "text is UTF-16"},
 		{"follows.csv.zst", flip(zst, len(zst)-2), "CRC"},
 		{"follows.ndjson.zst", nil, "truncated"},
+		{"follows.ndjson", gz, "text is compressed: want a name that ends in .gz"},
+		{"follows.ndjson", zst, "text is compressed: want a name that ends in .zst"},
 		{"follows.parquet", pq[:len(pq)/2], ""},
 		{"follows.parquet", pq[:len(pq)-3], ""},
 		{"follows.parquet", nil, ""},

@@ -255,10 +255,22 @@ func archiveError(err error) error {
 	return err
 }
 
-// checkUTF16 refuses text that begins as UTF-16 does.
-func checkUTF16(text []byte) error {
-	if bytes.HasPrefix(text, []byte{0xFF, 0xFE}) || bytes.HasPrefix(text, []byte{0xFE, 0xFF}) {
-		return errors.New("text is UTF-16: want UTF-8")
+// foreign are beginnings of what is put in the place of text.
+var foreign = []struct{ magic, what string }{
+	{"\xFF\xFE", "text is UTF-16: want UTF-8"},
+	{"\xFE\xFF", "text is UTF-16: want UTF-8"},
+	{"\x1f\x8b", "text is compressed: want a name that ends in .gz"},
+	{"\x28\xb5\x2f\xfd", "text is compressed: want a name that ends in .zst"},
+	{"PK\x03\x04", "file is a zip archive or a workbook: want text"},
+	{"PAR1", "file is Parquet: want a name that ends in .parquet"},
+}
+
+// checkText refuses what begins as text does not.
+func checkText(text []byte) error {
+	for _, f := range foreign {
+		if bytes.HasPrefix(text, []byte(f.magic)) {
+			return errors.New(f.what)
+		}
 	}
 	return nil
 }

@@ -9,8 +9,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"throng/internal/durable"
 	"throng/server"
@@ -97,7 +100,7 @@ func printReport(w io.Writer, r *server.Report) {
 		tell("skipped", t.Skipped)
 		tell("cells dropped in column", t.Dropped)
 		for _, col := range t.Ignored {
-			fmt.Fprintf(w, "%s: column %s is not known and was ignored\n", t.Table, col)
+			fmt.Fprintf(w, "%s: column %s is not known and was ignored\n", t.Table, shownName(col))
 		}
 	}
 	for _, warning := range r.Warnings {
@@ -110,8 +113,20 @@ func printReport(w io.Writer, r *server.Report) {
 		fmt.Fprintln(w, "nothing was loaded; the generation before stays in use")
 		return
 	}
+	if r.People == 0 {
+		fmt.Fprintln(w, "warning: nobody was loaded; the generation is empty")
+	}
 	fmt.Fprintf(w, "generation %s: %d people as of %s, %.1f MB, in %v\n",
 		r.Generation, r.People, r.AsOf.UTC().Format(time.RFC3339), float64(r.Bytes)/1e6, r.Elapsed.Round(time.Millisecond))
+}
+
+// shownName is a name as it came from a file, in quotes where it would be no
+// word on a terminal.
+func shownName(name string) string {
+	if name == "" || strings.TrimSpace(name) != name || strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return strconv.Quote(name)
+	}
+	return name
 }
 
 func total(counts map[string]uint64) (n uint64) {

@@ -135,6 +135,17 @@ func TestLoadRefused(t *testing.T) {
 	throng(t, exitUsage, "--report: want a file; ds is a folder", "load", "ds", "--report", "ds")
 	throng(t, exitUsage, "--allow-rejects: want a share from 0 to 1", "load", "ds", "--allow-rejects", "-0.5")
 	throng(t, exitFailed, "no generation is loaded; run: throng load SOURCE", "check")
+	writeFile(t, "odd/people.csv", "person,,shoe size\n")
+	writeFile(t, "odd/interests.ndjson", "{\"person\": \"a\", \"\\u001b[2J\": 1}\n")
+	out = throng(t, exitDone, "", "load", "odd", "--allow-rejects", "1")
+	for _, want := range []string{
+		"people: column \"\" is not known", "people: column shoe size is not known", `interests: column "\x1b[2J" is not known`,
+		"warning: nobody was loaded; the generation is empty\n",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the report does not say %q:\n%s", want, out)
+		}
+	}
 	throng(t, exitDone, "", "load", "ds", "--allow-rejects", "0.5")
 
 	writeFile(t, "women.json", `{"parameters":[{"operation":"OR","gender":{"genders":["female"]}}]}`)

@@ -166,11 +166,11 @@ func TestUnpackForeign(t *testing.T) {
 		t.Fatal(err)
 	}
 	for in, want := range map[string]string{
-		"PK\x03\x04\x14\x00":                      "a zip archive or a workbook",
-		gz("PK\x03\x04\x14\x00"):                  "a zip archive or a workbook",
-		gz(gz("a line\n")):                         "an archive within an archive",
+		"PK\x03\x04\x14\x00":                        "a zip archive or a workbook",
+		gz("PK\x03\x04\x14\x00"):                    "a zip archive or a workbook",
+		gz(gz("a line\n")):                          "an archive within an archive",
 		gz(string(enc.EncodeAll([]byte("a"), nil))): "an archive within an archive",
-		"\xfd7zXZ\x00\x00":                         "an xz archive",
+		"\xfd7zXZ\x00\x00":                          "an xz archive",
 		"BZh91AY&SY":                                "a bzip2 archive",
 		"PAR1\x15\x04":                              "a Parquet file",
 		"%PDF-1.7\n":                                "a PDF document",
