@@ -348,10 +348,14 @@ func (s *Server) Count(ctx context.Context, body []byte, caller string) ([]byte,
 	return silhouette.RenderPreview(preview)
 }
 
-// Refusal is what is wrong with a request.
-type Refusal = throng.Error
+// What is wrong with a request: its problems one by one, and its sort.
+type (
+	Refusal = throng.Error
+	Detail  = throng.Detail
+	Code    = throng.Code
+)
 
-// Invalid is the code of a refusal of what is wrong in itself.
+// Invalid is the sort of what is wrong in itself.
 const Invalid = throng.Invalid
 
 // RefusalOf finds the refusal in an error.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"throng/server"
@@ -56,23 +58,43 @@ func (c *countCmd) name() string {
 	return c.File
 }
 
-// tellRefusal prints every problem of a request that was refused. file is where
-// the request was read, "" where it was made of flags.
-func tellRefusal(w io.Writer, file string, err error) error {
+// tellRefusal prints every problem of a definition that was refused, which is
+// named as given.
+func tellRefusal(w io.Writer, name string, err error) error {
 	refusal, ok := server.RefusalOf(err)
 	if !ok {
 		return err
 	}
-	if file != "" && refusal.Code == server.Invalid {
-		file += ": "
+	if refusal.Code == server.Invalid {
+		name += ": "
 	} else {
-		file = ""
+		name = ""
 	}
-	fmt.Fprintf(w, "throng: %s%s\n", file, refusal.Message)
+	fmt.Fprintf(w, "throng: %s%s\n", name, refusal.Message)
 	for _, d := range refusal.Details {
 		fmt.Fprintf(w, "  %s: %s\n", d.Path, d.Message)
 	}
 	return &toldError{status: exitFailed}
+}
+
+// tellFlags prints every problem of a request that was made of flags. Where all
+// are of the flags named, it is wrong usage.
+func tellFlags(w io.Writer, err error, flags ...string) error {
+	refusal, ok := server.RefusalOf(err)
+	if !ok || len(refusal.Details) == 0 {
+		return err
+	}
+	told := &toldError{status: exitUsage}
+	for _, d := range refusal.Details {
+		where := strings.ReplaceAll(d.Path, "_", "-")
+		if refusal.Code == server.Invalid && slices.Contains(flags, where) {
+			where = "--" + where
+		} else {
+			where, told.status = d.Path, exitFailed
+		}
+		fmt.Fprintf(w, "throng: %s: %s\n", where, d.Message)
+	}
+	return told
 }
 
 // printCount prints a preview's answer for people: sizes on w, warnings apart.

@@ -32,7 +32,7 @@ func (c *insightCmd) Run(e *env) error {
 		Audience: c.Audience, Caller: c.Caller, Baseline: c.Baseline, Limit: c.Limit, Order: c.Order,
 	})
 	if err != nil {
-		return tellRefusal(e.err, "", err)
+		return tellFlags(e.err, err, "baseline", "order", "limit")
 	}
 	show := true
 	for _, f := range []struct {

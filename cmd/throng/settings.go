@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"log/slog"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -121,9 +120,10 @@ func joinNegative(model *kong.Application, args []string) []string {
 	return joined
 }
 
+// isNegative tells of a negative number or time, as in -1, -.5 and -1h.
 func isNegative(word string) bool {
-	_, err := strconv.ParseFloat(word, 64)
-	return err == nil && word[0] == '-'
+	digits := strings.TrimPrefix(strings.TrimPrefix(word, "-"), ".")
+	return strings.HasPrefix(word, "-") && digits != "" && '0' <= digits[0] && digits[0] <= '9'
 }
 
 // valueFlags tells of all flags, by "--name" and "-n", whether they take a

@@ -73,6 +73,7 @@ func TestJoinNegative(t *testing.T) {
 	for in, want := range map[string]string{
 		"caller add x --builds -1":          "caller add x --builds=-1",
 		"--minimum-size -0.5 serve":         "--minimum-size=-0.5 serve",
+		"caller rotate x --overlap -1h":     "caller rotate x --overlap=-1h",
 		"caller add x --json -1":            "caller add x --json -1", // takes no value
 		"caller add x --builds -- -1":       "caller add x --builds -- -1",
 		"caller add -- --builds -1":         "caller add -- --builds -1",
@@ -114,6 +115,45 @@ func TestAddresses(t *testing.T) {
 		throng(t, exitUsage, "--listen: want HOST:PORT", "serve", "--listen", a)
 		throng(t, exitUsage, "--admin-listen: want HOST:PORT", "serve", "--admin-listen", a)
 	}
+}
+
+// TestBackupNames refuses what would become a folder that looks like a file.
+func TestBackupNames(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, name := range []string{"b.tar.gz", "b.tgz", "b.zip", "b.tar.zst"} {
+		throng(t, exitUsage, "want a folder, or a file that ends in .tar, not "+name, "backup", name)
+	}
+	throng(t, exitUsage, "the overlap must be from 0", "caller", "rotate", "x", "--token", "--overlap", "-1h")
+}
+
+// TestFlagsRefused: what a flag may not say is wrong usage, told by its name.
+func TestFlagsRefused(t *testing.T) {
+	var out bytes.Buffer
+	refuse := func(code server.Code, paths ...string) error {
+		out.Reset()
+		refusal := &server.Refusal{Code: code, Message: "all of it"}
+		for _, p := range paths {
+			refusal.Details = append(refusal.Details, server.Detail{Path: p, Message: "must not be"})
+		}
+		return tellFlags(&out, refusal, "to", "ma-id-as")
+	}
+	for _, tt := range []struct {
+		code   server.Code
+		paths  []string
+		status int
+		want   string
+	}{
+		{server.Invalid, []string{"to", "ma_id_as"}, exitUsage, "throng: --to: must not be\nthrong: --ma-id-as: must not be\n"},
+		{server.Invalid, []string{"to", "audience"}, exitFailed, "throng: --to: must not be\nthrong: audience: must not be\n"},
+		{"conflict", []string{"to"}, exitFailed, "throng: to: must not be\n"},
+		{server.Invalid, nil, exitFailed, "throng: all of it\n"},
+	} {
+		if got := status(refuse(tt.code, tt.paths...), &out); got != tt.status || out.String() != tt.want {
+			t.Errorf("refused %s %q: status %d %q, want %d %q", tt.code, tt.paths, got, out.String(), tt.status, tt.want)
+		}
+	}
+	t.Chdir(t.TempDir())
+	throng(t, exitUsage, "--credentials: set THRONG_DELIVER_ACCESS_KEY and", "deliver", "1", "--to", "mintegral", "--name", "x")
 }
 
 // TestLoadRefused tells what to do where rows are rejected, and refuses a place
