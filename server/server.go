@@ -312,7 +312,11 @@ func (s *Server) Check(ctx context.Context, progress func(Progress)) (Generation
 		return Generation{}, err
 	}
 	defer g.Release()
-	return g.Info(), s.engine.Check(ctx, g.Info().ID, progress)
+	err = s.engine.Check(ctx, g.Info().ID, progress)
+	if errors.Is(err, engine.ErrCorrupt) {
+		err = fmt.Errorf("%w; run: throng load SOURCE", err)
+	}
+	return g.Info(), err
 }
 
 // Current describes the current generation; false where there is none.

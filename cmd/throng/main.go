@@ -117,6 +117,10 @@ func status(err error, errOut io.Writer) int {
 	if silent, ok := errors.AsType[*toldError](err); ok {
 		return silent.status
 	}
+	if errors.Is(err, context.Canceled) { // which only a signal does
+		fmt.Fprintln(errOut, "throng: interrupted")
+		return exitFailed
+	}
 	fmt.Fprintf(errOut, "throng: %v\n", err)
 	if _, ok := errors.AsType[*server.UsageError](err); ok || server.IsMalformedDataset(err) {
 		return exitUsage

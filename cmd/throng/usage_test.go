@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -154,6 +156,14 @@ func TestFlagsRefused(t *testing.T) {
 	}
 	t.Chdir(t.TempDir())
 	throng(t, exitUsage, "--credentials: set THRONG_DELIVER_ACCESS_KEY and", "deliver", "1", "--to", "mintegral", "--name", "x")
+}
+
+// TestInterrupted says what happened, not how it came to be known.
+func TestInterrupted(t *testing.T) {
+	var out bytes.Buffer
+	if got := status(fmt.Errorf("load dataset: %w", context.Canceled), &out); got != exitFailed || out.String() != "throng: interrupted\n" {
+		t.Errorf("status of a command that was interrupted = %d, saying %q", got, out.String())
+	}
 }
 
 // TestLoadRefused tells what to do where rows are rejected, and refuses a place
