@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -169,9 +170,9 @@ func (c Config) checkAddresses() error {
 func isAddress(s string) bool {
 	_, port, err := net.SplitHostPort(s)
 	if err == nil {
-		_, err = net.LookupPort("tcp", port)
+		_, err = strconv.ParseUint(port, 10, 16)
 	}
-	return err == nil && port != ""
+	return err == nil
 }
 
 func (c Config) checkStores() error {

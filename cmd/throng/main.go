@@ -83,6 +83,9 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 	}
 	args = commandFirst(parser.Model, joinNegative(parser.Model, args))
 	file, err := readConfigFile(args, parser.Model)
+	if err != nil && (args[0] == "help" || args[0] == "version") {
+		file, err = &configFile{}, nil // they do without, and may be what is needed now
+	}
 	if err != nil {
 		fmt.Fprintf(errOut, "throng: %v\n", err)
 		return exitUsage

@@ -104,6 +104,8 @@ func TestConfigFile(t *testing.T) {
 	f("max-connections: 0\n", exitUsage, "--max-connections: want at least 1 (from throng.yaml)\n")
 	f("# two\ndata: [a, b]\n", exitUsage, "read settings in throng.yaml: line 2: data: want one value\n")
 	f("- data\n", exitUsage, "want a setting a line, as in 'listen: 127.0.0.1:9090'")
+	throng(t, exitDone, "", "help", "load")
+	throng(t, exitDone, "", "version")
 	f("data:\nminimum-size: 0010\nallow-private-callbacks: true\n", exitDone, "")
 	if _, err := os.Stat("throng-data/throng.db"); err != nil {
 		t.Errorf("an empty value is not as if absent: %v", err)
@@ -156,6 +158,25 @@ func TestFlagsRefused(t *testing.T) {
 	}
 	t.Chdir(t.TempDir())
 	throng(t, exitUsage, "--credentials: set THRONG_DELIVER_ACCESS_KEY and", "deliver", "1", "--to", "mintegral", "--name", "x")
+}
+
+// TestInsightOfNothing says why nothing is listed.
+func TestInsightOfNothing(t *testing.T) {
+	var out bytes.Buffer
+	i := &server.Insight{Name: "few"}
+	made(&i.Report).Minimum = 10
+	if err := printInsight(&out, 5, i); err != nil {
+		t.Fatal(err)
+	}
+	if want := "No term has 10 members or more"; !strings.Contains(out.String(), want) || strings.Contains(out.String(), "Each line") {
+		t.Errorf("printed %q, want it to say %q", out.String(), want)
+	}
+}
+
+// made puts a new value where p points to, of a type that has no name here.
+func made[T any](p **T) *T {
+	*p = new(T)
+	return *p
 }
 
 // TestInterrupted says what happened, not how it came to be known.
