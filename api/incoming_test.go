@@ -3,8 +3,10 @@ package api
 import (
 	"crypto/md5"
 	"encoding/hex"
+	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -57,5 +59,39 @@ func TestIncoming(t *testing.T) {
 		if got := w.Header().Get(step.header); step.header != "" && got != step.value {
 			t.Errorf("%s: %s = %q, want %q", step.name, step.header, got, step.value)
 		}
+	}
+}
+
+// TestIncomingChunks: what is wrong with how a file was sent is the sender's
+// doing, and what breaks off nobody's.
+func TestIncomingChunks(t *testing.T) {
+	f := newOnce(t)
+	var logged strings.Builder
+	srv := httptest.NewServer(http.StripPrefix("/incoming", Incoming(f.svc, slog.New(slog.NewTextHandler(&logged, nil)))))
+	defer srv.Close()
+	for body, want := range map[string]string{
+		"5\r\nhello\r\n0\r\n\r\n": "HTTP/1.1 200 OK",
+		"id\nhello\n":             "HTTP/1.1 400 Bad Request",
+		"5\r\nhello, world\r\n":   "HTTP/1.1 400 Bad Request",
+		"ffffffffffffffffff\r\n":  "HTTP/1.1 400 Bad Request",
+	} {
+		in, err := f.svc.PresignFile(t.Context(), f.caller, "list.txt", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", srv.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(conn, "PUT %s HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n%s", in.URL, body)
+		answer, err := io.ReadAll(conn)
+		conn.Close()
+		if got, _, _ := strings.Cut(string(answer), "\r\n"); got != want {
+			t.Errorf("PUT of %q = %q, %v, want %q", body, got, err, want)
+		}
+	}
+	srv.Close()
+	if logged.String() != "" {
+		t.Errorf("the log says %s", &logged)
 	}
 }

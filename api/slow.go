@@ -2,9 +2,13 @@ package api
 
 import (
 	"errors"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"time"
+
+	"throng"
 )
 
 const (
@@ -17,7 +21,8 @@ const (
 
 // PacedBody reads a body that may be large: it may come slowly, but no more
 // slowly than 32 KiB in a minute that is spent waiting for it. When it has ended
-// there is no deadline any more, as with BodyDeadline.
+// there is no deadline any more, as with BodyDeadline. A body in chunks that are
+// none is throng.Invalid.
 func PacedBody(w http.ResponseWriter, body io.ReadCloser) io.ReadCloser {
 	return &pacedBody{ReadCloser: body, rc: http.NewResponseController(w)}
 }
@@ -42,5 +47,16 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 	if errors.Is(err, io.EOF) {
 		_ = b.rc.SetReadDeadline(time.Time{}) // as above
 	}
-	return n, err
+	return n, framing(err)
+}
+
+// framing tells what is wrong with how a body was sent. net/http has no type for
+// that; what a connection or a deadline says has one.
+func framing(err error) error {
+	_, isNet := errors.AsType[net.Error](err)
+	switch {
+	case err == nil, isNet, errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, http.ErrBodyReadAfterClose):
+		return err
+	}
+	return fmt.Errorf("%w: %w", throng.Errorf(throng.Invalid, "the body does not come in the chunks that its headers announce"), err)
 }

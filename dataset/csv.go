@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"math/bits"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -17,8 +19,8 @@ type csvFile struct {
 
 // begin reads the header.
 func (c *csvFile) begin(chunk []byte) (int, error) {
-	if bytes.HasPrefix(chunk, []byte{0xFF, 0xFE}) || bytes.HasPrefix(chunk, []byte{0xFE, 0xFF}) {
-		return 0, errors.New("text is UTF-16: want UTF-8")
+	if err := checkText(chunk); err != nil {
+		return 0, err
 	}
 	scan := recordScanner{data: bytes.Clone(chunk), valid: utf8.Valid(chunk)}
 	for scan.pos < len(chunk) {
@@ -32,12 +34,30 @@ func (c *csvFile) begin(chunk []byte) (int, error) {
 		names := make([]string, len(scan.fields))
 		for i, f := range scan.fields {
 			names[i] = string(scan.data[f.off:f.end])
+			if strings.ContainsRune(strings.ReplaceAll(names[i], "\r\n", ""), '\r') {
+				return 0, errors.New("lines end in CR alone: want LF or CRLF")
+			}
 		}
 		var err error
-		c.cols, err = c.mapColumns(names)
+		if c.cols, err = c.mapColumns(names); err != nil {
+			err = fmt.Errorf("%w%s", err, otherSeparator(names))
+		}
 		return scan.pos, err
 	}
 	return 0, errors.New("file is empty: want a header row")
+}
+
+// otherSeparator says what a header of one column seems to be separated by.
+func otherSeparator(names []string) string {
+	if len(names) > 1 {
+		return ""
+	}
+	for _, c := range []struct{ by, name string }{{";", "semicolons"}, {"\t", "tabs"}, {"|", "bars"}} {
+		if strings.Contains(names[0], c.by) {
+			return ": columns seem to be separated by " + c.name + ", want commas"
+		}
+	}
+	return ""
 }
 
 // cut implements textFormat. A quote opens a field only at its beginning.

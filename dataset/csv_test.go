@@ -68,9 +68,17 @@ func TestReadCSVError(t *testing.T) {
 		{"empty", "", "read follows.csv: file is empty: want a header row"},
 		{"blank", "\n\r\n\n", "read follows.csv: file is empty: want a header row"},
 		{"missing column", "person,network\n", "read follows.csv: required column account is missing"},
+		{"semicolons", "person;network;account\na;b;c\n", "read follows.csv: required column person is missing: columns seem to be separated by semicolons, want commas"},
+		{"tabs", "person\tnetwork\taccount\n", "read follows.csv: required column person is missing: columns seem to be separated by tabs, want commas"},
+		{"no header", "p;1,twitter,11\n", "read follows.csv: required column person is missing"},
 		{"twice", "person,network,account,Account\n", "read follows.csv: column account is there twice"},
 		{"bad header", "\"person\"x,network,account\n", "read follows.csv: header row: malformed quotes"},
 		{"open header", "\"person,network,account\na,b,c\n", "read follows.csv: first row does not end"},
+		{"CR", "person,network,account\ra,twitter,1\rb,twitter,2\r", "read follows.csv: lines end in CR alone: want LF or CRLF"},
+		{"CR and LF", "person,network,account,x\ra,twitter,1,\r\nb,twitter,2,\r\n", "read follows.csv: lines end in CR alone: want LF or CRLF"},
+		{"gzip", "\x1f\x8b\x08", "read follows.csv: text is compressed: want a name that ends in .gz"},
+		{"workbook", "PK\x03\x04\x14\x00", "read follows.csv: file is a zip archive or a workbook: want text"},
+		{"Parquet", "PAR1\x15", "read follows.csv: file is Parquet: want a name that ends in .parquet"},
 		{"UTF-16", "\xff\xfep\x00,\x00\n\x00", "read follows.csv: text is UTF-16: want UTF-8"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -79,6 +87,15 @@ func TestReadCSVError(t *testing.T) {
 				t.Errorf("Read of %q = %v, want %s", c.text, err, c.want)
 			}
 		})
+	}
+}
+
+// TestHeaderOfLines reads a header that has a line end within a name.
+func TestHeaderOfLines(t *testing.T) {
+	tab := table(t, folder(t, map[string]string{"interests.csv": "person,\"notes\r\nof ours\",affinity\r\na,x,b\r\n"}), Interests)
+	got, err := readAll(t, tab, 1)
+	if diff := cmp.Diff([]string{"0:3 a|b"}, got); err != nil || diff != "" {
+		t.Errorf("rows, %v (-want +got):\n%s", err, diff)
 	}
 }
 

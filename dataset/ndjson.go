@@ -10,7 +10,7 @@ import (
 type ndjsonFile struct{ *fileReader }
 
 // begin implements textFormat: there is no header.
-func (*ndjsonFile) begin([]byte) (int, error) { return 0, nil }
+func (*ndjsonFile) begin(chunk []byte) (int, error) { return 0, checkText(chunk) }
 
 // cut implements textFormat.
 func (*ndjsonFile) cut(b []byte) (end, open int) { return bytes.LastIndexByte(b, '\n') + 1, -1 }

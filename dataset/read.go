@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -220,11 +221,14 @@ func decompress(in io.Reader, c Compression) (io.Reader, func(), error) {
 	switch c {
 	case Gzip:
 		z, err := gzip.NewReader(in)
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			err = errTruncated
+		if errors.Is(err, gzip.ErrHeader) {
+			err = errors.New("file is no gzip archive, as its name says")
+		}
+		if errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
 		}
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, archiveError(err)
 		}
 		return z, func() {}, nil
 	case Zstd:
@@ -236,6 +240,39 @@ func decompress(in io.Reader, c Compression) (io.Reader, func(), error) {
 	default:
 		return in, func() {}, nil
 	}
+}
+
+// archiveError says what is wrong with an archive that is being read.
+func archiveError(err error) error {
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return errTruncated
+	case errors.Is(err, gzip.ErrHeader):
+		return errors.New("something that is no gzip archive follows the archive")
+	case errors.Is(err, zstd.ErrMagicMismatch):
+		return errors.New("file is no zstd archive, as its name says, or something else follows it")
+	}
+	return err
+}
+
+// foreign are beginnings of what is put in the place of text.
+var foreign = []struct{ magic, what string }{
+	{"\xFF\xFE", "text is UTF-16: want UTF-8"},
+	{"\xFE\xFF", "text is UTF-16: want UTF-8"},
+	{"\x1f\x8b", "text is compressed: want a name that ends in .gz"},
+	{"\x28\xb5\x2f\xfd", "text is compressed: want a name that ends in .zst"},
+	{"PK\x03\x04", "file is a zip archive or a workbook: want text"},
+	{"PAR1", "file is Parquet: want a name that ends in .parquet"},
+}
+
+// checkText refuses what begins as text does not.
+func checkText(text []byte) error {
+	for _, f := range foreign {
+		if bytes.HasPrefix(text, []byte(f.magic)) {
+			return errors.New(f.what)
+		}
+	}
+	return nil
 }
 
 // countingReader tells how much is read.

@@ -1,11 +1,7 @@
 package dataset
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,7 +9,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 )
 
 // Source is a dataset folder, listed.
@@ -64,38 +59,6 @@ const (
 	Plain Compression = ""
 	Gzip  Compression = "gz"
 	Zstd  Compression = "zst"
-)
-
-// Meta is what dataset.json says.
-type Meta struct {
-	Name string
-	// AsOf is the instant that the data describes, the zero time where the
-	// file does not say.
-	AsOf time.Time
-	// PersonalityThreshold is in 0..1; 0.75 where the file does not say.
-	PersonalityThreshold float64
-	Source, License      string
-	// Baselines is the value of "baselines" as written, nil where absent.
-	Baselines json.RawMessage
-}
-
-// MetaError says that dataset.json is malformed.
-type MetaError struct {
-	Path string
-	Err  error
-}
-
-// Error implements error.
-func (e *MetaError) Error() string { return fmt.Sprintf("read %s: %v", e.Path, e.Err) }
-
-// Unwrap returns the cause.
-func (e *MetaError) Unwrap() error { return e.Err }
-
-// metaName is the file with the description of the dataset, and maxMeta the
-// most that is read of it.
-const (
-	metaName = "dataset.json"
-	maxMeta  = 16 << 20
 )
 
 // Open lists the tables of a folder and reads its dataset.json, which may be
@@ -252,73 +215,4 @@ func (t *Table) ignore(name string) {
 	if len(t.ignored) < maxIgnored {
 		t.ignored[name] = true
 	}
-}
-
-// readMeta reads dataset.json, if there is one.
-func (s *Source) readMeta() error {
-	name := filepath.Join(s.Dir, metaName)
-	data, err := os.ReadFile(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err == nil {
-		err = s.Meta.parse(data)
-	}
-	if err != nil {
-		return &MetaError{Path: name, Err: err}
-	}
-	return nil
-}
-
-// parse reads the text of a dataset.json over the defaults. Unknown keys are
-// errors: a typo in as_of would change every answer.
-func (m *Meta) parse(data []byte) error {
-	if len(data) > maxMeta {
-		return fmt.Errorf("is larger than %d bytes", maxMeta)
-	}
-	var raw struct {
-		Name      *string         `json:"name"`
-		AsOf      *string         `json:"as_of"`
-		Threshold *float64        `json:"personality_threshold"`
-		Source    *string         `json:"source"`
-		License   *string         `json:"license"`
-		Baselines json.RawMessage `json:"baselines"`
-	}
-	data = bytes.TrimSpace(bytes.TrimPrefix(data, []byte("\uFEFF")))
-	if !bytes.HasPrefix(data, []byte("{")) {
-		return errors.New("want one JSON object")
-	}
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&raw); err != nil {
-		return err
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("something follows the object")
-	}
-	for _, f := range []struct {
-		to   *string
-		from *string
-	}{{&m.Name, raw.Name}, {&m.Source, raw.Source}, {&m.License, raw.License}} {
-		if f.from != nil {
-			*f.to = *f.from
-		}
-	}
-	if raw.AsOf != nil {
-		us, ok := parseTime([]byte(*raw.AsOf))
-		if !ok {
-			return errors.New("as_of: want an RFC 3339 date or date-time")
-		}
-		m.AsOf = time.UnixMicro(us).UTC()
-	}
-	if raw.Threshold != nil {
-		if t := *raw.Threshold; !(t >= 0 && t <= 1) {
-			return errors.New("personality_threshold: want a number in 0..1")
-		}
-		m.PersonalityThreshold = *raw.Threshold
-	}
-	if len(raw.Baselines) > 0 && !bytes.Equal(raw.Baselines, []byte("null")) {
-		m.Baselines = raw.Baselines
-	}
-	return nil
 }

@@ -112,10 +112,7 @@ func (s *splitter) fill(buf []byte, n int) (int, error) {
 		if errors.Is(err, io.EOF) {
 			s.eof = true
 		} else if err != nil {
-			if errors.Is(err, io.ErrUnexpectedEOF) {
-				err = errTruncated
-			}
-			return n, err
+			return n, archiveError(err)
 		}
 	}
 	return n, nil

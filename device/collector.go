@@ -121,7 +121,7 @@ func (c *Collector) Close() {
 
 // Read reads a list of ids of type t to its end: one column of text, plain,
 // gzip or zstd, whatever its line ends, with or without a header. What is wrong
-// with lines is no error. ErrArchive, and Config.TooLarge.
+// with lines is no error. ErrArchive, *lines.ForeignError, and Config.TooLarge.
 func (c *Collector) Read(ctx context.Context, t identifier.Type, r io.Reader) error {
 	f, hashed, ok := FamilyOf(t)
 	if !ok {

@@ -209,11 +209,11 @@ func TestDeliverRefusals(t *testing.T) {
 		status int
 		parts  []string
 	}{
-		{"no drop", nil, []string{"--to", "drop"}, 1, []string{"--drop DIR"}},
-		{"no such place", nil, []string{"--to", "moon"}, 1, []string{"to: must be mintegral or drop"}},
+		{"no drop", nil, []string{"--to", "drop"}, 2, []string{"--drop DIR"}},
+		{"no such place", nil, []string{"--to", "moon"}, 2, []string{"--to: must be mintegral or drop"}},
 		{"no place", nil, nil, 2, []string{"--to"}},
-		{"no secret", nil, []string{"--to", "mintegral"}, 1, []string{"credentials: must have an access key and an API key"}},
-		{"private", secret, []string{"--to", "mintegral", "--endpoint", refuse.URL}, 1, []string{"endpoint: must not be a private address"}},
+		{"no secret", nil, []string{"--to", "mintegral"}, 2, []string{"--credentials: set THRONG_DELIVER_ACCESS_KEY and THRONG_DELIVER_API_KEY in the environment"}},
+		{"private", secret, []string{"--to", "mintegral", "--endpoint", refuse.URL}, 2, []string{"endpoint: must not be a private address"}},
 		{"wrong key", secret, []string{"--to", "mintegral", "--endpoint", refuse.URL, "--allow-private-callbacks"}, 1, []string{"code 401", "see whether the access key and the API key are right"}},
 	} {
 		out, stderr, err := s.deliver(t, test.env, test.args...)

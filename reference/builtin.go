@@ -56,10 +56,11 @@ type country struct {
 
 // names returns every name, the one shown first.
 func (c country) names() []string {
-	if c.further == "" {
-		return []string{c.name}
+	names := []string{c.name}
+	if c.further != "" {
+		names = append(names, strings.Split(c.further, "|")...)
 	}
-	return append([]string{c.name}, strings.Split(c.further, "|")...)
+	return append(names, furtherNames[c.alpha2]...)
 }
 
 // countries are the built-in ones, by both their codes in upper case, and by

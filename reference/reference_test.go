@@ -272,6 +272,42 @@ func TestEveryCountryResolves(t *testing.T) {
 	}
 }
 
+// TestISONames resolves the short names of ISO 3166-1 that are unlike the usual
+// ones, in the ways in which they are written.
+func TestISONames(t *testing.T) {
+	for cell, code := range map[string]string{
+		"Viet Nam": "VN", "Iran (Islamic Republic of)": "IR", "Iran, Islamic Republic of": "IR", "Bolivia, Plurinational State of": "BO",
+		"VENEZUELA (BOLIVARIAN REPUBLIC OF)": "VE", "Tanzania, the United Republic of": "TZ", "Congo (the Democratic Republic of the)": "CD",
+		"Korea (the Republic of)": "KR", "Korea (the Democratic People's Republic of)": "KP", "Holy See (the)": "VA", "Palestine, State of": "PS",
+		"Moldova (the Republic of)": "MD", "Lao People's Democratic Republic (the)": "LA", "Syrian Arab Republic (the)": "SY",
+		"United Kingdom of Great Britain and Northern Ireland (the)": "GB", "United States of America (the)": "US", "Taiwan (Province of China)": "TW",
+		"Micronesia (Federated States of)": "FM", "Cote d'Ivoire": "CI", "Cabo Verde": "CV", "Falkland Islands (the) [Malvinas]": "FK",
+		"Saint Helena, Ascension and Tristan da Cunha": "SH", "Macau": "MO", "Burma": "MM", "North Korea": "KP", "South Korea": "KR",
+	} {
+		want, _ := BuiltIn().Resolve(Country, code)
+		if got, ok := BuiltIn().Resolve(Country, cell); !ok || got != want {
+			t.Errorf("Resolve(country, %q) = %q, want that of %s, %q", cell, got, code, want)
+		}
+	}
+	for _, cell := range []string{"Congo", "Korea", "England"} {
+		if got, ok := BuiltIn().Resolve(Country, cell); ok {
+			t.Errorf("Resolve(country, %q) = %q, want none", cell, got)
+		}
+	}
+	for alpha2 := range furtherNames {
+		if _, ok := CountryByISO(alpha2); !ok {
+			t.Errorf("furtherNames has %s, which is no country", alpha2)
+		}
+	}
+	// An operator's own table may go by these names.
+	table := own(t, Place{Kind: Country, ID: "v", Name: "Viet Nam"}, Place{Kind: Country, ID: "i", Name: "Iran, Islamic Republic of"})
+	for cell, want := range map[string]string{"VN": "v", "Vietnam": "v", "irn": "i", "Iran": "i"} {
+		if got, _ := table.Resolve(Country, cell); got != want {
+			t.Errorf("Resolve(country, %q) in a table of its own = %q, want %q", cell, got, want)
+		}
+	}
+}
+
 func own(t *testing.T, list ...Place) *Table {
 	t.Helper()
 	table, problems := New(list)

@@ -71,6 +71,9 @@ func (s *Server) AddCaller(ctx context.Context, name string, spec CallerSpec) (*
 		return nil, err
 	}
 	made, err := s.service.AddCaller(ctx, name, settings)
+	if throng.CodeOf(err) == throng.Invalid && err != nil {
+		return nil, &UsageError{Message: throng.MessageOf(err)}
+	}
 	if err != nil {
 		return nil, err
 	}

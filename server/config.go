@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -24,7 +26,8 @@ type Config struct {
 	// Listen is the address of the API and the page. Defaults to
 	// 127.0.0.1:8080.
 	Listen string
-	// AdminListen is the address of metrics and profiles; empty: off.
+	// AdminListen is the address of metrics and profiles; empty: off. Without a
+	// host it is the loopback's.
 	AdminListen string
 	// Database is "" for SQLite in the data folder, or a postgres:// URL.
 	Database string
@@ -130,6 +133,9 @@ func (c Config) withDefaults() (Config, error) {
 	if c.MaxConnections == 0 {
 		c.MaxConnections = 4096
 	}
+	if strings.HasPrefix(c.AdminListen, ":") {
+		c.AdminListen = "127.0.0.1" + c.AdminListen
+	}
 	c.pace = c.pace.withDefaults()
 	if c.Logger == nil {
 		c.Logger = slog.Default()
@@ -138,7 +144,7 @@ func (c Config) withDefaults() (Config, error) {
 		c.Now = time.Now
 	}
 	c.Logger = slog.New(logs.Handler(c.Logger.Handler()))
-	return c, errors.Join(c.checkEngine(), c.checkStores(), c.checkURL(), c.checkKey(), c.checkTraces(), c.checkRole())
+	return c, errors.Join(c.checkEngine(), c.checkAddresses(), c.checkStores(), c.checkURL(), c.checkKey(), c.checkTraces(), c.checkRole())
 }
 
 func (c Config) checkEngine() error {
@@ -149,6 +155,24 @@ func (c Config) checkEngine() error {
 		return usage("engine", "the ClickHouse engine is not built yet; use embedded")
 	}
 	return usage("engine", "want embedded, not %q", c.Engine)
+}
+
+func (c Config) checkAddresses() error {
+	if !isAddress(c.Listen) {
+		return usage("listen", "want HOST:PORT, as in 127.0.0.1:8080, not %q", c.Listen)
+	}
+	if c.AdminListen != "" && !isAddress(c.AdminListen) {
+		return usage("admin-listen", "want HOST:PORT, as in 127.0.0.1:9090, not %q", c.AdminListen)
+	}
+	return nil
+}
+
+func isAddress(s string) bool {
+	_, port, err := net.SplitHostPort(s)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	return err == nil
 }
 
 func (c Config) checkStores() error {

@@ -123,6 +123,9 @@ func (s *Server) serveAdmin(ctx context.Context, group *errgroup.Group) error {
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	s.serve(ctx, group, l, mux, s.cfg.pace.applyAdmin)
 	s.cfg.Logger.InfoContext(ctx, "serving metrics", "url", "http://"+l.Addr().String())
+	if a, ok := l.Addr().(*net.TCPAddr); ok && !a.IP.IsLoopback() {
+		s.cfg.Logger.WarnContext(ctx, "metrics and profiles are served to whoever reaches this address, which is not the loopback's")
+	}
 	return nil
 }
 

@@ -310,11 +310,18 @@ func (s *Server) Check(ctx context.Context, progress func(Progress)) (Generation
 		return Generation{}, err
 	}
 	g, err := s.engine.Acquire(ctx, "")
+	if errors.Is(err, engine.ErrNoGeneration) {
+		return Generation{}, fmt.Errorf("%w; run: throng load SOURCE", err)
+	}
 	if err != nil {
 		return Generation{}, err
 	}
 	defer g.Release()
-	return g.Info(), s.engine.Check(ctx, g.Info().ID, progress)
+	err = s.engine.Check(ctx, g.Info().ID, progress)
+	if errors.Is(err, engine.ErrCorrupt) {
+		err = fmt.Errorf("%w; run: throng load SOURCE", err)
+	}
+	return g.Info(), err
 }
 
 // Current describes the current generation; false where there is none.
@@ -350,8 +357,15 @@ func (s *Server) Count(ctx context.Context, body []byte, caller string) ([]byte,
 	return silhouette.RenderPreview(preview)
 }
 
-// Refusal is what is wrong with a request.
-type Refusal = throng.Error
+// What is wrong with a request: its problems one by one, and its sort.
+type (
+	Refusal = throng.Error
+	Detail  = throng.Detail
+	Code    = throng.Code
+)
+
+// Invalid is the sort of what is wrong in itself.
+const Invalid = throng.Invalid
 
 // RefusalOf finds the refusal in an error.
 func RefusalOf(err error) (*Refusal, bool) { return errors.AsType[*throng.Error](err) }

@@ -230,7 +230,7 @@ func (s *Service) DeleteDevices(ctx context.Context, c *throng.Caller, ids []int
 	if err != nil {
 		return err
 	}
-	for _, id := range ids {
+	for _, id := range distinct(ids) {
 		s.dropFiles(ctx, id)
 	}
 	return nil

@@ -97,6 +97,9 @@ func readError(err error) error {
 // archiveTrouble says what is wrong with an archive, behind its name; "" where
 // nothing is.
 func archiveTrouble(err error) string {
+	if f, ok := errors.AsType[*lines.ForeignError](err); ok {
+		return "is " + f.Kind + ", which is not read here; send the text itself, or a .gz of it"
+	}
 	switch {
 	case errors.Is(err, lines.ErrArchive):
 		return "is a damaged or truncated archive"

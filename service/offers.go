@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"throng"
 	"throng/sqldb"
@@ -16,15 +17,25 @@ type offerKey struct{ caller, offer int64 }
 // It is durable when this returns, and used by the next MatchOffer of this
 // process. NotFound where an audience is no device audience of the caller,
 // Conflict where one has not been ready yet; details have the paths
-// include[i] and exclude[i].
+// include[i] and exclude[i]. What is repeated counts once.
 func (s *Service) PutOffer(ctx context.Context, c *throng.Caller, o throng.Offer) error {
 	defer s.offers.forget(offerKey{c.ID, o.ID})
 	return s.db.Tx(ctx, func(tx *sqldb.Tx) error {
 		if err := checkTargets(ctx, tx, c, o); err != nil {
 			return err
 		}
-		return tx.PutOffer(ctx, sqldb.Offer{CallerID: c.ID, ID: o.ID, Include: o.Include, Exclude: o.Exclude, UpdatedAt: s.now()})
+		return tx.PutOffer(ctx, sqldb.Offer{CallerID: c.ID, ID: o.ID, Include: distinct(o.Include), Exclude: distinct(o.Exclude), UpdatedAt: s.now()})
 	})
+}
+
+// distinct gives each id once, in the order of the first ones.
+func distinct(ids []int64) (once []int64) {
+	for _, id := range ids {
+		if !slices.Contains(once, id) {
+			once = append(once, id)
+		}
+	}
+	return once
 }
 
 // checkTargets finds what is wrong with an offer's audiences.

@@ -30,7 +30,7 @@ func TestOffers(t *testing.T) {
 	o := throng.Offer{ID: 66785, Include: []int64{ready}, Exclude: []int64{second}}
 	_, err := s.Offer(t.Context(), s.caller, o.ID)
 	wantCode(t, err, throng.NotFound)
-	for _, o := range []throng.Offer{o, {ID: o.ID, Include: []int64{second, ready}}, {ID: o.ID}} {
+	for _, o := range []throng.Offer{o, {ID: o.ID, Include: []int64{second, ready}}, {ID: o.ID, Include: []int64{ready, ready}}, {ID: o.ID}} {
 		if err := s.PutOffer(t.Context(), s.caller, o); err != nil {
 			t.Fatal(err)
 		}
@@ -45,7 +45,7 @@ func TestOffers(t *testing.T) {
 	wantCode(t, err, throng.NotFound)
 }
 
-func inOrder(ids []int64) []int64 { return slices.Sorted(slices.Values(ids)) }
+func inOrder(ids []int64) []int64 { return slices.Compact(slices.Sorted(slices.Values(ids))) }
 
 func TestPutOfferRefuses(t *testing.T) {
 	s := open(t)
@@ -62,6 +62,7 @@ func TestPutOfferRefuses(t *testing.T) {
 		paths            []string
 	}{
 		{"unknown", []int64{ready, 999}, nil, throng.NotFound, []string{"include[1]"}},
+		{"unknown behind one twice", []int64{ready, ready, 999}, nil, throng.NotFound, []string{"include[2]"}},
 		{"another caller's", nil, []int64{foreign}, throng.NotFound, []string{"exclude[0]"}},
 		{"built", []int64{built}, nil, throng.NotFound, []string{"include[0]"}},
 		{"still read", []int64{reading}, []int64{ready, failed}, throng.Conflict, []string{"exclude[1]", "include[0]"}},

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -142,8 +141,17 @@ var (
 	targetOffer     = offerKeys{"include_ta_id", "exclude_ta_id"}
 )
 
+// other is the pair that is not this one.
+func (k offerKeys) other() offerKeys {
+	if k == documentedOffer {
+		return targetOffer
+	}
+	return documentedOffer
+}
+
 // decodeOffer reads the body of PUT /offer/audience. A list that is not there
-// is empty.
+// is empty. The other form's keys are refused: without its lists an offer would
+// be for everyone.
 func decodeOffer(body []byte, keys offerKeys) (offer throng.Offer, problems []throng.Detail) {
 	r := &throng.Reader{}
 	if o := r.Object(body, ""); o != nil {
@@ -155,6 +163,12 @@ func decodeOffer(body []byte, keys offerKeys) (offer throng.Offer, problems []th
 		}
 		if raw, ok := o.Take(keys.exclude); ok {
 			offer.Exclude = idList(r, raw, keys.exclude, maxAudiences)
+		}
+		other := keys.other()
+		for _, k := range [][2]string{{other.include, keys.include}, {other.exclude, keys.exclude}} {
+			if _, ok := o.Take(k[0]); ok {
+				r.Bad(k[0], "is of the other form of this request; here the list is called %s", k[1])
+			}
 		}
 	}
 	problems, _ = r.Findings()
@@ -215,7 +229,7 @@ func required(r *throng.Reader, o *throng.Object, key string) (json.RawMessage, 
 	return raw, ok
 }
 
-// idList reads a list of ids and leaves out repetitions.
+// idList reads a list of ids, each in its place.
 func idList(r *throng.Reader, raw json.RawMessage, path string, most int) (ids []int64) {
 	list, ok := r.List(raw, path)
 	if !ok {
@@ -226,7 +240,7 @@ func idList(r *throng.Reader, raw json.RawMessage, path string, most int) (ids [
 		return nil
 	}
 	for i, raw := range list {
-		if id := positive(r, raw, fmt.Sprintf("%s[%d]", path, i)); id > 0 && !slices.Contains(ids, id) {
+		if id := positive(r, raw, fmt.Sprintf("%s[%d]", path, i)); id > 0 {
 			ids = append(ids, id)
 		}
 	}

@@ -85,7 +85,7 @@ func TestDecodeUpdate(t *testing.T) {
 }
 
 func TestDecodeDelete(t *testing.T) {
-	for body, want := range map[string][]int64{`{"ta_id":[4734]}`: {4734}, `{"ta_id":["2",1,2],"x":1}`: {2, 1}} {
+	for body, want := range map[string][]int64{`{"ta_id":[4734]}`: {4734}, `{"ta_id":["2",1,2],"x":1}`: {2, 1, 2}} {
 		ids, problems := decodeDelete([]byte(body))
 		if diff := cmp.Diff(want, ids); problems != nil || diff != "" {
 			t.Errorf("decodeDelete(%s) problems %v (-want +got):\n%s", body, problems, diff)
@@ -113,8 +113,13 @@ func TestDecodeOffer(t *testing.T) {
 		problems []throng.Detail
 	}{
 		{`{"offer_id":66785,"audience":[4695],"audience_exclude":[4696]}`, documentedOffer, throng.Offer{ID: 66785, Include: []int64{4695}, Exclude: []int64{4696}}, nil},
-		{`{"offer_id":"66785","include_ta_id":["4695",4695],"exclude_ta_id":[]}`, targetOffer, throng.Offer{ID: 66785, Include: []int64{4695}}, nil},
-		{`{"offer_id":1,"include_ta_id":[1]}`, documentedOffer, throng.Offer{ID: 1}, nil}, // the other form's keys mean nothing here
+		{`{"offer_id":"66785","include_ta_id":["4695",4695],"exclude_ta_id":[]}`, targetOffer, throng.Offer{ID: 66785, Include: []int64{4695, 4695}}, nil},
+		{`{"offer_id":1,"include_ta_id":[1],"exclude_ta_id":null}`, documentedOffer, throng.Offer{ID: 1}, bad(
+			"include_ta_id", "is of the other form of this request; here the list is called audience",
+		)},
+		{`{"offer_id":1,"include_ta_id":[1],"audience_exclude":[]}`, targetOffer, throng.Offer{ID: 1, Include: []int64{1}}, bad(
+			"audience_exclude", "is of the other form of this request; here the list is called exclude_ta_id",
+		)},
 		{`{"offer_id":1,"audience":null}`, documentedOffer, throng.Offer{ID: 1}, nil},
 		{`{"audience":["x"],"audience_exclude":7}`, documentedOffer, throng.Offer{}, bad(
 			"offer_id", isRequired, "audience[0]", "must be a whole number", "audience_exclude", "must be a list",

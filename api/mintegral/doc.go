@@ -16,7 +16,8 @@
 //     msg, as in its tables. data of a failure lists all problems of the request,
 //     each with the path of its field.
 //   - Numbers may come as strings of digits. Keys that are not known are ignored,
-//     and named in a new audience's warnings.
+//     and named in a new audience's warnings; but an offer's lists under the
+//     names of the other form are refused, since without them it is for everyone.
 //   - area_type is 1. The vendor's data cluster 2 is refused.
 //   - Device types 12 and 13, the vendor's later numbers, are read as 10 and 11
 //     and answered so.

@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"io"
+	"path/filepath"
+	"strings"
 
 	"throng/server"
 )
@@ -13,6 +15,10 @@ type backupCmd struct {
 }
 
 func (c *backupCmd) Run(e *env) error {
+	switch strings.ToLower(filepath.Ext(c.To)) {
+	case ".gz", ".tgz", ".zst", ".zip", ".xz", ".bz2": // it would become a folder of that name
+		return &server.UsageError{Message: fmt.Sprintf("want a folder, or a file that ends in .tar, not %s", filepath.Base(c.To))}
+	}
 	s, err := e.open()
 	if err != nil {
 		return err

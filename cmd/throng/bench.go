@@ -13,10 +13,10 @@ import (
 
 // benchCmd measures the product on a population made on the spot.
 type benchCmd struct {
-	People    int      `default:"10000000" help:"How many people."`
-	Seed      uint64   `default:"1" help:"Chooses the population: the same seed gives the same one."`
+	People    int      `default:"10000000" help:"How many people. Default: 10000000."`
+	Seed      uint64   `default:"1" help:"Chooses the population: the same seed gives the same one. Default: 1."`
 	Clustered bool     `help:"Order people so that those alike stand together."`
-	Rounds    int      `default:"5" help:"How often each piece of work is measured."`
+	Rounds    int      `default:"5" help:"How often each piece of work is measured. Default: 5."`
 	Only      []string `placeholder:"ROW,…" help:"Measure these rows alone: ${bench_rows}."`
 	Dir       string   `placeholder:"DIR" help:"Keep the population and its index here, and use what is there. Default: a temporary folder, removed at the end."`
 	JSON      bool     `name:"json" help:"Print one JSON document."`

@@ -7,6 +7,8 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/alecthomas/kong"
+
 	"throng/server"
 )
 
@@ -20,14 +22,14 @@ type callerCmd struct {
 
 // callerFlags say what a caller may do; what is not given stays as it is.
 type callerFlags struct {
-	CanGenerate      *string `help:"Types of files made for the caller, comma-separated, or all." placeholder:"TYPES"`
-	CanView          *string `help:"Types of files that the caller sees, or all." placeholder:"TYPES"`
-	CanDownload      *string `help:"Types of files that the caller may download, or all." placeholder:"TYPES"`
-	Grant            *string `help:"Any of choose_outputs, age_first, gender_first, location_first, or all." placeholder:"GRANTS"`
-	Builds           *int64  `help:"Credits for builds; -1 is unlimited." placeholder:"N"`
-	Insights         *int64  `help:"Credits for insights; -1 is unlimited." placeholder:"N"`
-	Expansions       *int64  `help:"Credits for expansions; -1 is unlimited." placeholder:"N"`
-	ConcurrentBuilds *int    `help:"Builds that may run at once; 0 is no limit." placeholder:"N"`
+	CanGenerate      wordList `help:"Types of files made for the caller, comma-separated, or all." placeholder:"TYPES"`
+	CanView          wordList `help:"Types of files that the caller sees, or all." placeholder:"TYPES"`
+	CanDownload      wordList `help:"Types of files that the caller may download, or all." placeholder:"TYPES"`
+	Grant            wordList `help:"Any of choose_outputs, age_first, gender_first, location_first, or all." placeholder:"GRANTS"`
+	Builds           *int64   `help:"Credits for builds; -1 is unlimited." placeholder:"N"`
+	Insights         *int64   `help:"Credits for insights; -1 is unlimited." placeholder:"N"`
+	Expansions       *int64   `help:"Credits for expansions; -1 is unlimited." placeholder:"N"`
+	ConcurrentBuilds *int     `help:"Builds that may run at once; 0 is no limit." placeholder:"N"`
 
 	RequestsPerSecond *int   `help:"Requests a second, over both APIs and all servers; 0, the default, is no limit." placeholder:"N"`
 	WaitingBuilds     *int   `help:"Builds that may wait for their turn; 0 is no limit. Default: 1000." placeholder:"N"`
@@ -36,24 +38,31 @@ type callerFlags struct {
 
 func (f callerFlags) spec() server.CallerSpec {
 	return server.CallerSpec{
-		CanGenerate: list(f.CanGenerate), CanView: list(f.CanView), CanDownload: list(f.CanDownload), Grants: list(f.Grant),
+		CanGenerate: f.CanGenerate.words, CanView: f.CanView.words, CanDownload: f.CanDownload.words, Grants: f.Grant.words,
 		Builds: f.Builds, Insights: f.Insights, Expansions: f.Expansions, ConcurrentBuilds: f.ConcurrentBuilds,
 		CallerLimits: server.CallerLimits{RequestsPerSecond: f.RequestsPerSecond, WaitingBuilds: f.WaitingBuilds, StoredMiB: f.StoredMiB},
 	}
 }
 
-// list splits a comma-separated flag; nil where it was not given.
-func list(flag *string) *[]string {
-	if flag == nil {
-		return nil
+// wordList is a comma-separated flag, which may be given several times; its
+// words are nil where it was not.
+type wordList struct{ words *[]string }
+
+// Decode implements kong.MapperValue.
+func (l *wordList) Decode(c *kong.DecodeContext) error {
+	var text string
+	if err := c.Scan.PopValueInto("words", &text); err != nil {
+		return err
 	}
-	words := []string{}
-	for w := range strings.SplitSeq(*flag, ",") {
+	if l.words == nil {
+		l.words = &[]string{}
+	}
+	for w := range strings.SplitSeq(text, ",") {
 		if w = strings.TrimSpace(w); w != "" {
-			words = append(words, w)
+			*l.words = append(*l.words, w)
 		}
 	}
-	return &words
+	return nil
 }
 
 type callerAddCmd struct {

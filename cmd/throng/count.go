@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"throng/server"
@@ -28,10 +30,10 @@ func (c *countCmd) Run(e *env) error {
 	defer s.Close()
 	answer, err := s.Count(e.ctx, body, c.Caller)
 	if err != nil {
-		return tellRefusal(e.err, err)
+		return tellRefusal(e.err, c.name(), err)
 	}
 	if c.JSON {
-		_, err := e.out.Write(append(answer, '\n'))
+		_, err := e.out.Write(answer)
 		return err
 	}
 	return printCount(e.out, e.err, answer)
@@ -48,17 +50,51 @@ func (c *countCmd) read(e *env) ([]byte, error) {
 	return body, nil
 }
 
-// tellRefusal prints every problem of a refused definition.
-func tellRefusal(w io.Writer, err error) error {
+// name is what a definition is called in errors.
+func (c *countCmd) name() string {
+	if c.File == "-" {
+		return "standard input"
+	}
+	return c.File
+}
+
+// tellRefusal prints every problem of a definition that was refused, which is
+// named as given.
+func tellRefusal(w io.Writer, name string, err error) error {
 	refusal, ok := server.RefusalOf(err)
 	if !ok {
 		return err
 	}
-	fmt.Fprintf(w, "throng: %s\n", refusal.Message)
+	if refusal.Code == server.Invalid {
+		name += ": "
+	} else {
+		name = ""
+	}
+	fmt.Fprintf(w, "throng: %s%s\n", name, refusal.Message)
 	for _, d := range refusal.Details {
 		fmt.Fprintf(w, "  %s: %s\n", d.Path, d.Message)
 	}
 	return &toldError{status: exitFailed}
+}
+
+// tellFlags prints every problem of a request that was made of flags. Where all
+// are of the flags named, it is wrong usage.
+func tellFlags(w io.Writer, err error, flags ...string) error {
+	refusal, ok := server.RefusalOf(err)
+	if !ok || len(refusal.Details) == 0 {
+		return err
+	}
+	told := &toldError{status: exitUsage}
+	for _, d := range refusal.Details {
+		where := strings.ReplaceAll(d.Path, "_", "-")
+		if refusal.Code == server.Invalid && slices.Contains(flags, where) {
+			where = "--" + where
+		} else {
+			where, told.status = d.Path, exitFailed
+		}
+		fmt.Fprintf(w, "throng: %s: %s\n", where, d.Message)
+	}
+	return told
 }
 
 // printCount prints a preview's answer for people: sizes on w, warnings apart.

@@ -31,6 +31,12 @@ type deliverCmd struct {
 }
 
 func (c *deliverCmd) Run(e *env) error {
+	accessKey, apiKey := os.Getenv(accessKeyVariable), os.Getenv(apiKeyVariable)
+	if c.To == "mintegral" && c.Credentials == "" && (accessKey == "" || apiKey == "") {
+		return &server.UsageError{Setting: "credentials", Message: fmt.Sprintf(
+			"set %s and %s in the environment, or name credentials that are kept", accessKeyVariable, apiKeyVariable,
+		)}
+	}
 	s, err := e.open()
 	if err != nil {
 		return err
@@ -40,11 +46,11 @@ func (c *deliverCmd) Run(e *env) error {
 	d, err := s.Deliver(e.ctx, server.DeliverySpec{
 		Audience: c.Audience, To: c.To, Name: c.Name, Endpoint: c.Endpoint, Platform: c.Platform, MAIDAs: c.MAIDAs,
 		Update: c.Update, Wait: c.Wait, Credentials: c.Credentials,
-		AccessKey: os.Getenv(accessKeyVariable), APIKey: os.Getenv(apiKeyVariable), Follow: show.update,
+		AccessKey: accessKey, APIKey: apiKey, Follow: show.update,
 	})
 	show.progress.end()
 	if d == nil {
-		return tellRefusal(e.err, err)
+		return tellFlags(e.err, err, "to", "name", "endpoint", "ma-id-as", "platform", "update", "wait", "credentials")
 	}
 	if c.JSON {
 		if _, writeErr := e.out.Write(d.Answer); writeErr != nil {

@@ -32,7 +32,7 @@ func (c *insightCmd) Run(e *env) error {
 		Audience: c.Audience, Caller: c.Caller, Baseline: c.Baseline, Limit: c.Limit, Order: c.Order,
 	})
 	if err != nil {
-		return tellRefusal(e.err, err)
+		return tellFlags(e.err, err, "baseline", "order", "limit")
 	}
 	show := true
 	for _, f := range []struct {
@@ -89,10 +89,12 @@ const shownTerms = 5
 func printInsight(w io.Writer, id int64, i *server.Insight) error {
 	r := i.Report
 	fmt.Fprintf(w, "audience %d %q: %d people against %s: %d people\n", id, i.Name, r.Size, r.Baseline.Name, r.Baseline.Size)
+	none := true
 	for _, d := range r.Dimensions {
 		if len(d.Terms) == 0 {
 			continue
 		}
+		none = false
 		known := ""
 		if d.Coverage != nil {
 			known = fmt.Sprintf(", known of %s (%s of the baseline)", percent(d.Coverage.Share), percent(d.Coverage.BaselineShare))
@@ -105,6 +107,10 @@ func printInsight(w io.Writer, id int64, i *server.Insight) error {
 		if more := d.Total - shownTerms; more > 0 {
 			fmt.Fprintf(w, "  and %d more\n", more)
 		}
+	}
+	if none {
+		_, err := fmt.Fprintf(w, "\nNo term has %d members or more, which is the least that is told (--insight-minimum).\n", r.Minimum)
+		return err
 	}
 	printClusters(w, i)
 	_, err := fmt.Fprintln(w, "\nEach line: members, their share, the baseline's, index and its 95 % interval.")

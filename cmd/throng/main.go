@@ -30,7 +30,7 @@ const (
 
 // cli is the whole command line.
 type cli struct {
-	Settings settings `embed:""`
+	Settings settings `embed:"" group:"Settings:"`
 
 	Demo     demoCmd     `cmd:"" help:"Serve a synthetic population of 100,000 people, with audiences to look at."`
 	Load     loadCmd     `cmd:"" help:"Build a generation from a dataset folder and switch to it."`
@@ -71,7 +71,7 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 		kong.Description("Build audiences out of tables about people, on your own machine."),
 		kong.Writers(out, errOut),
 		kong.Exit(func(code int) { done = code }),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true, WrapUpperBound: 110}),
 		vars(),
 	)
 	if err != nil {
@@ -81,13 +81,16 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 	if len(args) == 0 {
 		args = []string{"help"}
 	}
-	args = commandFirst(parser.Model, args)
-	resolver, err := readConfigFile(args, parser.Model)
+	args = commandFirst(parser.Model, joinNegative(parser.Model, args))
+	file, err := readConfigFile(args, parser.Model)
+	if err != nil && (args[0] == "help" || args[0] == "version") {
+		file, err = &configFile{}, nil // they do without, and may be what is needed now
+	}
 	if err != nil {
 		fmt.Fprintf(errOut, "throng: %v\n", err)
 		return exitUsage
 	}
-	if err := kong.Resolvers(resolver).Apply(parser); err != nil {
+	if err := kong.Resolvers(file).Apply(parser); err != nil {
 		fmt.Fprintf(errOut, "throng: %v\n", err)
 		return exitFailed
 	}
@@ -96,12 +99,12 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 		return done
 	}
 	if err != nil {
-		fmt.Fprintf(errOut, "throng: %v\n", err)
+		fmt.Fprintf(errOut, "throng: %v\n", file.blame(err))
 		fmt.Fprintln(errOut, "`throng help` tells how to use it.")
 		return exitUsage
 	}
 	e := &env{ctx: ctx, in: in, out: out, err: errOut, parser: parser, settings: &c.Settings}
-	return status(parsed.Run(e), errOut)
+	return status(file.blame(parsed.Run(e)), errOut)
 }
 
 // vars are the words that stand for others in the texts of flags.
@@ -116,6 +119,10 @@ func status(err error, errOut io.Writer) int {
 	}
 	if silent, ok := errors.AsType[*toldError](err); ok {
 		return silent.status
+	}
+	if errors.Is(err, context.Canceled) { // which only a signal does
+		fmt.Fprintln(errOut, "throng: interrupted")
+		return exitFailed
 	}
 	fmt.Fprintf(errOut, "throng: %v\n", err)
 	if _, ok := errors.AsType[*server.UsageError](err); ok || server.IsMalformedDataset(err) {

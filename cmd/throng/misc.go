@@ -46,7 +46,7 @@ func (c *checkCmd) Run(e *env) error {
 type generateCmd struct {
 	Out    string `arg:"" help:"The folder to write; it must not be there, or be empty."`
 	People int    `help:"How many people." required:"" placeholder:"N"`
-	Seed   uint64 `help:"The same seed gives the same bytes." default:"1" placeholder:"S"`
+	Seed   uint64 `help:"The same seed gives the same bytes. Default: 1." default:"1" placeholder:"S"`
 }
 
 func (c *generateCmd) Run(e *env) error {

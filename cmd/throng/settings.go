@@ -2,17 +2,12 @@ package main
 
 import (
 	"cmp"
-	"errors"
-	"fmt"
-	"io/fs"
 	"log/slog"
-	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/alecthomas/kong"
-	"gopkg.in/yaml.v3"
 
 	"throng/server"
 )
@@ -23,23 +18,23 @@ type settings struct {
 	Config                string        `help:"File of settings, a line each, as in 'listen: 127.0.0.1:9090'. Default: throng.yaml, where it is there." env:"THRONG_CONFIG" placeholder:"FILE"`
 	Data                  string        `help:"Folder that holds everything. Default: ./throng-data." default:"./throng-data" env:"THRONG_DATA" placeholder:"DIR"`
 	Listen                string        `help:"Address of the API and the page. Default: 127.0.0.1:8080." default:"127.0.0.1:8080" env:"THRONG_LISTEN" placeholder:"ADDR"`
-	AdminListen           string        `help:"Address of /metrics and profiles. Default: off." env:"THRONG_ADMIN_LISTEN" placeholder:"ADDR"`
+	AdminListen           string        `help:"Address of /metrics and profiles, as in :9090, which is the loopback's. Default: off." env:"THRONG_ADMIN_LISTEN" placeholder:"ADDR"`
 	Database              string        `help:"A postgres:// URL. Default: SQLite in the data folder." env:"THRONG_DATABASE" placeholder:"URL"`
 	Blobs                 string        `help:"Where files are kept: s3://BUCKET/PREFIX?endpoint=URL, with the keys in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Default: a folder in the data folder." env:"THRONG_BLOBS" placeholder:"URL"`
 	Drop                  string        `help:"Folder that 'deliver --to drop' writes to. Default: none." env:"THRONG_DROP" placeholder:"DIR"`
 	Role                  string        `help:"What serve does: api (answers requests), worker (runs jobs) or all. Default: all." default:"all" enum:"api,worker,all" env:"THRONG_ROLE" placeholder:"ROLE"`
 	JobLease              time.Duration `hidden:"" help:"How long a job may go without a sign of its server." default:"50s" env:"THRONG_JOB_LEASE"`
-	Engine                string        `help:"The index: embedded." default:"embedded" env:"THRONG_ENGINE" placeholder:"ENGINE"`
-	LogFormat             string        `help:"text or json." default:"text" enum:"text,json" env:"THRONG_LOG_FORMAT" placeholder:"FORMAT"`
+	Engine                string        `help:"The index: embedded, the default." default:"embedded" env:"THRONG_ENGINE" placeholder:"ENGINE"`
+	LogFormat             string        `help:"text or json. Default: text." default:"text" enum:"text,json" env:"THRONG_LOG_FORMAT" placeholder:"FORMAT"`
 	LogLevel              string        `help:"What is logged: debug, info, warn or error, and what is worse. Default: info of serve, warn of the other commands, which print what they do." default:"" enum:",debug,info,warn,error" env:"THRONG_LOG_LEVEL" placeholder:"LEVEL"`
 	OTLPEndpoint          string        `name:"otlp-endpoint" help:"Where traces go: the http or https URL of an OpenTelemetry collector. Default: what OTEL_EXPORTER_OTLP_ENDPOINT says, else none." env:"THRONG_OTLP_ENDPOINT" placeholder:"URL"`
 	AllowPrivateCallbacks bool          `help:"Let callbacks and deliveries go to private and loopback addresses." env:"THRONG_ALLOW_PRIVATE_CALLBACKS"`
 	ExpandByAgeAndGender  bool          `help:"Let age and gender weigh where an audience is expanded. Ethnicity never does." env:"THRONG_EXPAND_BY_AGE_AND_GENDER"`
 	PublicURL             string        `name:"public-url" help:"Begins every URL given out. Default: the listen address." env:"THRONG_PUBLIC_URL" placeholder:"URL"`
-	MinimumSize           uint64        `help:"People below which no size is shown and no file is made." default:"0" env:"THRONG_MINIMUM_SIZE" placeholder:"N"`
+	MinimumSize           uint64        `help:"People below which no size is shown and no file is made. Default: 0, which is none." default:"0" env:"THRONG_MINIMUM_SIZE" placeholder:"N"`
 	InsightMinimum        uint64        `help:"Members below which no term is listed in an insight; 1 lists them all. Default: 10." default:"10" env:"THRONG_INSIGHT_MINIMUM" placeholder:"N"`
 	KeepGenerations       int           `help:"How many of the newest generations are kept. Default: 2." default:"2" env:"THRONG_KEEP_GENERATIONS" placeholder:"N"`
-	KeepAudiences         int           `help:"For how many days audiences stay after their end, and uploads after the last audience that used them; 0 is for ever." default:"0" env:"THRONG_KEEP_AUDIENCES" placeholder:"DAYS"`
+	KeepAudiences         int           `help:"For how many days audiences stay after their end, and uploads after the last audience that used them. Default: 0, which is for ever." default:"0" env:"THRONG_KEEP_AUDIENCES" placeholder:"DAYS"`
 	DeviceLock            time.Duration `help:"For how long the files of a device audience stay as they are after they were given; 0 is none. Default: 12h." default:"12h" env:"THRONG_DEVICE_LOCK" placeholder:"DURATION"`
 	CountTimeout          time.Duration `help:"How long a preview or a look-up may take; 0 is no bound. Default: 30s." default:"30s" env:"THRONG_COUNT_TIMEOUT" placeholder:"DURATION"`
 	MaxConnections        int           `help:"Connections that are served at once. Default: 4096." default:"4096" env:"THRONG_MAX_CONNECTIONS" placeholder:"N"`
@@ -62,11 +57,13 @@ func (s *settings) config(e *env) server.Config {
 	if count <= 0 {
 		count = -1
 	}
+	// A zero of these would be taken for not set.
+	generations, connections := cmp.Or(s.KeepGenerations, -1), cmp.Or(s.MaxConnections, -1)
 	return server.Config{
 		Data: s.Data, Listen: s.Listen, AdminListen: s.AdminListen, Database: s.Database, Blobs: s.Blobs, Drop: s.Drop, Engine: s.Engine,
 		Role: s.Role, JobLease: s.JobLease,
 		AllowPrivateCallbacks: s.AllowPrivateCallbacks, ExpandByAgeAndGender: s.ExpandByAgeAndGender, PublicURL: s.PublicURL, MinimumSize: s.MinimumSize, InsightMinimum: max(s.InsightMinimum, 1),
-		KeepGenerations: s.KeepGenerations, KeepAudiences: s.KeepAudiences, DeviceLock: lock, CountTimeout: count, MaxConnections: s.MaxConnections,
+		KeepGenerations: generations, KeepAudiences: s.KeepAudiences, DeviceLock: lock, CountTimeout: count, MaxConnections: connections,
 		SecretKey: s.SecretKey, Version: version, OTLPEndpoint: s.OTLPEndpoint, Logger: slog.New(handler),
 	}
 }
@@ -79,16 +76,7 @@ func (e *env) open() (*server.Server, error) {
 // commandFirst moves the words that name a command to the front of args, so
 // that flags may stand anywhere on the line.
 func commandFirst(model *kong.Application, args []string) []string {
-	takesValue := map[string]bool{} // flags, by "--name" and "-n"
-	_ = kong.Visit(model, func(n kong.Visitable, next kong.Next) error {
-		if f, ok := n.(*kong.Flag); ok {
-			takesValue["--"+f.Name] = !f.IsBool()
-			if f.Short != 0 {
-				takesValue["-"+string(f.Short)] = !f.IsBool()
-			}
-		}
-		return next(nil)
-	})
+	takesValue := valueFlags(model)
 	var front, rest []string
 	node := model.Node
 	for i := 0; i < len(args); i++ {
@@ -113,6 +101,47 @@ func commandFirst(model *kong.Application, args []string) []string {
 	return append(front, rest...)
 }
 
+// joinNegative writes flags whose value is a negative number in one word:
+// --builds -1, where -1 would be taken for a flag.
+func joinNegative(model *kong.Application, args []string) []string {
+	takesValue := valueFlags(model)
+	var joined []string
+	for i := 0; i < len(args); i++ {
+		switch next := min(i+1, len(args)-1); {
+		case args[i] == "--":
+			return append(joined, args[i:]...)
+		case takesValue[args[i]] && next > i && isNegative(args[next]):
+			joined = append(joined, args[i]+"="+args[next])
+			i = next
+		default:
+			joined = append(joined, args[i])
+		}
+	}
+	return joined
+}
+
+// isNegative tells of a negative number or time, as in -1, -.5 and -1h.
+func isNegative(word string) bool {
+	digits := strings.TrimPrefix(strings.TrimPrefix(word, "-"), ".")
+	return strings.HasPrefix(word, "-") && digits != "" && '0' <= digits[0] && digits[0] <= '9'
+}
+
+// valueFlags tells of all flags, by "--name" and "-n", whether they take a
+// value.
+func valueFlags(model *kong.Application) map[string]bool {
+	takesValue := map[string]bool{}
+	_ = kong.Visit(model, func(n kong.Visitable, next kong.Next) error {
+		if f, ok := n.(*kong.Flag); ok {
+			takesValue["--"+f.Name] = !f.IsBool()
+			if f.Short != 0 {
+				takesValue["-"+string(f.Short)] = !f.IsBool()
+			}
+		}
+		return next(nil)
+	})
+	return takesValue
+}
+
 func childNamed(n *kong.Node, name string) *kong.Node {
 	for _, c := range n.Children {
 		if c.Type == kong.CommandNode && c.Name == name {
@@ -120,51 +149,4 @@ func childNamed(n *kong.Node, name string) *kong.Node {
 		}
 	}
 	return nil
-}
-
-// readConfigFile reads the settings file that args or the environment name,
-// or throng.yaml where it is there. A key that is no setting is an error.
-func readConfigFile(args []string, model *kong.Application) (kong.Resolver, error) {
-	path, named := "throng.yaml", false
-	if v := os.Getenv("THRONG_CONFIG"); v != "" {
-		path, named = v, true
-	}
-	for i, a := range args {
-		if v, ok := strings.CutPrefix(a, "--config="); ok {
-			path, named = v, true
-		} else if a == "--config" && i+1 < len(args) {
-			path, named = args[i+1], true
-		}
-	}
-	values := map[string]any{}
-	text, err := os.ReadFile(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist) && !named:
-	case err != nil:
-		return nil, fmt.Errorf("read settings: %w", err)
-	default:
-		if err := yaml.Unmarshal(text, &values); err != nil {
-			return nil, fmt.Errorf("read settings in %s: %w", path, err)
-		}
-	}
-	known := map[string]bool{}
-	for _, f := range model.Flags {
-		known[f.Name] = f.Name != "help" && f.Name != "config"
-	}
-	for key := range values {
-		if !known[key] {
-			return nil, fmt.Errorf("read settings in %s: %q is no setting", path, key)
-		}
-	}
-	return kong.ResolverFunc(func(_ *kong.Context, parent *kong.Path, f *kong.Flag) (any, error) {
-		v, ok := values[f.Name]
-		inEnvironment := slices.ContainsFunc(f.Envs, func(name string) bool {
-			_, set := os.LookupEnv(name)
-			return set
-		})
-		if !ok || parent.App == nil || inEnvironment { // which is stronger
-			return nil, nil
-		}
-		return fmt.Sprint(v), nil
-	}), nil
 }

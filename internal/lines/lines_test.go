@@ -151,6 +151,52 @@ func TestUnpack(t *testing.T) {
 	}
 }
 
+// What is no text is told apart from text, packed or not; what only begins as it
+// might is text.
+func TestUnpackForeign(t *testing.T) {
+	gz := func(text string) string {
+		var z bytes.Buffer
+		w := gzip.NewWriter(&z)
+		w.Write([]byte(text))
+		w.Close()
+		return z.String()
+	}
+	enc, err := zstd.NewWriter(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for in, want := range map[string]string{
+		"PK\x03\x04\x14\x00":                        "a zip archive or a workbook",
+		gz("PK\x03\x04\x14\x00"):                    "a zip archive or a workbook",
+		gz(gz("a line\n")):                          "an archive within an archive",
+		gz(string(enc.EncodeAll([]byte("a"), nil))): "an archive within an archive",
+		"\xfd7zXZ\x00\x00":                          "an xz archive",
+		"BZh91AY&SY":                                "a bzip2 archive",
+		"PAR1\x15\x04":                              "a Parquet file",
+		"%PDF-1.7\n":                                "a PDF document",
+		"PK\nPAR1\n":                                "",
+		"BZh9\n":                                    "",
+		"P":                                         "",
+		"":                                          "",
+	} {
+		plain, done, err := Unpack(strings.NewReader(in), 1<<20, errors.New("too large"))
+		got := ""
+		if e, ok := errors.AsType[*ForeignError](err); ok {
+			got = e.Kind
+		} else if err != nil {
+			t.Errorf("Unpack(%q) = %v", in, err)
+		} else if text, err := io.ReadAll(plain); string(text) != in || err != nil {
+			t.Errorf("Unpack(%q) reads %q, %v", in, text, err)
+		}
+		if err == nil {
+			done()
+		}
+		if got != want {
+			t.Errorf("Unpack(%q) is %q, want %q", in, got, want)
+		}
+	}
+}
+
 // An archive that was made to fill a disk ends early, in little memory, whatever
 // made it; lists of the plainest sort do not.
 func TestUnpackBombs(t *testing.T) {

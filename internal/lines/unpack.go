@@ -68,7 +68,8 @@ func (l *limitReader) Read(p []byte) (int, error) {
 // neither as it is. An archive may hold eight times the limit, then it ends
 // with the error given; before that with ErrBomb where it unpacks to more than
 // MaxRatio times what was read of it. One that is damaged is ErrArchive, one that
-// needs much memory ErrWindow; an error of r stays what it is. The caller calls
+// needs much memory ErrWindow, and what is no text at all a *ForeignError; an error
+// of r stays what it is. The caller calls
 // done in the end.
 func Unpack(r io.Reader, limit int64, beyond error) (plain io.Reader, done func(), err error) {
 	src := &source{r: r}
@@ -79,25 +80,74 @@ func Unpack(r io.Reader, limit int64, beyond error) (plain io.Reader, done func(
 	}
 	done = func() {}
 	switch {
-	case bytes.HasPrefix(magic, []byte{0x1f, 0x8b}):
+	case bytes.HasPrefix(magic, magicGzip):
 		z, err := gzip.NewReader(in)
 		if err != nil {
 			return nil, nil, src.mark(noEOF(err))
 		}
 		plain = z
-	case bytes.Equal(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}):
+	case bytes.Equal(magic, magicZstd):
 		z, err := zstd.NewReader(in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(MaxWindow), zstd.WithDecoderLowmem(true))
 		if err != nil {
 			return nil, nil, src.mark(noEOF(err))
 		}
 		plain, done = z, z.Close
 	default:
-		return in, done, nil
+		return in, done, foreign(in)
 	}
 	if limit < 1<<50 {
 		limit *= maxGrowth
 	}
-	return Limit(&archiveReader{r: plain, src: src}, limit, beyond), done, nil
+	text := bufio.NewReader(Limit(&archiveReader{r: plain, src: src}, limit, beyond)) // large reads pass it by
+	if err := foreign(text); err != nil {
+		done()
+		return nil, nil, err
+	}
+	return text, done, nil
+}
+
+// ForeignError says that a file, or what an archive holds, is no text at all.
+type ForeignError struct {
+	Kind string // as in "a zip archive"
+}
+
+// Error implements error.
+func (e *ForeignError) Error() string { return "file is " + e.Kind }
+
+var (
+	magicGzip = []byte{0x1f, 0x8b}
+	magicZstd = []byte{0x28, 0xb5, 0x2f, 0xfd}
+)
+
+// foreignKinds are files that are sent for lists of identifiers, by how they
+// begin, as no line of such a list does.
+var foreignKinds = []struct {
+	magic []byte
+	kind  string
+}{
+	{[]byte("PK\x03\x04"), "a zip archive or a workbook"},
+	{magicGzip, "an archive within an archive"},
+	{magicZstd, "an archive within an archive"},
+	{[]byte("\xfd7zXZ\x00"), "an xz archive"},
+	{[]byte("7z\xbc\xaf\x27\x1c"), "a 7z archive"},
+	{[]byte("\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"), "a workbook of an old kind"},
+	{[]byte("PAR1\x15"), "a Parquet file"},
+	{[]byte("%PDF-"), "a PDF document"},
+}
+
+// foreign is a *ForeignError where r begins as no text does. What goes wrong
+// with r is left to who reads it.
+func foreign(r *bufio.Reader) error {
+	head, _ := r.Peek(8)
+	for _, k := range foreignKinds {
+		if bytes.HasPrefix(head, k.magic) {
+			return &ForeignError{k.kind}
+		}
+	}
+	if bzip2, _ := r.Peek(10); bytes.HasPrefix(bzip2, []byte("BZh")) && bytes.HasSuffix(bzip2, []byte("1AY&SY")) {
+		return &ForeignError{"a bzip2 archive"}
+	}
+	return nil
 }
 
 // source remembers what went wrong with what is read, so that it is not taken

@@ -111,7 +111,7 @@ func (l *loader) checkRejects() error {
 	for _, name := range dataset.Names() {
 		c := l.rejects.Counts(name)
 		if n := c.Total(); float64(n) > l.allow*float64(c.Rows) {
-			return fmt.Errorf("%w: %d of %d rows of table %s", engine.ErrTooManyRejects, n, c.Rows, name)
+			return fmt.Errorf("%w: %d of %d rows of table %s, where a share of %g may be", engine.ErrTooManyRejects, n, c.Rows, name, l.allow)
 		}
 	}
 	return nil
