@@ -281,14 +281,27 @@ func TestMinimumNeverLeaks(t *testing.T) {
 		minimum := max(kept, asked, 1)
 		members := people[rng.IntN(len(people)/2):][:rng.IntN(len(people)/2)]
 		counts := again(t, keep(t, g, members, kept))
-		counts.Clusters = []insight.Cluster{{ID: 1, Top: []insight.ClusterTerm{{Term: insight.Term{Count: minimum - 1}}, {Term: insight.Term{Count: minimum}}}}}
+		few, enough := insight.ClusterTerm{Term: insight.Term{Name: "a · b", Count: minimum - 1}}, insight.ClusterTerm{Term: insight.Term{Name: "c", Count: minimum}}
+		both := []insight.ClusterTerm{few, enough}
+		counts.Clusters = []insight.Cluster{
+			{ID: 1, Size: minimum - 1, Name: "a · b · c", Top: both},
+			{ID: 2, Size: minimum, Name: "a · b · c", Top: both},
+			{ID: 3, Size: minimum, Name: "a · b", Top: both[:1]},
+			{ID: 4, Size: minimum, Name: "c", Top: both},
+		}
+		counts.Unclustered = 5
 		ask := insight.Ask{Order: insight.Orders()[rng.IntN(3)], Limit: insight.MaxLimit, Minimum: asked}
 		r, err := counts.Against(g.Catalog(), other, minimum, ask)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r.Minimum != minimum || len(r.Clusters[0].Top) != 1 {
-			t.Errorf("minimum %d with %d terms of a cluster, want %d with 1", r.Minimum, len(r.Clusters[0].Top), minimum)
+		left := []insight.Cluster{
+			{ID: 2, Size: minimum, Name: "c", Top: both[1:]},
+			{ID: 3, Size: minimum, Name: "Cluster 3", Top: []insight.ClusterTerm{}},
+			{ID: 4, Size: minimum, Name: "c", Top: both[1:]},
+		}
+		if diff := cmp.Diff(left, r.Clusters); diff != "" || r.Minimum != minimum || r.Unclustered != 5+minimum-1 {
+			t.Errorf("minimum %d, %d in no cluster, want %d and %d; clusters (-want +got):\n%s", r.Minimum, r.Unclustered, minimum, 5+minimum-1, diff)
 		}
 		tells := func(d insight.DimensionReport, what string, n float64) {
 			if n > 0.5 && n < float64(minimum)-0.5 {

@@ -82,8 +82,11 @@ func (c *Counts) start(b Baseline, ask *Ask) *Report {
 		r.Dimensions = append(r.Dimensions, DimensionReport{Dimension: d})
 	}
 	for _, cl := range c.Clusters {
-		cl.Top = slices.DeleteFunc(slices.Clone(cl.Top), func(t ClusterTerm) bool { return t.Count < ask.Minimum })
-		r.Clusters = append(r.Clusters, cl)
+		if cl.Size < ask.Minimum {
+			r.Unclustered += cl.Size
+			continue
+		}
+		r.Clusters = append(r.Clusters, cl.from(ask.Minimum))
 	}
 	return r
 }
