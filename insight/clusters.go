@@ -109,10 +109,34 @@ func (c *Cluster) call(catalog engine.Catalog) error {
 		}
 		first = t
 	}
-	if c.Name = strings.Join(words, " · "); c.Name == "" {
+	if c.Name = strings.Join(words, separates); c.Name == "" {
 		c.Name = fmt.Sprintf("Cluster %d", c.ID)
 	}
 	return nil
+}
+
+// separates the words of a cluster's name.
+const separates = " · "
+
+// from is the cluster with its terms from a minimum of members on, also in its
+// name: the minimum was perhaps smaller when it was described.
+func (c Cluster) from(minimum uint64) Cluster {
+	told := true
+	top := make([]ClusterTerm, 0, len(c.Top))
+	for _, t := range c.Top {
+		if t.Count >= minimum {
+			top = append(top, t)
+		} else if strings.Contains(separates+c.Name+separates, separates+t.Name+separates) {
+			told = false
+		}
+	}
+	if c.Top = top; told {
+		return c
+	}
+	if c.Name = fmt.Sprintf("Cluster %d", c.ID); len(top) > 0 {
+		c.Name = top[0].Name
+	}
+	return c
 }
 
 // related tells whether one of two terms is a category above the other.

@@ -18,6 +18,24 @@ type Counts struct {
 	Head
 	// columns are the dimensions, in the order of [Dimensions].
 	columns []column
+	// bytes is the size of the file that they were read from, of which their texts
+	// are parts.
+	bytes int64
+}
+
+// Bytes is about how much memory counts take that were read from a file.
+func (c *Counts) Bytes() int64 {
+	n := c.bytes
+	for i := range c.columns {
+		each := int64(36) // two texts without their bytes, and a count
+		for _, based := range c.columns[i].based {
+			if based != nil {
+				each += 4
+			}
+		}
+		n += each * int64(len(c.columns[i].ids))
+	}
+	return n
 }
 
 // Head is what is known of an audience beside its terms. Whoever makes Counts

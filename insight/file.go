@@ -99,7 +99,7 @@ func decode(b []byte) (*Counts, error) {
 	}
 	// One string holds all texts, which are parts of it.
 	d := &decoder{text: string(body), at: len(magic)}
-	c := &Counts{}
+	c := &Counts{bytes: int64(len(body))}
 	if err := json.Unmarshal([]byte(d.string()), &c.Head); err != nil || d.bad {
 		return nil, ErrDamaged
 	}

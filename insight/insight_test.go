@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -113,24 +114,46 @@ type line struct {
 	Index, Low, High  float64
 }
 
-// naive is the terms of a dimension as plain counting finds them, by id.
-func naive(m *enginetest.Model, d insight.Dimension, members, others []string, minimum uint32, byIndex bool) (out []line) {
-	mine, known := m.Breakdown(members, d.Field)
-	theirs, othersKnown := m.Breakdown(others, d.Field)
-	n, of := float64(len(members)), float64(len(others))
-	if d.OfKnown {
-		n, of = float64(known), float64(othersKnown)
+// counted is how many of some people have each term of a dimension, and of how
+// many any is known, as plain counting finds them.
+type counted struct {
+	people int
+	counts map[string]uint32
+	known  uint64
+}
+
+// tally counts some people in every dimension.
+func tally(m *enginetest.Model, keys []string) (out []counted) {
+	for _, d := range insight.Dimensions() {
+		c := counted{people: len(keys)}
+		c.counts, c.known = m.Breakdown(keys, d.Field)
+		out = append(out, c)
 	}
-	for id, count := range mine {
+	return out
+}
+
+// of is what the shares of a dimension are of.
+func (c counted) of(d insight.Dimension) float64 {
+	if d.OfKnown {
+		return float64(c.known)
+	}
+	return float64(c.people)
+}
+
+// naive is the terms of a dimension that enough of mine have, by id.
+func naive(d insight.Dimension, mine, theirs counted, minimum uint32, byIndex bool) (out []line) {
+	n, of := mine.of(d), theirs.of(d)
+	for id, count := range mine.counts {
 		if count < max(minimum, 1) {
 			continue
 		}
-		l := line{ID: id, Count: uint64(count), Based: uint64(theirs[id]), Share: float64(count) / n, Index: -1, Low: -1, High: -1}
+		based := theirs.counts[id]
+		l := line{ID: id, Count: uint64(count), Based: uint64(based), Share: float64(count) / n, Index: -1, Low: -1, High: -1}
 		if of > 0 {
-			l.BasedShare = float64(theirs[id]) / of
+			l.BasedShare = float64(based) / of
 		}
 		if l.BasedShare > 0 {
-			se := math.Sqrt(1/float64(count) - 1/n + 1/float64(theirs[id]) - 1/of)
+			se := math.Sqrt(1/float64(count) - 1/n + 1/float64(based) - 1/of)
 			l.Index = 100 * l.Share / l.BasedShare
 			l.Low, l.High = l.Index*math.Exp(-1.96*se), l.Index*math.Exp(1.96*se)
 		}
@@ -155,47 +178,78 @@ func lines(d insight.DimensionReport) (out []line) {
 	return out
 }
 
-// compare holds the reports on some people, against everyone and against
-// others, to plain counting.
-func compare(t *testing.T, g engine.Generation, m *enginetest.Model, members, others []string, minimum uint64) {
+// world is a population, and who are the baselines that reports on it have.
+type world struct {
+	g engine.Generation
+	m *enginetest.Model
+	// baselines are those that are found, counted plainly.
+	baselines map[string][]counted
+	// seen are the dimensions in which terms were compared, and the baselines with
+	// people against which.
+	seen map[string]bool
+}
+
+func newWorld(t testing.TB, dir string) *world {
 	t.Helper()
-	counts := again(t, keep(t, g, members, minimum))
-	group, err := insight.CountRows(t.Context(), g, "others", rowsOf(t, g, others))
+	w := &world{baselines: map[string][]counted{}, seen: map[string]bool{}}
+	w.g, w.m = loaded(t, dir)
+	places, err := w.g.Catalog().Places()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, order := range insight.Orders() {
-		ask := insight.Ask{Order: order, Limit: 1 << 30, Minimum: minimum}
-		global, err := counts.Report(insight.Global, 0, ask)
-		if err != nil {
-			t.Fatal(err)
+	for _, d := range insight.Definitions(places) {
+		if d.Problem == "" {
+			people := w.m.EvalNode(d.Query.Steps[0].Node)
+			w.baselines[d.Name] = tally(w.m, slices.Collect(maps.Keys(people)))
 		}
-		against, err := counts.Against(g.Catalog(), group, 0, ask)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, c := range []struct {
-			r      *insight.Report
-			others []string
-		}{{global, m.People()}, {against, others}} {
-			if c.r.Size != uint64(len(members)) || c.r.Baseline.Size != uint64(len(c.others)) {
-				t.Errorf("report is of %d against %d people, want %d against %d", c.r.Size, c.r.Baseline.Size, len(members), len(c.others))
+	}
+	return w
+}
+
+// compare holds the reports on some people, against all named baselines and
+// against others, to plain counting, in all sixteen dimensions.
+func (w *world) compare(t *testing.T, members, others []string, minimum uint64) {
+	t.Helper()
+	counts := again(t, keep(t, w.g, members, minimum))
+	group, err := insight.CountRows(t.Context(), w.g, "others", rowsOf(t, w.g, others))
+	if err != nil {
+		t.Fatal(err)
+	}
+	mine, than := tally(w.m, members), maps.Clone(w.baselines)
+	than[group.Name] = tally(w.m, others)
+	for name, theirs := range than {
+		for _, order := range insight.Orders() {
+			ask := insight.Ask{Order: order, Limit: 1 << 30, Minimum: minimum}
+			report := func() (*insight.Report, error) { return counts.Report(name, 0, ask) }
+			if name == group.Name {
+				report = func() (*insight.Report, error) { return counts.Against(w.g.Catalog(), group, 0, ask) }
 			}
-			for _, d := range c.r.Dimensions {
-				want := naive(m, d.Dimension, members, c.others, uint32(minimum), order == insight.ByIndex)
+			r, err := report()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Size != uint64(len(members)) || r.Baseline.Size != uint64(theirs[0].people) || len(r.Dimensions) != 16 {
+				t.Errorf("report is of %d against %d people in %d dimensions, want %d against %d in 16",
+					r.Size, r.Baseline.Size, len(r.Dimensions), len(members), theirs[0].people)
+			}
+			for i, d := range r.Dimensions {
+				want := naive(d.Dimension, mine[i], theirs[i], uint32(minimum), order == insight.ByIndex)
 				if diff := cmp.Diff(want, lines(d), cmpopts.EquateApprox(1e-12, 0)); diff != "" {
-					t.Errorf("%s of %d against %s by %s differs (-want +got):\n%.2000s", d.Name, len(members), c.r.Baseline.Name, order, diff)
+					t.Errorf("%s of %d against %s by %s differs (-want +got):\n%.2000s", d.Name, len(members), name, order, diff)
 				}
 				if d.Total != len(d.Terms) {
 					t.Errorf("%s: total %d of %d terms", d.Name, d.Total, len(d.Terms))
 				}
-				compareCoverage(t, m, d, members, c.others, minimum)
+				compareCoverage(t, d, mine[i], theirs[i], minimum)
+				if len(want) > 0 && theirs[i].people > 0 {
+					w.seen[d.Name], w.seen[name] = true, true
+				}
 			}
 		}
 	}
 }
 
-func compareCoverage(t *testing.T, m *enginetest.Model, d insight.DimensionReport, members, others []string, minimum uint64) {
+func compareCoverage(t *testing.T, d insight.DimensionReport, mine, theirs counted, minimum uint64) {
 	t.Helper()
 	if d.OfKnown != (d.Coverage != nil) {
 		t.Fatalf("%s: coverage is %v", d.Name, d.Coverage)
@@ -203,12 +257,11 @@ func compareCoverage(t *testing.T, m *enginetest.Model, d insight.DimensionRepor
 	if !d.OfKnown {
 		return
 	}
-	share := func(keys []string, minimum uint64) string {
-		_, known := m.Breakdown(keys, d.Field)
-		if len(keys) == 0 || known > 0 && known < minimum {
+	share := func(c counted, minimum uint64) string {
+		if c.people == 0 || c.known > 0 && c.known < minimum {
 			return "withheld"
 		}
-		return fmt.Sprintf("%.9g", float64(known)/float64(len(keys)))
+		return fmt.Sprintf("%.9g", float64(c.known)/float64(c.people))
 	}
 	told := func(f *float64) string {
 		if f == nil {
@@ -216,15 +269,27 @@ func compareCoverage(t *testing.T, m *enginetest.Model, d insight.DimensionRepor
 		}
 		return fmt.Sprintf("%.9g", *f)
 	}
-	want := share(members, max(minimum, 1)) + " " + share(others, 0)
+	want := share(mine, max(minimum, 1)) + " " + share(theirs, 0)
 	if got := told(d.Coverage.Share) + " " + told(d.Coverage.BaselineShare); got != want {
 		t.Errorf("%s: coverage %s, want %s", d.Name, got, want)
 	}
 }
 
-// TestReport counts random audiences of random people.
+// defined is the members of a random definition.
+func (w *world) defined(t *testing.T, rng *rand.Rand) []string {
+	t.Helper()
+	r, err := w.m.Eval(enginetest.RandomDefinition(rng, w.m), enginetest.External{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.Members
+}
+
+// TestReport counts random audiences of random people, some by a definition and
+// some by chance.
 func TestReport(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
+	seen := map[string]bool{}
 	for i := range 6 {
 		t.Run(fmt.Sprintf("seed=%d", seed+uint64(i)), func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(seed+uint64(i), 1))
@@ -232,22 +297,30 @@ func TestReport(t *testing.T) {
 			if err := enginetest.RandomDataset(rng, dir, enginetest.Options{People: 50 + rng.IntN(800)}); err != nil {
 				t.Fatal(err)
 			}
-			g, m := loaded(t, dir)
+			w := newWorld(t, dir)
 			some := func() []string {
-				keys := slices.Clone(m.People())
+				keys := slices.Clone(w.m.People())
 				rng.Shuffle(len(keys), func(i, j int) { keys[i], keys[j] = keys[j], keys[i] })
 				return keys[:rng.IntN(len(keys)+1)]
 			}
-			compare(t, g, m, some(), some(), 1)
-			compare(t, g, m, some(), some(), 10)
-			compare(t, g, m, nil, some(), 1)
-			compare(t, g, m, m.People(), nil, 1)
+			w.compare(t, some(), some(), 1)
+			w.compare(t, some(), w.defined(t, rng), 10)
+			w.compare(t, w.defined(t, rng), some(), 2)
+			w.compare(t, nil, some(), 1)
+			w.compare(t, w.m.People(), nil, 1)
+			maps.Copy(seen, w.seen)
 		})
+	}
+	for _, d := range insight.Dimensions() {
+		if !seen[d.Name] {
+			t.Errorf("no term of %s was compared", d.Name)
+		}
 	}
 }
 
-// TestReportOnRespondents does so with real people.
-func TestReportOnRespondents(t *testing.T) {
+// TestOnRespondents does so with real people, and holds intervals on them to the
+// bootstrap.
+func TestOnRespondents(t *testing.T) {
 	root := os.Getenv("THRONG_TEST_DATA")
 	if root == "" {
 		t.Skip("THRONG_TEST_DATA is not set; it names the folder that holds respondents/")
@@ -255,11 +328,26 @@ func TestReportOnRespondents(t *testing.T) {
 	if testing.Short() {
 		t.Skip("loads 305,281 people, and their naive twin")
 	}
-	g, m := loaded(t, filepath.Join(root, "respondents"))
-	rng := rand.New(rand.NewPCG(2026, 11))
-	for range 2 {
-		compare(t, g, m, m.People()[:20_000+rng.IntN(60_000)], m.People()[100_000:100_000+rng.IntN(50_000)], 10)
-	}
+	w := newWorld(t, filepath.Join(root, "respondents"))
+	t.Run("reports", func(t *testing.T) {
+		rng := rand.New(rand.NewPCG(2026, 11))
+		people := slices.Clone(w.m.People())
+		rng.Shuffle(len(people), func(i, j int) { people[i], people[j] = people[j], people[i] })
+		w.compare(t, people[:20_000+rng.IntN(60_000)], people[100_000:100_000+rng.IntN(50_000)], 10)
+		w.compare(t, w.defined(t, rng), people[200_000:], 10)
+		// Who lives in Germany.
+		germans := w.m.EvalNode(query.In{Field: query.Country, Values: []string{"57"}})
+		w.compare(t, slices.Sorted(maps.Keys(germans)), w.defined(t, rng), 10)
+		for _, name := range append(insight.BuiltIn(), "age", "gender", "ethnicity", "country", "affinity", "personality", "job_title", "twitch", "youtube") {
+			if !w.seen[name] {
+				t.Errorf("no term of, or against, %s was compared", name)
+			}
+		}
+	})
+	t.Run("intervals", func(t *testing.T) {
+		rng := rand.New(rand.NewPCG(2026, 20))
+		checkIntervals(t, rng, comparisons(t, rng, w, 20))
+	})
 }
 
 // TestMinimumNeverLeaks looks for anything in a report that tells of fewer
@@ -281,14 +369,27 @@ func TestMinimumNeverLeaks(t *testing.T) {
 		minimum := max(kept, asked, 1)
 		members := people[rng.IntN(len(people)/2):][:rng.IntN(len(people)/2)]
 		counts := again(t, keep(t, g, members, kept))
-		counts.Clusters = []insight.Cluster{{ID: 1, Top: []insight.ClusterTerm{{Term: insight.Term{Count: minimum - 1}}, {Term: insight.Term{Count: minimum}}}}}
+		few, enough := insight.ClusterTerm{Term: insight.Term{Name: "a · b", Count: minimum - 1}}, insight.ClusterTerm{Term: insight.Term{Name: "c", Count: minimum}}
+		both := []insight.ClusterTerm{few, enough}
+		counts.Clusters = []insight.Cluster{
+			{ID: 1, Size: minimum - 1, Name: "a · b · c", Top: both},
+			{ID: 2, Size: minimum, Name: "a · b · c", Top: both},
+			{ID: 3, Size: minimum, Name: "a · b", Top: both[:1]},
+			{ID: 4, Size: minimum, Name: "c", Top: both},
+		}
+		counts.Unclustered = 5
 		ask := insight.Ask{Order: insight.Orders()[rng.IntN(3)], Limit: insight.MaxLimit, Minimum: asked}
 		r, err := counts.Against(g.Catalog(), other, minimum, ask)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r.Minimum != minimum || len(r.Clusters[0].Top) != 1 {
-			t.Errorf("minimum %d with %d terms of a cluster, want %d with 1", r.Minimum, len(r.Clusters[0].Top), minimum)
+		left := []insight.Cluster{
+			{ID: 2, Size: minimum, Name: "c", Top: both[1:]},
+			{ID: 3, Size: minimum, Name: "Cluster 3", Top: []insight.ClusterTerm{}},
+			{ID: 4, Size: minimum, Name: "c", Top: both[1:]},
+		}
+		if diff := cmp.Diff(left, r.Clusters); diff != "" || r.Minimum != minimum || r.Unclustered != 5+minimum-1 {
+			t.Errorf("minimum %d, %d in no cluster, want %d and %d; clusters (-want +got):\n%s", r.Minimum, r.Unclustered, minimum, 5+minimum-1, diff)
 		}
 		tells := func(d insight.DimensionReport, what string, n float64) {
 			if n > 0.5 && n < float64(minimum)-0.5 {
@@ -401,36 +502,6 @@ func TestBaselines(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("sizes of baselines (-want +got):\n%s", diff)
 	}
-}
-
-// TestInterval holds the intervals to a bootstrap: samples of people, drawn
-// again and again, have ratios of which 95 % lie within about the same bounds.
-func TestInterval(t *testing.T) {
-	rng := rand.New(rand.NewPCG(11, 13))
-	for i := range 20 {
-		members, others := 2000+rng.IntN(6000), 10_000+rng.IntN(40_000)
-		p, q := 0.02+0.4*rng.Float64(), 0.02+0.4*rng.Float64()
-		count, based := int(p*float64(members)), int(q*float64(others))
-		r := insight.IntervalOf(uint64(count), uint64(members), uint64(based), uint64(others))
-		const draws = 2000
-		ratios := make([]float64, draws)
-		for k := range ratios {
-			a, b := binomial(rng, members, float64(count)/float64(members)), binomial(rng, others, float64(based)/float64(others))
-			ratios[k] = 100 * (float64(a) / float64(members)) / (float64(b) / float64(others))
-		}
-		slices.Sort(ratios)
-		low, high := ratios[draws*25/1000], ratios[draws*975/1000]
-		width := *r.High - *r.Low
-		if math.Abs(*r.Low-low) > 0.12*width || math.Abs(*r.High-high) > 0.12*width {
-			t.Errorf("case %d: %d of %d against %d of %d is %.2f..%.2f, by bootstrap %.2f..%.2f", i, count, members, based, others, *r.Low, *r.High, low, high)
-		}
-	}
-}
-
-// binomial draws by the normal approximation, which is exact enough for so many.
-func binomial(rng *rand.Rand, n int, p float64) int {
-	mean, sd := float64(n)*p, math.Sqrt(float64(n)*p*(1-p))
-	return int(math.Round(mean + sd*rng.NormFloat64()))
 }
 
 func TestReadDamaged(t *testing.T) {

@@ -82,8 +82,11 @@ func (c *Counts) start(b Baseline, ask *Ask) *Report {
 		r.Dimensions = append(r.Dimensions, DimensionReport{Dimension: d})
 	}
 	for _, cl := range c.Clusters {
-		cl.Top = slices.DeleteFunc(slices.Clone(cl.Top), func(t ClusterTerm) bool { return t.Count < ask.Minimum })
-		r.Clusters = append(r.Clusters, cl)
+		if cl.Size < ask.Minimum {
+			r.Unclustered += cl.Size
+			continue
+		}
+		r.Clusters = append(r.Clusters, cl.from(ask.Minimum))
 	}
 	return r
 }
@@ -168,13 +171,16 @@ func (t ranked) interval() (index, low, high float64) {
 	return index, index * math.Exp(-z95*t.error), index * math.Exp(z95*t.error)
 }
 
-// stands tells whether the interval excludes 100.
+// stands tells whether the interval excludes 100. It computes the nearer end
+// alone, as interval does: this is most of the work on a report.
 func (t ranked) stands() bool {
-	if math.IsNaN(t.ratio) {
-		return false
+	switch index := 100 * t.ratio; {
+	case index > 100:
+		return index*math.Exp(-z95*t.error) > 100
+	case index < 100:
+		return index*math.Exp(z95*t.error) < 100
 	}
-	_, low, high := t.interval()
-	return low > 100 || high < 100
+	return false // as common, or NaN
 }
 
 // order compares terms as an order lists them; ties are by id.

@@ -265,6 +265,8 @@ func (r *deliveryRun) store(ctx context.Context, step string, failure json.RawMe
 // failed decides what becomes of a delivery whose step has failed.
 func (r *deliveryRun) failed(ctx context.Context, cause error) error {
 	failure, final := problemOf(cause)
+	mends := r.s.mends(cause)
+	final = final && !mends
 	p, understood := errors.AsType[*delivery.Problem](cause)
 	if !understood {
 		p = &delivery.Problem{}
@@ -279,7 +281,10 @@ func (r *deliveryRun) failed(ctx context.Context, cause error) error {
 	}
 	if r.row.Failures++; final || r.row.Failures >= maxFailures {
 		if !final {
-			failure.Message += fmt.Sprintf("; it was tried %d times. Deliver again when the receiver is well", r.row.Failures)
+			failure.Message += fmt.Sprintf("; it was tried %d times", r.row.Failures)
+		}
+		if !final && !mends {
+			failure.Message += ". Deliver again when the receiver is well"
 		}
 		return r.end(ctx, sqldb.StatusFailed, &failure)
 	}

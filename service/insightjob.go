@@ -184,6 +184,30 @@ func (s *Service) writeCounts(ctx context.Context, key string, counts *insight.C
 	return w.Commit()
 }
 
+// reportBytes is how much memory the counts of the reports that were read last may
+// take: those of some five reports on half a million members, each of which
+// takes 25 MB, or of a hundred on ten thousand.
+const reportBytes = 128 << 20
+
+func newReportCache(limit int64) keptCache[string, *insight.Counts] {
+	return keptCache[string, *insight.Counts]{limit: limit}
+}
+
+// keptCounts reads a file of counts unless it was a short time ago. A file's key
+// is of one attempt to make a report, and nothing is ever written under it again.
+func (s *Service) keptCounts(ctx context.Context, key string) (*insight.Counts, error) {
+	if counts, ok := s.reports.get(key); ok {
+		return counts, nil
+	}
+	counts, err := s.readCounts(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	s.reports.put(key, counts, counts.Bytes())
+	return counts, nil
+}
+
+// readCounts reads a file of counts as it is now.
 func (s *Service) readCounts(ctx context.Context, key string) (*insight.Counts, error) {
 	r, err := s.cfg.Blobs.Open(ctx, key)
 	if err != nil {

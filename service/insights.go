@@ -221,7 +221,7 @@ func (s *Service) Insight(ctx context.Context, c *throng.Caller, id int64, q Ins
 	if err != nil || i.Status != sqldb.StatusDone {
 		return out, err
 	}
-	counts, err := s.readCounts(ctx, i.BlobKey)
+	counts, err := s.keptCounts(ctx, i.BlobKey)
 	switch {
 	case errors.Is(err, insight.ErrVersion), errors.Is(err, insight.ErrDamaged):
 		s.cfg.Logger.ErrorContext(ctx, "read report", "audience", id, "err", err)

@@ -380,12 +380,16 @@ func (s *testService) put(key, text string) {
 	}
 }
 
+// forgetReports leaves nothing in memory of the reports that were read.
+func (s *testService) forgetReports() { s.reports.drop(func(string) bool { return true }) }
+
 // TestInsightDamaged makes a report again whose file cannot be read.
 func TestInsightDamaged(t *testing.T) {
 	s := start(t, all)
 	a := s.build(s.caller, everyone)
 	want := s.insight(s.caller, a.ID, InsightQuery{})
 	s.put(s.keys("insights/")[0], "throng insight 9\n")
+	s.forgetReports()
 	_, err := s.Insight(t.Context(), s.caller, a.ID, InsightQuery{})
 	wantCode(t, err, throng.Conflict)
 	if diff := cmp.Diff(want, s.insight(s.caller, a.ID, InsightQuery{})); diff != "" {

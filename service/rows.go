@@ -69,14 +69,14 @@ func rowsKey(prefix, generation string) string { return prefix + "/" + rowsPrefi
 func (s *Service) rows(ctx context.Context, g engine.Generation, prefix string, find func() (query.RowSet, error)) (query.RowSet, error) {
 	info := g.Info()
 	cacheKey := newRowCacheKey(prefix, info)
-	if rows := s.kept.get(cacheKey); rows != nil {
+	if rows, ok := s.kept.get(cacheKey); ok {
 		return rows, nil
 	}
 	rows, err := s.readOrFind(ctx, g, rowsKey(prefix, info.ID), find)
 	if err != nil {
 		return nil, err
 	}
-	s.kept.put(cacheKey, rows, info.People)
+	s.kept.putRows(cacheKey, rows, info.People)
 	return rows, nil
 }
 

@@ -168,6 +168,8 @@ type Service struct {
 	reads  admission  // uploads that are read
 	groups groupCache // baselines of reports
 
+	reports keptCache[string, *insight.Counts] // by the key of their file
+
 	owners *recent[string, keyOwner] // by access key
 	nobody string                    // the sealed secret of an access key that nobody has
 	offers *recent[offerKey, *throng.Offer]
@@ -187,7 +189,7 @@ func New(cfg Config) (*Service, error) {
 		}
 	}
 	s := &Service{
-		cfg: cfg, db: cfg.DB, kept: rowCache{limit: cfg.RowCacheBytes},
+		cfg: cfg, db: cfg.DB, kept: newRowCache(cfg.RowCacheBytes), reports: newReportCache(reportBytes),
 		rates: newRates(cfg.Now), counts: newCounts(), reads: newReads(),
 		owners: newRecent[string, keyOwner](cfg.Now), nobody: cfg.Secrets.Seal(seal.NewSecret(), apiKeyBinding("")),
 		offers: newRecent[offerKey, *throng.Offer](cfg.Now), groups: groupCache{limit: baselineBytes},

@@ -18,7 +18,7 @@ type insightCmd struct {
 	Order    string `help:"index (what stands out), count or name. Default: index." placeholder:"ORDER"`
 	Limit    int    `help:"Terms of each dimension in the files. Default: 50." placeholder:"N"`
 	CSV      string `name:"csv" help:"Write the report as a table; - for standard output." placeholder:"FILE"`
-	XLSX     string `name:"xlsx" help:"Write the report as a workbook, a sheet for each dimension." placeholder:"FILE"`
+	XLSX     string `name:"xlsx" help:"Write the report as a workbook, a sheet for each dimension and one for the clusters." placeholder:"FILE"`
 	JSON     string `name:"json" help:"Write what GET /audiences/{id}/insight answers; - for standard output." placeholder:"FILE"`
 }
 

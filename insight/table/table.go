@@ -19,8 +19,10 @@ func columns() []string {
 	return []string{"id", "name", "count", "share", "baseline_count", "baseline_share", "index", "low", "high"}
 }
 
-// CSV writes a report as one table with a column for the dimension. The same
-// report is the same bytes.
+// CSV writes a report as one table with a column for the dimension. Behind the
+// dimensions each cluster has a row of the dimension "cluster", with its number,
+// name, size and share; its terms have no place there. The same report is the
+// same bytes.
 func CSV(w io.Writer, r *insight.Report) error {
 	out := csv.NewWriter(w)
 	if err := out.Write(append([]string{"dimension"}, columns()...)); err != nil {
@@ -31,6 +33,11 @@ func CSV(w io.Writer, r *insight.Report) error {
 			if err := out.Write(append([]string{d.Name}, texts(t)...)); err != nil {
 				return fmt.Errorf("write report as csv: %w", err)
 			}
+		}
+	}
+	for _, c := range r.Clusters {
+		if err := out.Write(append([]string{clusterRows}, clusterText(c)...)); err != nil {
+			return fmt.Errorf("write report as csv: %w", err)
 		}
 	}
 	out.Flush()
@@ -59,8 +66,8 @@ func texts(t insight.Term) []string {
 	}
 }
 
-// XLSX writes a report as a workbook with a sheet for each dimension. The same
-// report is the same bytes.
+// XLSX writes a report as a workbook with a sheet for each dimension, and one for
+// the clusters and their terms. The same report is the same bytes.
 func XLSX(w io.Writer, r *insight.Report) (err error) {
 	f := excelize.NewFile()
 	f.SetZipWriter(newSortedZip)
@@ -82,6 +89,9 @@ func XLSX(w io.Writer, r *insight.Report) (err error) {
 			return fmt.Errorf("write report as xlsx: sheet %s: %w", d.Name, err)
 		}
 	}
+	if err := clusters(f, r); err != nil {
+		return fmt.Errorf("write report as xlsx: sheet %s: %w", clusterSheet, err)
+	}
 	if _, err := f.WriteTo(w); err != nil {
 		return fmt.Errorf("write report as xlsx: %w", err)
 	}
@@ -96,19 +106,28 @@ func sheet(f *excelize.File, d insight.DimensionReport) error {
 	if err := s.SetColWidth(2, 2, 40); err != nil { // names
 		return err
 	}
-	header := make([]any, 0, len(columns()))
-	for _, c := range columns() {
-		header = append(header, c)
+	rows := [][]any{header(columns())}
+	for _, t := range d.Terms {
+		rows = append(rows, values(t))
 	}
-	if err := s.SetRow("A1", header); err != nil {
-		return err
+	return fill(s, rows)
+}
+
+func header(columns []string) (row []any) {
+	for _, c := range columns {
+		row = append(row, c)
 	}
-	for i, t := range d.Terms {
-		at, err := excelize.CoordinatesToCellName(1, i+2)
+	return row
+}
+
+// fill writes a sheet whose columns are set.
+func fill(s *excelize.StreamWriter, rows [][]any) error {
+	for i, row := range rows {
+		at, err := excelize.CoordinatesToCellName(1, i+1)
 		if err != nil {
 			return err
 		}
-		if err := s.SetRow(at, values(t)); err != nil {
+		if err := s.SetRow(at, row); err != nil {
 			return err
 		}
 	}

@@ -28,6 +28,16 @@ func report() *insight.Report {
 		{ID: "@a2", Name: "+1, \"quoted\"", Count: 10, Share: 0.1},
 		{ID: "-3", Name: "\tTab", Count: 10, Share: 0.1},
 	}
+	r.Clusters = []insight.Cluster{
+		{ID: 1, Size: 31, Share: 0.31, Name: "+Soccer · Fitness", Top: []insight.ClusterTerm{
+			{Dimension: "affinity", Term: insight.Term{
+				ID: "a2", Name: "+Soccer", Count: 30, Share: 0.9375, BaselineCount: &based, BaselineShare: new(0.4),
+				Index: new(234.5), Low: new(201.25), High: new(273.0),
+			}},
+			{Dimension: "tiktok", Term: insight.Term{ID: "=9", Name: "Fitness", Count: 20, Share: 0.625}},
+		}},
+		{ID: 3, Size: 10, Share: 0.1, Name: "Cluster 3"},
+	}
 	return r
 }
 
@@ -57,6 +67,8 @@ age,18-24,18-24,12,0.25,40,0.125,200,110.5,361.25
 affinity,a1,"'=HYPERLINK(""http://example.com"")",10,0.1,0,0,,,
 affinity,'@a2,"'+1, ""quoted""",10,0.1,,,,,
 affinity,'-3,'	Tab,10,0.1,,,,,
+cluster,1,'+Soccer · Fitness,31,0.31,,,,,
+cluster,3,Cluster 3,10,0.1,,,,,
 `
 	if diff := cmp.Diff(want, b.String()); diff != "" {
 		t.Errorf("CSV (-want +got):\n%s", diff)
@@ -65,8 +77,8 @@ affinity,'-3,'	Tab,10,0.1,,,,,
 		t.Errorf("the same report is other bytes, %v", err)
 	}
 	rows, err := csv.NewReader(strings.NewReader(b.String())).ReadAll()
-	if err != nil || len(rows) != 5 {
-		t.Errorf("CSV reads back as %d rows, %v, want 5", len(rows), err)
+	if err != nil || len(rows) != 7 {
+		t.Errorf("CSV reads back as %d rows, %v, want 7", len(rows), err)
 	}
 }
 
@@ -87,6 +99,7 @@ func TestXLSX(t *testing.T) {
 	for _, d := range insight.Dimensions() {
 		names = append(names, d.Name)
 	}
+	names = append(names, "clusters")
 	if diff := cmp.Diff(names, f.GetSheetList()); diff != "" {
 		t.Errorf("sheets (-want +got):\n%s", diff)
 	}
@@ -97,6 +110,12 @@ func TestXLSX(t *testing.T) {
 			header, {"a1", "'=HYPERLINK(\"http://example.com\")", "10", "0.1", "0", "0"}, {"'@a2", "'+1, \"quoted\"", "10", "0.1"}, {"'-3", "'\tTab", "10", "0.1"},
 		},
 		"tiktok": {header},
+		"clusters": {
+			append(strings.Split("cluster cluster_name cluster_size cluster_share dimension", " "), header...),
+			{"1", "'+Soccer · Fitness", "31", "0.31", "affinity", "a2", "'+Soccer", "30", "0.9375", "40", "0.4", "234.5", "201.25", "273"},
+			{"1", "'+Soccer · Fitness", "31", "0.31", "tiktok", "'=9", "Fitness", "20", "0.625"},
+			{"3", "Cluster 3", "10", "0.1"},
+		},
 	} {
 		rows, err := f.GetRows(sheet, excelize.Options{RawCellValue: true})
 		if err != nil {
