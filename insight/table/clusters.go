@@ -29,8 +29,11 @@ func clusterColumns() []string {
 }
 
 // clusters writes a row for each term of each cluster, and one for a cluster
-// without any.
+// without any. A report without clusters has no sheet for them.
 func clusters(f *excelize.File, r *insight.Report) error {
+	if len(r.Clusters) == 0 {
+		return nil
+	}
 	if _, err := f.NewSheet(clusterSheet); err != nil {
 		return err
 	}

@@ -66,8 +66,8 @@ func texts(t insight.Term) []string {
 	}
 }
 
-// XLSX writes a report as a workbook with a sheet for each dimension, and one for
-// the clusters and their terms. The same report is the same bytes.
+// XLSX writes a report as a workbook with a sheet for each dimension and, where
+// it has clusters, one for these and their terms. The same report is the same bytes.
 func XLSX(w io.Writer, r *insight.Report) (err error) {
 	f := excelize.NewFile()
 	f.SetZipWriter(newSortedZip)

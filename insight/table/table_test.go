@@ -99,6 +99,20 @@ func TestXLSX(t *testing.T) {
 	for _, d := range insight.Dimensions() {
 		names = append(names, d.Name)
 	}
+	var without bytes.Buffer
+	plain := report()
+	plain.Clusters = nil
+	if err := XLSX(&without, plain); err != nil {
+		t.Fatal(err)
+	}
+	g, err := excelize.OpenReader(&without)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Close()
+	if diff := cmp.Diff(names, g.GetSheetList()); diff != "" {
+		t.Errorf("sheets without clusters (-want +got):\n%s", diff)
+	}
 	names = append(names, "clusters")
 	if diff := cmp.Diff(names, f.GetSheetList()); diff != "" {
 		t.Errorf("sheets (-want +got):\n%s", diff)
