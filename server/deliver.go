@@ -92,12 +92,13 @@ func (s *Server) Deliver(ctx context.Context, spec DeliverySpec) (_ *Delivery, e
 // followEvery is how often a delivery is asked for.
 const followEvery = 200 * time.Millisecond
 
-// interrupted tells what becomes of a delivery that is not followed any more.
+// interrupted tells what becomes of a delivery that is not followed any more. It
+// does not wrap what ended that, which says less.
 func (s *Server) interrupted(ctx context.Context, id int64, err error) error {
 	if ctx.Err() == nil {
 		return err
 	}
-	return fmt.Errorf("interrupted: delivery %d stays ordered and goes on while throng serve runs on this data folder: %w", id, err)
+	return fmt.Errorf("interrupted: delivery %d stays ordered and goes on while throng serve runs on this data folder", id)
 }
 
 func (d DeliverySpec) order() service.DeliveryOrder {
