@@ -31,6 +31,7 @@ func TestBackupOfServers(t *testing.T) {
 			t.Skipf("%s is not there: backups of several servers are not tested; scripts/postgres and scripts/rclone install it", tool)
 		}
 	}
+	t.Parallel() // it waits, mostly: for the lease of a job whose server is not in the backup
 	c := newCluster(t)
 	data := c.folder()
 	c.must(data, "load", smallDataset(t))
