@@ -120,7 +120,6 @@ func TestSQLitePragmas(t *testing.T) {
 	f(db.writer, "busy_timeout", "10000")
 	f(db.writer, "foreign_keys", "1")
 	f(db.reader, "query_only", "1")
-	f(db.reader, "cache_size", "-256")
 	f(db.reader, "busy_timeout", "10000")
 }
 

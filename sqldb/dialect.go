@@ -89,11 +89,6 @@ func full(err error) error {
 // reader waits for a free one.
 const readerConns = 8
 
-// readerCache is how many KiB of pages a reader keeps. They are in the system's
-// memory, too, from where they are read in microseconds; SQLite's 2 MB for each
-// reader would fill over an hour of work, which looks like a leak.
-const readerCache = 256
-
 // openSQLite opens two pools on one file: one connection that writes, since
 // SQLite knows one writer only and waiting in Go is fair, and several that read
 // beside it. synchronous(FULL): what was accepted survives a power cut.
@@ -119,7 +114,7 @@ func openSQLite(ctx context.Context, file string) (writer, reader *sql.DB, err e
 		writer.Close()
 		return nil, nil, err
 	}
-	if reader, err = sql.Open("sqlite", dsn("deferred", "query_only(1)", fmt.Sprintf("cache_size(-%d)", readerCache))); err != nil {
+	if reader, err = sql.Open("sqlite", dsn("deferred", "query_only(1)")); err != nil {
 		writer.Close()
 		return nil, nil, err
 	}
