@@ -42,12 +42,12 @@ func ServeFile(log *slog.Logger, w http.ResponseWriter, r *http.Request, out Out
 		}
 	}
 	tag = `"` + tag + `"`
-	if want := r.Header.Get("If-Match"); want != "" && !has(strings.ReplaceAll(want, "W/", "!"), tag) { // which wants the very bytes
+	if want := r.Header.Get("If-Match"); want != "" && !lists(want, tag) {
 		describe(w.Header(), tag)
 		w.WriteHeader(http.StatusPreconditionFailed)
 		return nil
 	}
-	if has(r.Header.Get("If-None-Match"), tag) {
+	if had := r.Header.Get("If-None-Match"); lists(had, tag) || lists(had, "W/"+tag) {
 		describe(w.Header(), tag)
 		w.WriteHeader(http.StatusNotModified)
 		return nil
@@ -125,10 +125,11 @@ func takesGzip(header string) bool {
 	return false
 }
 
-// has tells whether a list of tags names one.
-func has(list, tag string) bool {
+// lists tells whether a list of tags names one, or any. A weak tag in it is
+// another one.
+func lists(list, tag string) bool {
 	for t := range strings.SplitSeq(list, ",") {
-		if t = strings.TrimPrefix(strings.TrimSpace(t), "W/"); t == tag || t == "*" {
+		if t = strings.TrimSpace(t); t == tag || t == "*" {
 			return true
 		}
 	}

@@ -1,21 +1,14 @@
 package e2e
 
 import (
-	"encoding/json"
-	"fmt"
-	"io"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
-
-	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"throng/client"
 	"throng/internal/s3test"
@@ -35,69 +28,31 @@ func TestBackupOfServers(t *testing.T) {
 	c := newCluster(t)
 	data := c.folder()
 	c.must(data, "load", smallDataset(t))
-	var secrets struct {
-		Token         string
-		WebhookSecret string `json:"webhook_secret"`
-	}
-	made := c.must(data, append([]string{"caller", "add", "kept", "--json"}, allGrants()...)...)
-	if err := json.Unmarshal([]byte(made), &secrets); err != nil {
-		t.Fatal(err)
-	}
-	var takes atomic.Bool
-	messages := make(chan message, 64)
-	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			t.Errorf("read callback: %v", err)
-		}
-		if !takes.Load() {
-			w.WriteHeader(http.StatusServiceUnavailable)
-		}
-		messages <- message{r.Header.Clone(), body}
-	}))
-	t.Cleanup(receiver.Close)
+	k := newKept(t, c.must(data, append([]string{"caller", "add", "kept", "--json"}, allGrants()...)...))
 	p := c.start(data, "--allow-private-callbacks")
-	api := client.New(p.URL, secrets.Token)
-	called, err := api.CreateAudience(t.Context(), []byte(strings.Replace(crashDefinition, `{"audience"`, `{"callback_url":"`+receiver.URL+`","audience"`, 1)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := *waitDone(t, api, called).Size
-	await(t, messages)
-	remove(t.Context(), p, secrets.Token, c.build(api).ID) // whose files are marked as gone
+	api := client.New(p.URL, k.Token)
+	called, want := k.build(t, p)
+	remove(t.Context(), p, k.Token, c.build(api).ID) // whose files are marked as gone
 	doomed := c.build(api).ID
 	c.age(2 * time.Hour)
 
-	load := startLoad(t, p, secrets.Token)
-	for load.created() < 5 { // the database and the bucket are in use when they are copied
-		time.Sleep(10 * time.Millisecond) // between two looks
-	}
+	load := k.load(t, p)
 	began := time.Now()
-	restored := c.backup(filepath.Join(t.TempDir(), "throng.dump"), func() { remove(t.Context(), p, secrets.Token, doomed) })
+	restored := c.backup(filepath.Join(t.TempDir(), "throng.dump"), func() { remove(t.Context(), p, k.Token, doomed) })
 	t.Logf("backup under load: %v", time.Since(began).Round(time.Millisecond))
 	ids := load.stop()
 	p.kill() // the receiver is to hear from the restored server alone
-	for len(messages) > 0 {
-		<-messages
-	}
-	takes.Store(true)
+	k.listen()
 
 	elsewhere := c.folder()
 	q := restored.start(elsewhere, "--allow-private-callbacks")
 	within(t, time.Minute, "the restored server", func() bool { code, _ := q.get(t, "/readyz"); return code == http.StatusOK })
-	checkRestored(t, q, secrets.Token, append(ids, called, doomed))
-	if _, err := client.New(q.URL, secrets.Token).Audience(t.Context(), doomed); err != nil {
+	checkRestored(t, q, k.Token, append(ids, called, doomed))
+	if _, err := client.New(q.URL, k.Token).Audience(t.Context(), doomed); err != nil {
 		t.Errorf("the audience that was deleted after the dump: %v", err)
 	}
-	verifier, err := standardwebhooks.NewWebhook(secrets.WebhookSecret)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if m := await(t, messages); verifier.Verify(m.body, m.header) != nil {
-		t.Errorf("the restored callback is not signed: %v", m.header)
-	}
-	eventually(t, q, secrets.Token, fmt.Sprintf("/platform/v0/callbacks?limit=%d", 1), "response.data.0.status", "delivered")
-	if a := restored.build(client.New(q.URL, secrets.Token)); *a.Size != want {
+	k.wantCalled(t, q)
+	if a := restored.build(client.New(q.URL, k.Token)); *a.Size != want {
 		t.Errorf("an audience of the restored server has %d members, want %d", *a.Size, want)
 	}
 	restored.must(elsewhere, "check")

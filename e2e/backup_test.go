@@ -37,41 +37,10 @@ func TestBackup(t *testing.T) {
 func testBackup(t *testing.T, form string) {
 	dir, data := smallDataset(t), filepath.Join(t.TempDir(), "data")
 	throng(t, "load", dir, "--data", data)
-	var secrets struct {
-		Token         string
-		WebhookSecret string `json:"webhook_secret"`
-	}
-	made := throng(t, append([]string{"caller", "add", "kept", "--json", "--data", data}, allGrants()...)...)
-	if err := json.Unmarshal([]byte(made), &secrets); err != nil {
-		t.Fatal(err)
-	}
-	// A receiver that takes nothing yet: its callback waits in the backup.
-	var takes atomic.Bool
-	messages := make(chan message, 64)
-	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			t.Errorf("read callback: %v", err)
-		}
-		if !takes.Load() {
-			w.WriteHeader(http.StatusServiceUnavailable)
-		}
-		messages <- message{r.Header.Clone(), body}
-	}))
-	t.Cleanup(receiver.Close)
+	k := newKept(t, throng(t, append([]string{"caller", "add", "kept", "--json", "--data", data}, allGrants()...)...))
 	p := start(t, data, "--allow-private-callbacks")
-	c := client.New(p.URL, secrets.Token)
-	called, err := c.CreateAudience(t.Context(), []byte(strings.Replace(crashDefinition, `{"audience"`, `{"callback_url":"`+receiver.URL+`","audience"`, 1)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	waitDone(t, c, called)
-	await(t, messages)
-
-	load := startLoad(t, p, secrets.Token)
-	for load.created() < 5 { // the folder is in use when it is copied
-		time.Sleep(10 * time.Millisecond) // between two looks
-	}
+	called, _ := k.build(t, p)
+	load := k.load(t, p)
 	where := filepath.Join(t.TempDir(), form)
 	began := time.Now()
 	said := throng(t, "backup", where, "--data", data)
@@ -94,21 +63,92 @@ func testBackup(t *testing.T, form string) {
 	restored := filepath.Join(t.TempDir(), "restored")
 	throng(t, "restore", where, "--data", restored)
 	p.kill() // the receiver is to hear from the restored server alone
-	for len(messages) > 0 {
-		<-messages
-	}
-	takes.Store(true)
+	k.listen()
 	q := start(t, restored, "--allow-private-callbacks")
-	checkRestored(t, q, secrets.Token, append(ids, called))
-	verifier, err := standardwebhooks.NewWebhook(secrets.WebhookSecret)
+	checkRestored(t, q, k.Token, append(ids, called))
+	k.wantCalled(t, q)
+	throng(t, "check", "--data", restored)
+}
+
+// keptCaller is one whose callback waits in a backup: its receiver refuses what
+// comes until it listens.
+type keptCaller struct {
+	Token         string
+	WebhookSecret string `json:"webhook_secret"`
+
+	receiver *httptest.Server
+	listens  atomic.Bool
+	messages chan message
+}
+
+// newKept makes a receiver for a caller, by what `caller add --json` printed.
+func newKept(t *testing.T, made string) *keptCaller {
+	t.Helper()
+	k := &keptCaller{messages: make(chan message, 64)}
+	if err := json.Unmarshal([]byte(made), k); err != nil {
+		t.Fatal(err)
+	}
+	k.receiver = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Errorf("read callback: %v", err)
+		}
+		if !k.listens.Load() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+		k.messages <- message{r.Header.Clone(), body}
+	}))
+	t.Cleanup(k.receiver.Close)
+	return k
+}
+
+// build makes an audience, and gives its id and size once the receiver has
+// refused its callback.
+func (k *keptCaller) build(t *testing.T, p *process) (id int64, size uint64) {
+	t.Helper()
+	c := client.New(p.URL, k.Token)
+	id, err := c.CreateAudience(t.Context(), []byte(strings.Replace(crashDefinition, `{"audience"`, `{"callback_url":"`+k.receiver.URL+`","audience"`, 1)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m := await(t, messages); verifier.Verify(m.body, m.header) != nil {
+	a := waitDone(t, c, id)
+	if a.Size == nil {
+		t.Fatalf("audience %d has no size", id)
+	}
+	await(t, k.messages)
+	return id, *a.Size
+}
+
+// load has the server used, so that what a backup copies is in use.
+func (k *keptCaller) load(t *testing.T, p *process) *backupLoad {
+	t.Helper()
+	load := startLoad(t, p, k.Token)
+	for load.created() < 5 {
+		time.Sleep(10 * time.Millisecond) // between two looks
+	}
+	return load
+}
+
+// listen forgets what came so far, and takes what comes. The server of before
+// must be dead.
+func (k *keptCaller) listen() {
+	for len(k.messages) > 0 {
+		<-k.messages
+	}
+	k.listens.Store(true)
+}
+
+// wantCalled waits until a restored server has delivered the callback, signed.
+func (k *keptCaller) wantCalled(t *testing.T, q *process) {
+	t.Helper()
+	verifier, err := standardwebhooks.NewWebhook(k.WebhookSecret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m := await(t, k.messages); verifier.Verify(m.body, m.header) != nil {
 		t.Errorf("the restored callback is not signed: %v", m.header)
 	}
-	eventually(t, q, secrets.Token, "/platform/v0/callbacks?limit=1", "response.data.0.status", "delivered")
-	throng(t, "check", "--data", restored)
+	eventually(t, q, k.Token, "/platform/v0/callbacks?limit=1", "response.data.0.status", "delivered")
 }
 
 // leftovers looks for what a backup should have taken away.
