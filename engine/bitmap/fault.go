@@ -2,6 +2,7 @@ package bitmap
 
 import (
 	"errors"
+	"runtime"
 	"runtime/debug"
 
 	"throng/engine"
@@ -9,8 +10,8 @@ import (
 )
 
 // guard runs f, and makes it an error that wraps engine.ErrCorrupt and names
-// the file when a mapped file cannot be read: the disk failed, or somebody cut
-// the file short after it was opened. Without it that would end the process.
+// the file when a mapped file cannot be read, or leads astray: the disk failed, or
+// somebody cut the file short or changed it after it was opened. Without it that would end the process.
 // What f worked on is in no known state then. It does not reach into
 // goroutines that f starts.
 func (g *core) guard(f func() error) (err error) {
@@ -20,11 +21,13 @@ func (g *core) guard(f func() error) (err error) {
 		if p == nil {
 			return
 		}
-		fault, ok := p.(interface{ Addr() uintptr })
-		if !ok {
-			panic(p)
+		switch p := p.(type) {
+		case interface{ Addr() uintptr }:
+			err = g.files.Fault(p.Addr())
+		case runtime.Error: // numbers of a piece that was changed after it was verified
+			err = g.files.Changed()
 		}
-		if err = g.files.Fault(fault.Addr()); err == nil {
+		if err == nil {
 			panic(p) // no file's doing
 		}
 	}()
