@@ -5,12 +5,15 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -39,8 +42,25 @@ func TestMain(m *testing.M) {
 			fmt.Fprintf(os.Stderr, "build throng: %v\n%s", err, out)
 			return 1
 		}
+		if err := moreAtOnce(); err != nil {
+			fmt.Fprintln(os.Stderr, "set how many tests run at once:", err)
+			return 1
+		}
 		return m.Run()
 	}())
+}
+
+// moreAtOnce has more parallel tests run at once than there are processors,
+// unless -parallel says how many: those of this package wait, mostly, for
+// leases, time-outs and disks.
+func moreAtOnce() error {
+	flag.Parse()
+	said := false
+	flag.Visit(func(f *flag.Flag) { said = said || f.Name == "test.parallel" })
+	if said {
+		return nil
+	}
+	return flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0)))
 }
 
 // throng runs a command to its end and returns what it printed.

@@ -64,12 +64,14 @@ type blackout struct {
 // what was not asked for another, and the disks' file systems keep as little as
 // ext4 can be made to.
 func TestPowerCut(t *testing.T) {
+	t.Parallel() // it waits, mostly
 	cutPower(t, "data=writeback,noauto_da_alloc", ".", "data/blobs", "data/index", "drop")
 }
 
 // TestPowerCutOneDisk is TestPowerCut with what most have: one disk, with the
 // file system's own defaults.
 func TestPowerCutOneDisk(t *testing.T) {
+	t.Parallel() // it waits, mostly
 	if os.Getenv("THRONG_TEST_KILLS") == "" {
 		t.Skip("THRONG_TEST_KILLS is not set: the power is only cut on disks that keep less")
 	}

@@ -179,6 +179,7 @@ func TestUpdate(t *testing.T) {
 
 // TestWaitForLock waits for the time from which the platform takes new files.
 func TestWaitForLock(t *testing.T) {
+	t.Parallel() // it waits, mostly
 	s, p := newSender(t), newPlatform(t)
 	p.stop(t)
 	p.process = start(t, p.data, "--device-lock", "8s")

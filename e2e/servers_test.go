@@ -284,6 +284,7 @@ func lease() time.Duration {
 // generation that those builds began with, fetches it and ends them within the
 // lease.
 func TestServerKilled(t *testing.T) {
+	t.Parallel() // it waits, mostly
 	if testing.Short() {
 		t.Skip("waits for a lease to end")
 	}

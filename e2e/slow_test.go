@@ -34,6 +34,7 @@ func slowConn(t *testing.T, p *process, within time.Duration) *net.TCPConn {
 // end, and with THRONG_TEST_LONG=1 a download of a byte now and then, and one
 // that is under way when the server is told to stop.
 func TestSlowClients(t *testing.T) {
+	t.Parallel() // it waits, mostly
 	if testing.Short() {
 		t.Skip("takes ten seconds")
 	}

@@ -106,12 +106,17 @@ const stormCredits = 1_000_000
 // docs/reliability.md. THRONG_TEST_KILLS says how often, THRONG_TEST_SEED
 // repeats a run as far as that can be.
 func TestCrash(t *testing.T) {
+	t.Parallel() // it waits, mostly
 	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
 		s := newStorm(t, "", "", 0)
 		s.addNode("one", filepath.Join(t.TempDir(), "data"))
 		s.run()
 	})
-	t.Run("postgres", func(t *testing.T) { newPair(t).run() })
+	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
+		newPair(t).run()
+	})
 }
 
 // newPair is a storm of two servers with a data folder each, on one database and
