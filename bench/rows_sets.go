@@ -8,6 +8,7 @@ import (
 
 	"github.com/RoaringBitmap/roaring/v2"
 
+	"throng/bench/population"
 	"throng/engine"
 	"throng/query"
 )
@@ -59,9 +60,9 @@ func (r *run) counted(ctx context.Context, what string, one, all query.Definitio
 // rowUnion measures row 2.
 func (r *run) rowUnion(ctx context.Context) error {
 	s := r.stack
-	bitmaps := s.people.groupBitmaps(groupUnion)
+	bitmaps := groupBitmaps(s.people, population.Union)
 	want := roaring.FastOr(bitmaps...).GetCardinality()
-	values := s.people.values(groupUnion)
+	values := s.people.Values(population.Union)
 	one, all, err := s.pair(ctx, parameters{{"operation": "OR", "twitter_followers": accounts(1, 0, values...)}})
 	if err != nil {
 		return err
@@ -100,9 +101,9 @@ func (r *run) rowAtLeast(ctx context.Context) error {
 	if err := r.checkMany(ctx); err != nil {
 		return err
 	}
-	bitmaps := s.people.groupBitmaps(groupFifty)
+	bitmaps := groupBitmaps(s.people, population.Fifty)
 	count := make([]uint8, s.people.People)
-	values := s.people.values(groupFifty)
+	values := s.people.Values(population.Fifty)
 	floor, err := s.touch(fieldTerms(query.Twitter, values...))
 	if err != nil {
 		return err
@@ -171,12 +172,12 @@ func (r *run) rowAtLeast(ctx context.Context) error {
 func (r *run) checkMany(ctx context.Context) error {
 	s := r.stack
 	follows := map[uint32]int{}
-	m := s.people.maker()
-	from, to := s.people.group(groupRare)
+	m := s.people.Maker()
+	from, to := s.people.Group(population.Rare)
 	for t := from; t < to; t++ {
-		for b := range s.people.blocks() {
-			for _, row := range m.members(t, b) {
-				follows[uint32(b*blockPeople)+uint32(row)]++
+		for b := range s.people.Blocks() {
+			for _, row := range m.Members(t, b) {
+				follows[uint32(b*population.BlockPeople)+uint32(row)]++
 			}
 		}
 	}
@@ -186,7 +187,7 @@ func (r *run) checkMany(ctx context.Context) error {
 			want++
 		}
 	}
-	one, all, err := s.pair(ctx, parameters{{"operation": "OR", "twitter_followers": accounts(10, 0, s.people.values(groupRare)...)}})
+	one, all, err := s.pair(ctx, parameters{{"operation": "OR", "twitter_followers": accounts(10, 0, s.people.Values(population.Rare)...)}})
 	if err != nil {
 		return err
 	}
