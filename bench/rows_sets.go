@@ -95,6 +95,28 @@ func (r *run) rowUnion(ctx context.Context) error {
 	return nil
 }
 
+// cardinality is how many rows bitmaps have together.
+func cardinality(bitmaps []*roaring.Bitmap) (n uint64) {
+	for _, b := range bitmaps {
+		n += b.GetCardinality()
+	}
+	return n
+}
+
+// extremes are those of the highest and of the lowest median.
+func extremes(timings []*timing) (slowest, fastest *timing) {
+	slowest, fastest = timings[0], timings[0]
+	for _, t := range timings[1:] {
+		if t.median() > slowest.median() {
+			slowest = t
+		}
+		if t.median() < fastest.median() {
+			fastest = t
+		}
+	}
+	return slowest, fastest
+}
+
 // rowAtLeast measures row 3.
 func (r *run) rowAtLeast(ctx context.Context) error {
 	s := r.stack
@@ -107,10 +129,6 @@ func (r *run) rowAtLeast(ctx context.Context) error {
 	floor, err := s.touch(fieldTerms(query.Twitter, values...))
 	if err != nil {
 		return err
-	}
-	edges := uint64(0)
-	for _, b := range bitmaps {
-		edges += b.GetCardinality()
 	}
 	var ours, parallel []variant
 	var two uint64
@@ -139,7 +157,7 @@ func (r *run) rowAtLeast(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	row := Row{ID: "3", Work: fmt.Sprintf("at least k of 50 accounts, %.3g million edges", float64(edges)/1e6), Unsteady: !steady}
+	row := Row{ID: "3", Work: fmt.Sprintf("at least k of 50 accounts, %.3g million edges", float64(cardinality(bitmaps))/1e6), Unsteady: !steady}
 	row.times(timings...)
 	row.figure("touched", "MB", float64(floor.bytes)/1e6)
 	n := len(ours)
@@ -151,17 +169,9 @@ func (r *run) rowAtLeast(ctx context.Context) error {
 			row.side(name, t, timings[n+i], timings[2*n+2])
 		}
 	}
-	slowest, fastest := timings[0], timings[0]
-	for _, t := range timings[1:len(ours)] {
-		if t.median() > slowest.median() {
-			slowest = t
-		}
-		if t.median() < fastest.median() {
-			fastest = t
-		}
-	}
+	slowest, fastest := extremes(timings[:n])
 	row.milliseconds(slowest, 36, r.cfg.People)
-	row.faster(slowest, timings[2*len(ours)], 9)
+	row.faster(slowest, timings[2*n], 9)
 	row.atMost("slowest k / fastest", "x", ratio(slowest, fastest), 1.15)
 	r.add(row)
 	return nil

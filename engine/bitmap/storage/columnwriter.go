@@ -87,13 +87,7 @@ func (c *ColumnWriter) endBlock() {
 	size := c.w.Len() - c.start
 	c.w.Align(8)
 	var flags, width uint16
-	have, most := uint32(0), uint32(0)
-	for _, n := range c.counts {
-		if n > 0 {
-			have++
-		}
-		most = max(most, n)
-	}
+	have, most := havings(c.counts)
 	var present []uint64
 	var ranks []uint16
 	if int(have) < len(c.counts) {
@@ -147,6 +141,17 @@ func (c *ColumnWriter) endBlock() {
 	c.values += uint64(len(c.lens))
 	c.blocks++
 	c.reset()
+}
+
+// havings is how many rows have a value, and the most that one has.
+func havings(counts []uint32) (have, most uint32) {
+	for _, n := range counts {
+		if n > 0 {
+			have++
+		}
+		most = max(most, n)
+	}
+	return have, most
 }
 
 func presence(counts []uint32) (present []uint64, ranks []uint16) {
