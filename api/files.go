@@ -29,19 +29,12 @@ func ServeFile(log *slog.Logger, w http.ResponseWriter, r *http.Request, out Out
 	if err != nil {
 		return err
 	}
-	tag, packed := info.Tag, false
 	if unit := r.Header.Get("Range"); unit != "" && !strings.HasPrefix(unit, "bytes=") {
 		r = r.Clone(r.Context())
 		r.Header.Del("Range") // of a unit that is not ours it counts as not there (RFC 9110, 14.2)
 	}
 	part := r.Method == http.MethodGet && r.Header.Get("Range") != ""
-	if takesGzip(r.Header.Get("Accept-Encoding")) && compresses(info.ContentType) {
-		tag, packed = info.Tag+"-gzip", true
-		if part && r.Header.Get("If-Range") != `"`+tag+`"` {
-			tag, packed = info.Tag, false
-		}
-	}
-	tag = `"` + tag + `"`
+	tag, packed := chooseForm(r, info, part)
 	if want := r.Header.Get("If-Match"); want != "" && !lists(want, tag) {
 		describe(w.Header(), tag)
 		w.WriteHeader(http.StatusPreconditionFailed)
@@ -75,10 +68,29 @@ func ServeFile(log *slog.Logger, w http.ResponseWriter, r *http.Request, out Out
 		http.ServeContent(w, r, "", f.ModTime, f)
 		return nil
 	}
+	sendPacked(log, w, r, f)
+	return nil
+}
+
+// chooseForm tells which form of a file a request gets, with its tag: packed, or
+// as it is. part says that a range is asked for.
+func chooseForm(r *http.Request, info *service.File, part bool) (tag string, packed bool) {
+	if takesGzip(r.Header.Get("Accept-Encoding")) && compresses(info.ContentType) {
+		tag = `"` + info.Tag + `-gzip"`
+		if !part || r.Header.Get("If-Range") == tag {
+			return tag, true
+		}
+	}
+	return `"` + info.Tag + `"`, false
+}
+
+// sendPacked compresses a file on its way.
+func sendPacked(log *slog.Logger, w http.ResponseWriter, r *http.Request, f io.Reader) {
 	// Identifiers have no repetitions to find, so that the search for them
 	// costs ten times the time for a larger file.
 	zw := huffgz.NewWriter(w)
-	if _, err = io.CopyBuffer(zw, struct{ io.Reader }{f}, make([]byte, copyBuffer)); err == nil {
+	_, err := io.CopyBuffer(zw, struct{ io.Reader }{f}, make([]byte, copyBuffer))
+	if err == nil {
 		err = zw.Close()
 	}
 	if err != nil && r.Context().Err() == nil {
@@ -87,7 +99,6 @@ func ServeFile(log *slog.Logger, w http.ResponseWriter, r *http.Request, out Out
 		log.ErrorContext(r.Context(), "send file", "err", err)
 		panic(http.ErrAbortHandler)
 	}
-	return nil
 }
 
 // copyBuffer is as much as is compressed at once.

@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 
+	"throng/bench/population"
 	"throng/internal/durable"
 	"throng/server"
 )
@@ -66,8 +67,8 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Tell == nil {
 		c.Tell = func(string) {}
 	}
-	if c.People < 1000 || int64(c.People) > maxPeople {
-		return c, usage("people", "want 1000 to %d", int64(maxPeople))
+	if c.People < 1000 || int64(c.People) > population.MaxPeople {
+		return c, usage("people", "want 1000 to %d", int64(population.MaxPeople))
 	}
 	if c.Rounds < 1 {
 		return c, usage("rounds", "want at least 1")
@@ -133,7 +134,7 @@ func Run(ctx context.Context, cfg Config) (_ *Report, err error) {
 	if err != nil {
 		return nil, err
 	}
-	people, err := NewPopulation(cfg.People, cfg.Seed, cfg.Clustered)
+	people, err := population.New(cfg.People, cfg.Seed, cfg.Clustered)
 	if err != nil {
 		return nil, err
 	}

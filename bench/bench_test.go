@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"throng/bench/population"
 	"throng/server"
 )
 
@@ -169,32 +170,14 @@ func TestConfigRefused(t *testing.T) {
 	}
 }
 
-// TestPopulation compares the shares that terms have with what they are to be.
-func TestPopulation(t *testing.T) {
+// TestTraits compares the shares of what people have one value of with what they are to be.
+func TestTraits(t *testing.T) {
 	for _, clustered := range []bool{false, true} {
-		p, err := NewPopulation(1<<20, 7, clustered)
+		p, err := population.New(1<<20, 7, clustered)
 		if err != nil {
 			t.Fatal(err)
 		}
-		m := p.maker()
-		for _, g := range []group{groupInterests, groupExcluded, groupFive, groupUnion, groupUploaded} {
-			from, to := p.group(g)
-			for i := from; i < to; i++ {
-				n := 0
-				for b := range p.blocks() {
-					rows := m.members(i, b)
-					if !slices.IsSorted(rows) || len(slices.Compact(slices.Clone(rows))) != len(rows) {
-						t.Fatalf("members of term %d in block %d are not ascending", i, b)
-					}
-					n += len(rows)
-				}
-				want := p.terms[i].density
-				if got := float64(n) / float64(p.People); got < .7*want || got > 1.3*want {
-					t.Errorf("clustered=%t: share of term %d of %s = %v, want about %v", clustered, i-from, g, got, want)
-				}
-			}
-		}
-		q := p.traits()
+		q := traitsOf(p)
 		share := func(n uint64) float64 { return float64(n) / float64(p.People) }
 		for _, x := range []struct {
 			name      string
@@ -214,16 +197,16 @@ func TestPopulation(t *testing.T) {
 
 // TestClustered looks whether those alike stand together.
 func TestClustered(t *testing.T) {
-	mixed, err := NewPopulation(1<<20, 7, false)
+	mixed, err := population.New(1<<20, 7, false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	clustered, err := NewPopulation(1<<20, 7, true)
+	clustered, err := population.New(1<<20, 7, true)
 	if err != nil {
 		t.Fatal(err)
 	}
-	size := func(p *Population) (n uint64) {
-		for _, b := range append(p.allTraits(), p.groupBitmaps(groupInterests)...) {
+	size := func(p *population.Population) (n uint64) {
+		for _, b := range append(allTraits(p), groupBitmaps(p, population.Interests)...) {
 			n += b.GetSerializedSizeInBytes()
 		}
 		return n
@@ -233,70 +216,13 @@ func TestClustered(t *testing.T) {
 	}
 }
 
-// TestWriteWorkers writes a population with one goroutine and with three.
-func TestWriteWorkers(t *testing.T) {
-	p, err := NewPopulation(fileBlocks*blockPeople+1000, 3, false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	one, three := t.TempDir(), t.TempDir()
-	rows, err := p.Write(t.Context(), one, 1, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	again, err := p.Write(t.Context(), three, 3, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if rows != again {
-		t.Errorf("%d rows by one goroutine, %d by three", rows, again)
-	}
-	if diff := cmp.Diff(contents(t, one), contents(t, three)); diff != "" {
-		t.Errorf("files (-one goroutine +three):\n%s", diff)
-	}
-}
-
-// contents are the lengths and sums of the files of a folder.
-func contents(t *testing.T, dir string) map[string]string {
-	t.Helper()
-	out := map[string]string{}
-	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		b, err := os.ReadFile(path)
-		sum := uint64(0)
-		for _, x := range b {
-			sum = mix(sum, uint64(x))
-		}
-		out[strings.TrimPrefix(path, dir)] = fmt.Sprintf("%d %x", len(b), sum)
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out
-}
-
-func TestWriteCanceled(t *testing.T) {
-	p, err := NewPopulation(10_000, 1, false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := p.Write(ctx, t.TempDir(), 2, nil); !errors.Is(err, context.Canceled) {
-		t.Errorf("Write after cancel = %v, want %v", err, context.Canceled)
-	}
-}
-
 // TestMeasure has a floor that moves, and work that fails.
 func TestMeasure(t *testing.T) {
 	n := 20_000
 	_, steady, err := measure(t.Context(), 3, variant{name: "growing", floor: true, before: func() error { return nil }, run: func() error {
 		x := uint64(1)
 		for range n {
-			x = mix(x, 1)
+			x = population.Mix(x, 1)
 		}
 		if n *= 2; x == 0 {
 			return errors.New("came out as nothing")

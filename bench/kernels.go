@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"time"
 
+	"throng/bench/population"
 	"throng/engine"
 	"throng/engine/bitmap/kernel"
 	"throng/query"
@@ -57,7 +58,7 @@ func Child(ctx context.Context, dir string, in io.Reader, out io.Writer) error {
 	if err := json.Unmarshal(text, &have); err != nil {
 		return fmt.Errorf("bench: %w", err)
 	}
-	people, err := NewPopulation(have.People, have.Seed, have.Clustered)
+	people, err := population.New(have.People, have.Seed, have.Clustered)
 	if err != nil {
 		return err
 	}
@@ -163,7 +164,7 @@ func (r *run) rowKernel(ctx context.Context) (err error) {
 	if err := os.WriteFile(filepath.Join(s.dir, queryName), s.query(), 0o600); err != nil {
 		return err
 	}
-	q := s.people.queryBitmaps()
+	q := newQueryBitmaps(s.people)
 	want := q.sizes()
 	var children []*child
 	seconds := map[string]*timing{}

@@ -6,24 +6,26 @@ import (
 	"sync/atomic"
 
 	"github.com/RoaringBitmap/roaring/v2"
+
+	"throng/bench/population"
 )
 
 // bitmaps makes roaring bitmaps of terms, by making their members again. They
 // are run-optimised, as one would store them.
-func (p *Population) bitmaps(terms ...int) []*roaring.Bitmap {
+func bitmaps(p *population.Population, terms ...int) []*roaring.Bitmap {
 	out := make([]*roaring.Bitmap, len(terms))
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		wg.Go(func() {
-			m := p.maker()
+			m := p.Maker()
 			var rows []uint32
 			for i := int(next.Add(1)) - 1; i < len(terms); i = int(next.Add(1)) - 1 {
 				b := roaring.New()
-				for block := range p.blocks() {
+				for block := range p.Blocks() {
 					rows = rows[:0]
-					for _, r := range m.members(terms[i], block) {
-						rows = append(rows, uint32(block*blockPeople)+uint32(r))
+					for _, r := range m.Members(terms[i], block) {
+						rows = append(rows, uint32(block*population.BlockPeople)+uint32(r))
 					}
 					b.AddMany(rows)
 				}
@@ -36,14 +38,14 @@ func (p *Population) bitmaps(terms ...int) []*roaring.Bitmap {
 	return out
 }
 
-// group makes the bitmaps of a group of terms.
-func (p *Population) groupBitmaps(g group) []*roaring.Bitmap {
-	from, to := p.group(g)
+// groupBitmaps makes the bitmaps of a group of terms.
+func groupBitmaps(p *population.Population, g population.Group) []*roaring.Bitmap {
+	from, to := p.Group(g)
 	terms := make([]int, 0, to-from)
 	for t := from; t < to; t++ {
 		terms = append(terms, t)
 	}
-	return p.bitmaps(terms...)
+	return bitmaps(p, terms...)
 }
 
 // traits are the bitmaps of what people have one value of, as the query asks
@@ -56,24 +58,24 @@ type traits struct {
 // activeDays is how recently those asked for were active.
 const activeDays = 180
 
-func (p *Population) traits() traits {
+func traitsOf(p *population.Population) traits {
 	t := traits{male: roaring.New(), active: roaring.New(), countries: []*roaring.Bitmap{roaring.New(), roaring.New()}}
-	m := p.maker()
-	var a attributes
+	m := p.Maker()
+	var a population.Attributes
 	var male, active []uint32
 	var lives [2][]uint32
-	for block := range p.blocks() {
-		m.attributes(&a, block)
+	for block := range p.Blocks() {
+		m.Attributes(&a, block)
 		male, active, lives[0], lives[1] = male[:0], active[:0], lives[0][:0], lives[1][:0]
-		for i := range a.male {
-			row := uint32(block*blockPeople + i)
-			if a.male[i] == 1 {
+		for i := range a.Male {
+			row := uint32(block*population.BlockPeople + i)
+			if a.Male[i] == 1 {
 				male = append(male, row)
 			}
-			if a.days[i] <= activeDays {
+			if a.Days[i] <= activeDays {
 				active = append(active, row)
 			}
-			switch countries()[a.country[i]].code {
+			switch population.Countries()[a.Country[i]].Code {
 			case "FR":
 				lives[0] = append(lives[0], row)
 			case "DE":
@@ -134,27 +136,27 @@ func counters(k uint8, list []*roaring.Bitmap, count []uint8) uint64 {
 
 // allTraits are the bitmaps of every value of what people have one of, and of
 // every window of activity, as the index has them.
-func (p *Population) allTraits() []*roaring.Bitmap {
+func allTraits(p *population.Population) []*roaring.Bitmap {
 	days := windows()
-	places := len(countries())
+	places := len(population.Countries())
 	list := make([]*roaring.Bitmap, 2+places+len(days))
 	rows := make([][]uint32, len(list))
 	for i := range list {
 		list[i] = roaring.New()
 	}
-	m := p.maker()
-	var a attributes
-	for block := range p.blocks() {
-		m.attributes(&a, block)
+	m := p.Maker()
+	var a population.Attributes
+	for block := range p.Blocks() {
+		m.Attributes(&a, block)
 		for i := range rows {
 			rows[i] = rows[i][:0]
 		}
-		for i := range a.male {
-			row := uint32(block*blockPeople + i)
-			rows[a.male[i]] = append(rows[a.male[i]], row)
-			rows[2+a.country[i]] = append(rows[2+a.country[i]], row)
+		for i := range a.Male {
+			row := uint32(block*population.BlockPeople + i)
+			rows[a.Male[i]] = append(rows[a.Male[i]], row)
+			rows[2+a.Country[i]] = append(rows[2+a.Country[i]], row)
 			for w, d := range days {
-				if int(a.days[i]) <= d {
+				if int(a.Days[i]) <= d {
 					rows[2+places+w] = append(rows[2+places+w], row)
 				}
 			}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"throng/bench/population"
 	"throng/demo"
 	"throng/engine"
 	"throng/query"
@@ -79,7 +80,7 @@ func (r *run) rowExample(ctx context.Context) (err error) {
 
 // openExample generates a population, and loads and serves it.
 func (r *run) openExample(ctx context.Context, dir string, people int) (*stack, error) {
-	p, err := NewPopulation(people, r.cfg.Seed, false) // for its number alone
+	p, err := population.New(people, r.cfg.Seed, false) // for its number alone
 	s := &stack{dir: dir, people: p}
 	if err != nil {
 		return s, err

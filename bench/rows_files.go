@@ -19,13 +19,14 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/parquet-go/parquet-go"
 
+	"throng/bench/population"
 	"throng/engine"
 	"throng/engine/bitmap/storage"
 	"throng/identifier"
 	"throng/query"
 )
 
-// filesUnion is the account, in groupUnion, of which the followers' MD5s are
+// filesUnion is the account, in population.Union, of which the followers' MD5s are
 // written: a tenth of all people.
 const filesUnion = 6
 
@@ -49,13 +50,13 @@ type memberRow struct {
 // rowFiles measures row 6.
 func (r *run) rowFiles(ctx context.Context) (err error) {
 	s := r.stack
-	from, _ := s.people.group(groupUnion)
-	f := &files{s: s, members: s.people.bitmaps(from + filesUnion)[0], dir: filepath.Join(s.dir, "files")}
+	from, _ := s.people.Group(population.Union)
+	f := &files{s: s, members: bitmaps(s.people, from+filesUnion)[0], dir: filepath.Join(s.dir, "files")}
 	if err := errors.Join(os.RemoveAll(f.dir), os.Mkdir(f.dir, 0o700)); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(f.dir), f.remove(context.WithoutCancel(ctx))) }()
-	p := parameters{{"operation": "OR", "twitter_followers": accounts(1, 0, s.people.values(groupUnion)[filesUnion])}}
+	p := parameters{{"operation": "OR", "twitter_followers": accounts(1, 0, s.people.Values(population.Union)[filesUnion])}}
 	one, _, err := s.pair(ctx, p)
 	if err != nil {
 		return err
@@ -189,10 +190,10 @@ func (f *files) library(w io.Writer) error {
 	lines := bufio.NewScanner(bufio.NewReaderSize(in, 1<<20))
 	out := parquet.NewGenericWriter[memberRow](w, parquet.MaxRowsPerRowGroup(128<<10))
 	batch := make([]memberRow, 0, 4096)
-	digits := f.s.people.keyDigits()
+	digits := f.s.people.KeyDigits()
 	var key []byte
 	for it := f.members.Iterator(); it.HasNext() && lines.Scan(); {
-		key = appendKey(key[:0], int(it.Next()), digits)
+		key = population.AppendKey(key[:0], int(it.Next()), digits)
 		batch = append(batch, memberRow{string(key), lines.Text()})
 		if len(batch) == cap(batch) || !it.HasNext() {
 			if _, err := out.Write(batch); err != nil {
@@ -310,11 +311,11 @@ func (f *files) checkParquet(ctx context.Context, r *run, want string) error {
 	sum := sha256.New()
 	rows := make([]memberRow, 4096)
 	member := f.members.Iterator()
-	digits, strangers := f.s.people.keyDigits(), 0
+	digits, strangers := f.s.people.KeyDigits(), 0
 	for {
 		n, err := reader.Read(rows)
 		for _, row := range rows[:n] {
-			if !member.HasNext() || row.Person != string(appendKey(nil, int(member.Next()), digits)) {
+			if !member.HasNext() || row.Person != string(population.AppendKey(nil, int(member.Next()), digits)) {
 				strangers++
 			}
 			io.WriteString(sum, row.MD5+"\n") //nolint:errcheck // a hash takes everything

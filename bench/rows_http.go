@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+
+	"throng/bench/population"
 )
 
 // changes counts the definitions that differ from the query in one parameter.
-func (p *Population) changes() int {
-	first, _ := p.group(groupUnion)
-	_, end := p.group(groupFifty)
+func changes(p *population.Population) int {
+	first, _ := p.Group(population.Union)
+	_, end := p.Group(population.Fifty)
 	return (end - first) * 2 * len(windows())
 }
 
@@ -22,11 +24,11 @@ func windows() []int { return []int{180, 365, 90, 60, 30, 7, 1} }
 // recently people were active.
 func (s *stack) change(i int) parameters {
 	p := s.people
-	first, _ := p.group(groupUnion)
-	_, end := p.group(groupFifty)
+	first, _ := p.Group(population.Union)
+	_, end := p.Group(population.Fifty)
 	n := end - first
-	five := p.values(groupFive)
-	five[4] = p.terms[first+i%n].value
+	five := p.Values(population.Five)
+	five[4] = p.Value(first + i%n)
 	i /= n
 	cutoff := 2 + i%2
 	return s.queryParameters(accounts(cutoff, windows()[i/2%len(windows())], five...))
@@ -64,15 +66,15 @@ func (s *stack) ask(ctx context.Context, p parameters) (*preview, error) {
 // parameter, as somebody's do who tries things out.
 func (r *run) rowPreview(ctx context.Context) error {
 	s := r.stack
-	q := s.people.queryBitmaps()
-	before, err := s.ask(ctx, s.queryParameters(accounts(2, activeDays, s.people.values(groupFive)...)))
+	q := newQueryBitmaps(s.people)
+	before, err := s.ask(ctx, s.queryParameters(accounts(2, activeDays, s.people.Values(population.Five)...)))
 	if err != nil {
 		return err
 	}
 	sizes := q.sizes()
 	equal(r, "row 4, the query", *before.Size, sizes[len(sizes)-1])
-	first, _ := s.people.group(groupUnion)
-	q.five[4] = s.people.bitmaps(first)[0]
+	first, _ := s.people.Group(population.Union)
+	q.five[4] = bitmaps(s.people, first)[0]
 	got, err := s.ask(ctx, s.change(0))
 	if err != nil {
 		return err
@@ -85,7 +87,7 @@ func (r *run) rowPreview(ctx context.Context) error {
 		variant{
 			name: "one parameter changed, all cores", clock: byWall,
 			run: func() error {
-				if next == s.people.changes() {
+				if next == changes(s.people) {
 					return usage("rounds", "row 4 has no more than %d requests to make", next)
 				}
 				_, err := s.ask(ctx, s.change(next))

@@ -11,6 +11,7 @@ import (
 
 	"github.com/RoaringBitmap/roaring/v2"
 
+	"throng/bench/population"
 	"throng/engine/bitmap"
 	"throng/query"
 )
@@ -46,7 +47,7 @@ func (r *run) rowOpen(ctx context.Context) error {
 // done.
 func (r *run) rowMemory(ctx context.Context) error {
 	s := r.stack
-	one, all, err := s.pair(ctx, s.queryParameters(accounts(2, activeDays, s.people.values(groupFive)...)))
+	one, all, err := s.pair(ctx, s.queryParameters(accounts(2, activeDays, s.people.Values(population.Five)...)))
 	if err != nil {
 		return err
 	}
@@ -145,10 +146,10 @@ func (s *stack) roaringBytes(ctx context.Context) (edges, bytes float64, err err
 			}
 		}
 	}
-	add(s.people.allTraits())
+	add(allTraits(s.people))
 	const batch = 512 // of terms, so that memory does not hold them all
-	for _, g := range []group{groupInterests, groupExcluded, groupFive, groupUnion, groupFifty, groupRare, groupChannels} {
-		from, to := s.people.group(g)
+	for _, g := range []population.Group{population.Interests, population.Excluded, population.Five, population.Union, population.Fifty, population.Rare, population.Channels} {
+		from, to := s.people.Group(g)
 		for t := from; t < to; t += batch {
 			if err := ctx.Err(); err != nil {
 				return 0, 0, err
@@ -157,7 +158,7 @@ func (s *stack) roaringBytes(ctx context.Context) (edges, bytes float64, err err
 			for i := t; i < min(t+batch, to); i++ {
 				terms = append(terms, i)
 			}
-			add(s.people.bitmaps(terms...))
+			add(bitmaps(s.people, terms...))
 		}
 	}
 	return edges, bytes, nil

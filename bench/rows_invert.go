@@ -12,6 +12,7 @@ import (
 	"github.com/RoaringBitmap/roaring/v2"
 	"golang.org/x/sys/unix"
 
+	"throng/bench/population"
 	"throng/engine/bitmap/load"
 )
 
@@ -32,7 +33,7 @@ type pairs struct {
 }
 
 func newPairs(rows int, seed uint64) *pairs {
-	p := &pairs{rows: uint32(rows), terms: uint32(min(pairTerms, rows/10)), seed: seed, step: (&Population{People: rows}).coprime()}
+	p := &pairs{rows: uint32(rows), terms: uint32(min(pairTerms, rows/10)), seed: seed, step: coprime(&population.Population{People: rows})}
 	for i := range p.table { // a term of rank r comes as 1/r
 		p.table[i] = uint32(math.Pow(float64(p.terms), (float64(i)+.5)/float64(len(p.table)))) - 1
 	}
@@ -40,7 +41,7 @@ func newPairs(rows int, seed uint64) *pairs {
 }
 
 func (p *pairs) term(row uint32, k int) uint32 {
-	x := mix(p.seed, uint64(row)*pairEach+uint64(k))
+	x := population.Mix(p.seed, uint64(row)*pairEach+uint64(k))
 	t := p.table[x&0xffff]
 	return (t + uint32(x>>16)%(t/8+1)) % p.terms // else few terms would ever come
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"throng/bench/population"
 	"throng/identifier"
 )
 
@@ -21,10 +22,10 @@ type md5Lines struct {
 
 const md5Line = 33 // bytes, with the line's end
 
-// lines makes n lines, at most as many as there are people.
-func (p *Population) lines(n int) *md5Lines {
+// makeLines makes n lines, at most as many as there are people.
+func makeLines(p *population.Population, n int) *md5Lines {
 	l := &md5Lines{text: make([]byte, 0, n*md5Line), lines: n}
-	step := p.coprime()
+	step := coprime(p)
 	at := uint64(0)
 	for i := range n {
 		person := at
@@ -34,7 +35,7 @@ func (p *Population) lines(n int) *md5Lines {
 			l.owned++
 		}
 		at = (at + step) % uint64(p.People)
-		sum := p.md5Of(person)
+		sum := p.MD5(person)
 		l.text = hex.AppendEncode(l.text, sum[:])
 		l.text = append(l.text, '\n')
 	}
@@ -43,7 +44,7 @@ func (p *Population) lines(n int) *md5Lines {
 
 // coprime is a step with which one comes to every person once, in an order
 // that has nothing to do with that of the index.
-func (p *Population) coprime() uint64 {
+func coprime(p *population.Population) uint64 {
 	people := uint64(p.People)
 	step := uint64(float64(people)*.6180339887) | 1
 	for gcd(step, people) != 1 {
@@ -77,14 +78,14 @@ type hashTable struct {
 	mask  uint64
 }
 
-func (p *Population) hashTable() *hashTable {
+func newHashTable(p *population.Population) *hashTable {
 	size := 1
 	for size*6 < p.People*10 {
 		size *= 2
 	}
 	t := &hashTable{keys: make([][16]byte, p.People), slots: make([]uint32, size), mask: uint64(size - 1)}
 	for i := range p.People {
-		sum := p.md5Of(uint64(i))
+		sum := p.MD5(uint64(i))
 		t.keys[i] = sum
 		at := binary.LittleEndian.Uint64(sum[:]) & t.mask
 		for t.slots[at] != 0 {
@@ -119,8 +120,8 @@ func (t *hashTable) match(l *md5Lines, set []uint64) (matched int, err error) {
 // rowMatch measures row 7: lines against the keys of all people, exactly.
 func (r *run) rowMatch(ctx context.Context) error {
 	s := r.stack
-	lines := s.people.lines(max(2, s.people.People/10))
-	table := s.people.hashTable()
+	lines := makeLines(s.people, max(2, s.people.People/10))
+	table := newHashTable(s.people)
 	set := make([]uint64, (s.people.People+63)/64)
 	matching := func(name string, c clock, d *side) variant {
 		return variant{name: name, clock: c, run: func() error {

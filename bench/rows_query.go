@@ -7,6 +7,7 @@ import (
 
 	"github.com/RoaringBitmap/roaring/v2"
 
+	"throng/bench/population"
 	"throng/engine"
 	"throng/query"
 )
@@ -17,17 +18,17 @@ import (
 func (s *stack) queryParameters(five map[string]any) parameters {
 	p := s.people
 	return parameters{
-		{"operation": "OR", "affinities": map[string]any{"affinities": ids(p.values(groupInterests)...)}},
+		{"operation": "OR", "affinities": map[string]any{"affinities": ids(p.Values(population.Interests)...)}},
 		{"operation": "AND", "location": map[string]any{"countries": ids(s.country...)}},
 		{"operation": "AND", "gender": map[string]any{"genders": []string{"male"}}},
 		{"operation": "AND", "twitter_followers": five},
-		{"operation": "NOT", "affinities": map[string]any{"affinities": ids(p.values(groupExcluded)...)}},
+		{"operation": "NOT", "affinities": map[string]any{"affinities": ids(p.Values(population.Excluded)...)}},
 		{"operation": "NOT", "upload": map[string]any{"keys": []string{s.upload}, "type": "md5"}},
 	}
 }
 
 func (s *stack) query() json.RawMessage {
-	return s.queryParameters(accounts(2, activeDays, s.people.values(groupFive)...)).json()
+	return s.queryParameters(accounts(2, activeDays, s.people.Values(population.Five)...)).json()
 }
 
 // queryTerms are the terms that the query touches in the index. The rows of
@@ -35,12 +36,12 @@ func (s *stack) query() json.RawMessage {
 func (s *stack) queryTerms() []fieldTerm {
 	p := s.people
 	return slices.Concat(
-		fieldTerms(query.Affinity, p.values(groupInterests)...),
+		fieldTerms(query.Affinity, p.Values(population.Interests)...),
 		fieldTerms(query.Country, s.country...),
 		fieldTerms(query.Gender, "male"),
-		fieldTerms(query.Twitter, p.values(groupFive)...),
+		fieldTerms(query.Twitter, p.Values(population.Five)...),
 		fieldTerms(query.Active, "180"),
-		fieldTerms(query.Affinity, p.values(groupExcluded)...),
+		fieldTerms(query.Affinity, p.Values(population.Excluded)...),
 	)
 }
 
@@ -51,10 +52,10 @@ type queryBitmaps struct {
 	excluded, uploaded *roaring.Bitmap
 }
 
-func (p *Population) queryBitmaps() *queryBitmaps {
+func newQueryBitmaps(p *population.Population) *queryBitmaps {
 	return &queryBitmaps{
-		traits: p.traits(), interests: p.groupBitmaps(groupInterests), five: p.groupBitmaps(groupFive),
-		excluded: p.groupBitmaps(groupExcluded)[0], uploaded: p.groupBitmaps(groupUploaded)[0],
+		traits: traitsOf(p), interests: groupBitmaps(p, population.Interests), five: groupBitmaps(p, population.Five),
+		excluded: groupBitmaps(p, population.Excluded)[0], uploaded: groupBitmaps(p, population.Uploaded)[0],
 	}
 }
 
@@ -136,7 +137,7 @@ const (
 // rowQuery measures rows 1a and 1b.
 func (r *run) rowQuery(ctx context.Context) error {
 	s := r.stack
-	q := s.people.queryBitmaps()
+	q := newQueryBitmaps(s.people)
 	after, alone := q.sizes(), q.alone()
 	equalAll(r, "row 1a, roaring narrowed", q.sizesNarrowed(), after)
 	floor, err := s.touch(s.queryTerms())

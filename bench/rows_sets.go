@@ -8,6 +8,7 @@ import (
 
 	"github.com/RoaringBitmap/roaring/v2"
 
+	"throng/bench/population"
 	"throng/engine"
 	"throng/query"
 )
@@ -59,9 +60,9 @@ func (r *run) counted(ctx context.Context, what string, one, all query.Definitio
 // rowUnion measures row 2.
 func (r *run) rowUnion(ctx context.Context) error {
 	s := r.stack
-	bitmaps := s.people.groupBitmaps(groupUnion)
+	bitmaps := groupBitmaps(s.people, population.Union)
 	want := roaring.FastOr(bitmaps...).GetCardinality()
-	values := s.people.values(groupUnion)
+	values := s.people.Values(population.Union)
 	one, all, err := s.pair(ctx, parameters{{"operation": "OR", "twitter_followers": accounts(1, 0, values...)}})
 	if err != nil {
 		return err
@@ -94,22 +95,40 @@ func (r *run) rowUnion(ctx context.Context) error {
 	return nil
 }
 
+// cardinality is how many rows bitmaps have together.
+func cardinality(bitmaps []*roaring.Bitmap) (n uint64) {
+	for _, b := range bitmaps {
+		n += b.GetCardinality()
+	}
+	return n
+}
+
+// extremes are those of the highest and of the lowest median.
+func extremes(timings []*timing) (slowest, fastest *timing) {
+	slowest, fastest = timings[0], timings[0]
+	for _, t := range timings[1:] {
+		if t.median() > slowest.median() {
+			slowest = t
+		}
+		if t.median() < fastest.median() {
+			fastest = t
+		}
+	}
+	return slowest, fastest
+}
+
 // rowAtLeast measures row 3.
 func (r *run) rowAtLeast(ctx context.Context) error {
 	s := r.stack
 	if err := r.checkMany(ctx); err != nil {
 		return err
 	}
-	bitmaps := s.people.groupBitmaps(groupFifty)
+	bitmaps := groupBitmaps(s.people, population.Fifty)
 	count := make([]uint8, s.people.People)
-	values := s.people.values(groupFifty)
+	values := s.people.Values(population.Fifty)
 	floor, err := s.touch(fieldTerms(query.Twitter, values...))
 	if err != nil {
 		return err
-	}
-	edges := uint64(0)
-	for _, b := range bitmaps {
-		edges += b.GetCardinality()
 	}
 	var ours, parallel []variant
 	var two uint64
@@ -138,7 +157,7 @@ func (r *run) rowAtLeast(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	row := Row{ID: "3", Work: fmt.Sprintf("at least k of 50 accounts, %.3g million edges", float64(edges)/1e6), Unsteady: !steady}
+	row := Row{ID: "3", Work: fmt.Sprintf("at least k of 50 accounts, %.3g million edges", float64(cardinality(bitmaps))/1e6), Unsteady: !steady}
 	row.times(timings...)
 	row.figure("touched", "MB", float64(floor.bytes)/1e6)
 	n := len(ours)
@@ -150,17 +169,9 @@ func (r *run) rowAtLeast(ctx context.Context) error {
 			row.side(name, t, timings[n+i], timings[2*n+2])
 		}
 	}
-	slowest, fastest := timings[0], timings[0]
-	for _, t := range timings[1:len(ours)] {
-		if t.median() > slowest.median() {
-			slowest = t
-		}
-		if t.median() < fastest.median() {
-			fastest = t
-		}
-	}
+	slowest, fastest := extremes(timings[:n])
 	row.milliseconds(slowest, 36, r.cfg.People)
-	row.faster(slowest, timings[2*len(ours)], 9)
+	row.faster(slowest, timings[2*n], 9)
 	row.atMost("slowest k / fastest", "x", ratio(slowest, fastest), 1.15)
 	r.add(row)
 	return nil
@@ -171,12 +182,12 @@ func (r *run) rowAtLeast(ctx context.Context) error {
 func (r *run) checkMany(ctx context.Context) error {
 	s := r.stack
 	follows := map[uint32]int{}
-	m := s.people.maker()
-	from, to := s.people.group(groupRare)
+	m := s.people.Maker()
+	from, to := s.people.Group(population.Rare)
 	for t := from; t < to; t++ {
-		for b := range s.people.blocks() {
-			for _, row := range m.members(t, b) {
-				follows[uint32(b*blockPeople)+uint32(row)]++
+		for b := range s.people.Blocks() {
+			for _, row := range m.Members(t, b) {
+				follows[uint32(b*population.BlockPeople)+uint32(row)]++
 			}
 		}
 	}
@@ -186,7 +197,7 @@ func (r *run) checkMany(ctx context.Context) error {
 			want++
 		}
 	}
-	one, all, err := s.pair(ctx, parameters{{"operation": "OR", "twitter_followers": accounts(10, 0, s.people.values(groupRare)...)}})
+	one, all, err := s.pair(ctx, parameters{{"operation": "OR", "twitter_followers": accounts(10, 0, s.people.Values(population.Rare)...)}})
 	if err != nil {
 		return err
 	}

@@ -7,12 +7,13 @@ import (
 
 	"github.com/RoaringBitmap/roaring/v2"
 
+	"throng/bench/population"
 	"throng/engine"
 	"throng/query"
 )
 
 // audience is people of whom all terms are counted: those who follow one of the
-// accounts of groupUnion.
+// accounts of population.Union.
 type audience struct {
 	share  float64 // of all people
 	union  int     // position in the group
@@ -27,9 +28,9 @@ func audiences() []audience {
 // rowTerms measures row 5: how many of some people have each of 10,000 terms.
 func (r *run) rowTerms(ctx context.Context) error {
 	s := r.stack
-	terms := s.people.groupBitmaps(groupChannels)
-	values := s.people.values(groupChannels)
-	unions := s.people.groupBitmaps(groupUnion)
+	terms := groupBitmaps(s.people, population.Channels)
+	values := s.people.Values(population.Channels)
+	unions := groupBitmaps(s.people, population.Union)
 	floor, err := s.touch(fieldTerms(query.YouTube, values...))
 	if err != nil {
 		return err
@@ -56,7 +57,7 @@ func edgesOf(list []*roaring.Bitmap) (n uint64) {
 func (r *run) audience(ctx context.Context, row *Row, a audience, members *roaring.Bitmap, terms []*roaring.Bitmap, floor *touched) error {
 	s := r.stack
 	people := s.people
-	account := people.values(groupUnion)[a.union]
+	account := people.Values(population.Union)[a.union]
 	want := make([]uint32, len(terms))
 	byHand := func() {
 		for i, b := range terms {
@@ -74,7 +75,7 @@ func (r *run) audience(ctx context.Context, row *Row, a audience, members *roari
 		if err != nil {
 			return variant{}, err
 		}
-		got, err := d.termCounts(ctx, rows, people.values(groupChannels))
+		got, err := d.termCounts(ctx, rows, people.Values(population.Channels))
 		if err != nil {
 			return variant{}, err
 		}

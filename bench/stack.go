@@ -12,9 +12,9 @@ import (
 	"strings"
 
 	"throng"
+	"throng/bench/population"
 	"throng/blob/file"
 	"throng/client"
-	"throng/dataset"
 	"throng/engine"
 	"throng/engine/bitmap"
 	"throng/engine/bitmap/storage"
@@ -52,7 +52,7 @@ const layout = 1
 // engine of one core and one of all, on the same index.
 type stack struct {
 	dir     string
-	people  *Population
+	people  *population.Population
 	rows    int64 // of all tables
 	server  *server.Server
 	stop    func() error // ends the server's Serve
@@ -151,12 +151,12 @@ func (s *stack) serve(ctx context.Context) error {
 
 // sendUpload uploads the file that the query excludes.
 func (s *stack) sendUpload(ctx context.Context) error {
-	f, err := os.Open(filepath.Join(s.dataDir(), "_"+uploadName))
+	f, err := os.Open(filepath.Join(s.dataDir(), "_"+population.UploadName))
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	u, err := s.client.Upload(ctx, "md5", uploadName, f)
+	u, err := s.client.Upload(ctx, "md5", population.UploadName, f)
 	if err != nil {
 		return fmt.Errorf("upload: %w", err)
 	}
@@ -293,9 +293,4 @@ func (s *stack) close() error {
 		errs = append(errs, s.server.Close())
 	}
 	return errors.Join(errs...)
-}
-
-// tables are the tables of a population.
-func tables() []string {
-	return []string{dataset.People, dataset.Identifiers, dataset.Interests, dataset.Follows}
 }

@@ -134,15 +134,14 @@ func (g *graph) communities(rng *rand.Rand) []uint32 {
 	return of
 }
 
-// move moves nodes, each in a community of its own at first where no other is
-// given, for as long as something gets better.
-func (g *graph) move(rng *rand.Rand, from []uint32) (of []uint32, n int) {
-	nodes := g.nodes()
-	of = make([]uint32, nodes)
+// begin gives the community of each node, its own where from is nil, and what goes
+// out of each community and into it.
+func (g *graph) begin(from []uint32) (of []uint32, out, in []float64) {
+	of = make([]uint32, g.nodes())
 	for i := range of {
 		of[i] = uint32(i)
 	}
-	out, in := slices.Clone(g.out), slices.Clone(g.in)
+	out, in = slices.Clone(g.out), slices.Clone(g.in)
 	if from != nil {
 		copy(of, from)
 		clear(out)
@@ -152,6 +151,14 @@ func (g *graph) move(rng *rand.Rand, from []uint32) (of []uint32, n int) {
 			in[c] += g.in[v]
 		}
 	}
+	return of, out, in
+}
+
+// move moves nodes, each in a community of its own at first where no other is
+// given, for as long as something gets better.
+func (g *graph) move(rng *rand.Rand, from []uint32) (of []uint32, n int) {
+	nodes := g.nodes()
+	of, out, in := g.begin(from)
 	queue, waits := make([]uint32, nodes), make([]bool, nodes)
 	for i := range queue {
 		queue[i], waits[i] = uint32(i), true

@@ -9,6 +9,8 @@ import (
 
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/format"
+
+	"throng/internal/parquettext"
 )
 
 const (
@@ -37,7 +39,7 @@ type parquetColumn struct {
 	col  int // in the table
 	// text appends the text of a value that is not null; nil for strings,
 	// which are text.
-	text textOf
+	text parquettext.Append
 	// level is the definition level of values that are not null.
 	level int
 }
@@ -127,7 +129,7 @@ func (p *parquetFile) open() (groups []parquet.RowGroup, err error) {
 		if codec := c.Compression(); codec != nil && codec.CompressionCodec() == format.Lz4Raw {
 			return nil, fmt.Errorf("column %s is compressed with LZ4_RAW, which is not read: want zstd, snappy, gzip or brotli", c.Name())
 		}
-		text, err := textOfType(c.Type())
+		text, err := parquettext.Of(c.Type())
 		if err != nil {
 			return nil, fmt.Errorf("column %s: %w", c.Name(), err)
 		}

@@ -20,6 +20,7 @@ import (
 
 	"throng/client"
 	"throng/engine/enginetest"
+	"throng/engine/enginetest/model"
 )
 
 // modelCase is one definition over one random dataset. Cases that once failed
@@ -83,9 +84,9 @@ func TestModel(t *testing.T) {
 type twin struct {
 	seed, dataset uint64
 	rng           *rand.Rand
-	model         *enginetest.Model
+	model         *model.Model
 	client        *client.Client
-	ext           enginetest.External
+	ext           model.External
 }
 
 func newTwin(t *testing.T, seed, dataset uint64) *twin {
@@ -99,7 +100,7 @@ func newTwin(t *testing.T, seed, dataset uint64) *twin {
 		t.Fatalf("make dataset: %v", err)
 	}
 	var err error
-	if w.model, err = enginetest.LoadModel(dir, time.Now()); err != nil {
+	if w.model, err = model.Load(dir, time.Now()); err != nil {
 		t.Fatalf("load model: %v", err)
 	}
 	report := filepath.Join(t.TempDir(), "report.json")
@@ -128,11 +129,11 @@ func (w *twin) compareReport(t *testing.T, path string) {
 	if err := json.Unmarshal(text, &report); err != nil {
 		t.Fatal(err)
 	}
-	got := map[string]enginetest.TableCount{}
+	got := map[string]model.TableCount{}
 	for _, r := range report.Tables {
-		got[r.Table] = enginetest.TableCount{Table: r.Table, Rows: r.Rows, Loaded: r.Loaded, Rejected: sum(r.Rejected), Skipped: sum(r.Skipped)}
+		got[r.Table] = model.TableCount{Table: r.Table, Rows: r.Rows, Loaded: r.Loaded, Rejected: sum(r.Rejected), Skipped: sum(r.Skipped)}
 	}
-	want := map[string]enginetest.TableCount{}
+	want := map[string]model.TableCount{}
 	for _, c := range w.model.Report() {
 		want[c.Table] = c
 	}
@@ -151,7 +152,7 @@ func sum(counts map[string]int) (n int) {
 // upload brings a few random files of identifiers and compares their fates.
 func (w *twin) upload(t *testing.T) {
 	t.Helper()
-	w.ext = enginetest.External{Uploads: map[string]enginetest.UploadedFile{}, Audiences: map[int64][]string{}}
+	w.ext = model.External{Uploads: map[string]model.UploadedFile{}, Audiences: map[int64][]string{}}
 	for range 6 {
 		typ, content := enginetest.RandomUpload(w.rng, w.model)
 		u, err := w.client.Upload(t.Context(), typ, "", bytes.NewReader(content))
@@ -159,13 +160,13 @@ func (w *twin) upload(t *testing.T) {
 			t.Fatalf("upload %s: %v", typ, err)
 		}
 		want, _ := w.model.Upload(typ, content)
-		got := enginetest.UploadResult{
+		got := model.UploadResult{
 			Rows: int(u.Rows), Matched: int(u.Matched), Unmatched: int(u.Unmatched), Duplicate: int(u.Duplicate), Invalid: int(u.Invalid),
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("upload of %s, seed %d, dataset %d (-model +throng):\n%s", typ, w.seed, w.dataset, diff)
 		}
-		w.ext.Uploads[u.Key] = enginetest.UploadedFile{Type: typ, Content: content}
+		w.ext.Uploads[u.Key] = model.UploadedFile{Type: typ, Content: content}
 	}
 }
 
@@ -256,7 +257,7 @@ func named(def json.RawMessage) []byte {
 	return append([]byte(`{"audience":{"name":"random"},`), bytes.TrimSpace(def)[1:]...)
 }
 
-func (w *twin) comparePreview(t *testing.T, def json.RawMessage, want enginetest.Result) error {
+func (w *twin) comparePreview(t *testing.T, def json.RawMessage, want model.Result) error {
 	raw, err := w.client.Preview(t.Context(), def)
 	if err != nil {
 		return fmt.Errorf("preview: %w", err)

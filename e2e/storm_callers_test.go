@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"throng/client"
-	"throng/engine/enginetest"
+	"throng/engine/enginetest/model"
 )
 
 const stormBase = "/platform/v0"
@@ -381,7 +381,7 @@ func (c *caller) sendUpload(ctx context.Context, _ int) error {
 	if err := decode(r, http.StatusOK, &u); err != nil {
 		return fmt.Errorf("upload %s: %w", typ, err)
 	}
-	got := enginetest.UploadResult{Rows: int(u.Rows), Matched: int(u.Matched), Unmatched: int(u.Unmatched), Duplicate: int(u.Duplicate), Invalid: int(u.Invalid)}
+	got := model.UploadResult{Rows: int(u.Rows), Matched: int(u.Matched), Unmatched: int(u.Unmatched), Duplicate: int(u.Duplicate), Invalid: int(u.Invalid)}
 	if !slices.ContainsFunc(c.s.sceneries, func(sc *scenery) bool { return sc.judge(typ, file) == got }) {
 		return fmt.Errorf("upload of %s is answered %+v, which is right on no dataset", typ, got)
 	}
@@ -395,7 +395,7 @@ func (c *caller) sendUpload(ctx context.Context, _ int) error {
 	if err != nil {
 		return err
 	}
-	ext := enginetest.External{Uploads: map[string]enginetest.UploadedFile{u.Key: {Type: typ, Content: file}}}
+	ext := model.External{Uploads: map[string]model.UploadedFile{u.Key: {Type: typ, Content: file}}}
 	err = c.hold(ctx, a, func(sc *scenery) (wanted, error) { return sc.evaluate(json.RawMessage(`{"parameters":`+list+`}`), ext) })
 	if err != nil {
 		return fmt.Errorf("of an upload: %w", err)

@@ -15,6 +15,7 @@ import (
 
 	"throng/demo"
 	"throng/engine/enginetest"
+	"throng/engine/enginetest/model"
 )
 
 // scenery is a dataset with its naive twin, which tells what is right.
@@ -26,7 +27,7 @@ type scenery struct {
 	reports []undisturbedReport // by definition of the pool
 
 	mu    sync.Mutex // of the model, which is for one goroutine
-	model *enginetest.Model
+	model *model.Model
 	known []wanted // by definition of the pool
 }
 
@@ -57,7 +58,7 @@ func newScenery(t *testing.T, people, day int) *scenery {
 		t.Fatalf("generate: %v", err)
 	}
 	var err error
-	if c.model, err = enginetest.LoadModel(c.dir, time.Now()); err != nil {
+	if c.model, err = model.Load(c.dir, time.Now()); err != nil {
 		t.Fatalf("load model: %v", err)
 	}
 	return c
@@ -86,7 +87,7 @@ func sortedSum(lines []string) [32]byte {
 }
 
 // evaluate tells what a definition comes to.
-func (c *scenery) evaluate(def json.RawMessage, ext enginetest.External) (wanted, error) {
+func (c *scenery) evaluate(def json.RawMessage, ext model.External) (wanted, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	got, err := c.model.Eval(def, ext)
@@ -101,7 +102,7 @@ func (c *scenery) evaluate(def json.RawMessage, ext enginetest.External) (wanted
 }
 
 // judge tells the fate of an upload.
-func (c *scenery) judge(typ string, content []byte) enginetest.UploadResult {
+func (c *scenery) judge(typ string, content []byte) model.UploadResult {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	got, _ := c.model.Upload(typ, content)
@@ -146,7 +147,7 @@ candidates:
 		for i, c := range s.sceneries {
 			var err error
 			// Nothing sets an audience apart that is almost everybody: it has no expansion.
-			if known[i], err = c.evaluate(def, enginetest.External{}); err != nil || known[i].size < poolLeast || known[i].size > c.people*3/4 {
+			if known[i], err = c.evaluate(def, model.External{}); err != nil || known[i].size < poolLeast || known[i].size > c.people*3/4 {
 				continue candidates
 			}
 		}

@@ -1,7 +1,8 @@
 // Package engine says what an index of people must do: load a dataset, count
 // and select rows, find rows by identifier, and stream identifiers of rows.
 // engine/bitmap is the implementation that ships; enginetest holds the suite
-// that every implementation passes, and the naive twin that it is held to.
+// that every implementation passes, and enginetest/model the naive twin that it
+// is held to.
 package engine
 
 import (

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"throng/engine/enginetest"
+	"throng/engine/enginetest/model"
 	"throng/insight"
 	"throng/query"
 )
@@ -116,7 +117,7 @@ type value struct {
 func (v value) String() string { return string(v.field) + "=" + v.id }
 
 // people are those who have it.
-func (v value) people(m *enginetest.Model) []string {
+func (v value) people(m *model.Model) []string {
 	return slices.Sorted(maps.Keys(m.EvalNode(query.In{Field: v.field, Values: []string{v.id}})))
 }
 
@@ -173,7 +174,7 @@ func compareTerm(t *testing.T, rng *rand.Rand, w *world, members, others []strin
 }
 
 // cellsOf counts plainly who has a term.
-func cellsOf(m *enginetest.Model, d insight.Dimension, term string, members, others []string) (c cells) {
+func cellsOf(m *model.Model, d insight.Dimension, term string, members, others []string) (c cells) {
 	a, b := set(members), set(others)
 	var groups [outside / 3][]string
 	for _, k := range members {

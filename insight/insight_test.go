@@ -20,6 +20,7 @@ import (
 	"throng/engine"
 	"throng/engine/bitmap"
 	"throng/engine/enginetest"
+	"throng/engine/enginetest/model"
 	"throng/identifier"
 	"throng/insight"
 	"throng/query"
@@ -28,7 +29,7 @@ import (
 func now() time.Time { return time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC) }
 
 // loaded loads a dataset into the engine that ships, and into its naive twin.
-func loaded(t testing.TB, dir string) (engine.Generation, *enginetest.Model) {
+func loaded(t testing.TB, dir string) (engine.Generation, *model.Model) {
 	t.Helper()
 	e, err := bitmap.Open(t.TempDir(), bitmap.Config{})
 	if err != nil {
@@ -43,7 +44,7 @@ func loaded(t testing.TB, dir string) (engine.Generation, *enginetest.Model) {
 		t.Fatal(err)
 	}
 	t.Cleanup(g.Release)
-	m, err := enginetest.LoadModel(dir, now())
+	m, err := model.Load(dir, now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +124,7 @@ type counted struct {
 }
 
 // tally counts some people in every dimension.
-func tally(m *enginetest.Model, keys []string) (out []counted) {
+func tally(m *model.Model, keys []string) (out []counted) {
 	for _, d := range insight.Dimensions() {
 		c := counted{people: len(keys)}
 		c.counts, c.known = m.Breakdown(keys, d.Field)
@@ -181,7 +182,7 @@ func lines(d insight.DimensionReport) (out []line) {
 // world is a population, and who are the baselines that reports on it have.
 type world struct {
 	g engine.Generation
-	m *enginetest.Model
+	m *model.Model
 	// baselines are those that are found, counted plainly.
 	baselines map[string][]counted
 	// seen are the dimensions in which terms were compared, and the baselines with
@@ -278,7 +279,7 @@ func compareCoverage(t *testing.T, d insight.DimensionReport, mine, theirs count
 // defined is the members of a random definition.
 func (w *world) defined(t *testing.T, rng *rand.Rand) []string {
 	t.Helper()
-	r, err := w.m.Eval(enginetest.RandomDefinition(rng, w.m), enginetest.External{})
+	r, err := w.m.Eval(enginetest.RandomDefinition(rng, w.m), model.External{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -59,10 +59,20 @@ func New(cfg Config) http.Handler {
 		w.Header().Set("Allow", strings.Join(api.Allowed(r, req), ", "))
 		return throng.Errorf(throng.MethodNotAllowed, "the method %s is not allowed here", req.Method)
 	}))
-	routes := []struct {
-		method, path string
-		do           endpoint
-	}{
+	for _, route := range h.routes() {
+		r.Method(route.method, route.path, h.known(route.do))
+	}
+	return r
+}
+
+// route is what a method does at a path below Base.
+type route struct {
+	method, path string
+	do           endpoint
+}
+
+func (h *handlers) routes() []route {
+	return []route{
 		{"POST", "/audiences", h.createAudience},
 		{"GET", "/audiences", h.listAudiences},
 		{"POST", "/audiences/preview", h.previewAudience},
@@ -104,10 +114,6 @@ func New(cfg Config) http.Handler {
 		{"GET", "/callbacks/{id}", h.getCallback},
 		{"POST", "/callbacks/{id}/replay", h.replayCallback},
 	}
-	for _, route := range routes {
-		r.Method(route.method, route.path, h.known(route.do))
-	}
-	return r
 }
 
 // known lets the holders of a valid token through.

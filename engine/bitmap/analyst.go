@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"throng/engine"
+	"throng/engine/bitmap/forward"
 	"throng/engine/bitmap/kernel"
 	"throng/engine/bitmap/storage"
 	"throng/query"
@@ -24,7 +25,7 @@ func (g *core) termsOf(fields []query.Field) ([]termRange, error) {
 	out := make([]termRange, len(fields))
 	at := uint32(0)
 	for i, f := range fields {
-		if !slices.Contains(storage.CountedFields(), f) {
+		if !slices.Contains(forward.CountedFields(), f) {
 			return nil, fmt.Errorf("look at terms of rows: those of field %s are not listed", f)
 		}
 		if slices.Contains(fields[:i], f) {
@@ -37,14 +38,14 @@ func (g *core) termsOf(fields []query.Field) ([]termRange, error) {
 	return out, nil
 }
 
-// number is the number of a term, or storage.NoNumber.
+// number is the number of a term, or forward.NoNumber.
 func number(ranges []termRange, term uint32) uint32 {
 	for _, r := range ranges {
 		if i := term - r.first; i < r.n {
 			return r.at + i
 		}
 	}
-	return storage.NoNumber
+	return forward.NoNumber
 }
 
 // pass is one pass over what each of some rows has.
@@ -57,10 +58,10 @@ type pass struct {
 // passer is what one goroutine does in a pass.
 type passer interface {
 	// part is called before the blocks of a part.
-	part(f *storage.Forward) error
+	part(f *forward.Index) error
 	// rows is called for rows of a block; at is the position of the first one in
 	// the set, base the number of row 0 of the block.
-	rows(b *storage.ForwardBlock, at uint64, base uint32, rows []uint16) error
+	rows(b *forward.Block, at uint64, base uint32, rows []uint16) error
 }
 
 func (g *generation) pass(ctx context.Context, rows query.RowSet, make func() passer) error {
@@ -122,7 +123,7 @@ func (w *passWorker) chunk(ctx context.Context, first, n int) error {
 }
 
 // block passes the rows of a block, some at a time.
-func (w *passWorker) block(ctx context.Context, section *storage.ForwardBlock, block int) error {
+func (w *passWorker) block(ctx context.Context, section *forward.Block, block int) error {
 	set := &w.set.blocks[block]
 	rows := set.each(w.list)
 	if set.bits != nil {
@@ -153,15 +154,15 @@ func (g *generation) Terms(ctx context.Context, rows query.RowSet, fields []quer
 type holder struct {
 	ranges   []termRange
 	visit    func(*engine.Held) error
-	numberer storage.Numberer
+	numberer forward.Numberer
 	held     engine.Held
 }
 
-func (h *holder) part(f *storage.Forward) error {
+func (h *holder) part(f *forward.Index) error {
 	return h.numberer.Take(f, func(term uint32) uint32 { return number(h.ranges, term) })
 }
 
-func (h *holder) rows(b *storage.ForwardBlock, at uint64, base uint32, rows []uint16) (err error) {
+func (h *holder) rows(b *forward.Block, at uint64, base uint32, rows []uint16) (err error) {
 	held := &h.held
 	held.First, held.Rows, held.Ends, held.Terms = at, held.Rows[:0], held.Ends[:0], held.Terms[:0]
 	for _, r := range rows {
@@ -201,13 +202,13 @@ func (g *generation) Score(ctx context.Context, rows query.RowSet, weights []eng
 type scorer struct {
 	weights []int16
 	visit   func(*engine.Scored) error
-	weigher storage.Weigher
+	weigher forward.Weigher
 	scored  engine.Scored
 }
 
-func (s *scorer) part(f *storage.Forward) error { return s.weigher.Take(f, s.weights) }
+func (s *scorer) part(f *forward.Index) error { return s.weigher.Take(f, s.weights) }
 
-func (s *scorer) rows(b *storage.ForwardBlock, _ uint64, base uint32, rows []uint16) error {
+func (s *scorer) rows(b *forward.Block, _ uint64, base uint32, rows []uint16) error {
 	scored := &s.scored
 	scored.Rows = scored.Rows[:0]
 	for _, r := range rows {

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"throng/engine"
+	"throng/engine/bitmap/forward"
 	"throng/engine/bitmap/storage"
 	"throng/query"
 )
@@ -97,7 +98,7 @@ func TestAnalyst(t *testing.T) {
 
 func (f *fixture) compareAnalyst(t *testing.T, rng *rand.Rand, g *generation, name string, list []uint32) {
 	t.Helper()
-	fields := storage.CountedFields()
+	fields := forward.CountedFields()
 	if rng.IntN(2) == 0 {
 		fields = []query.Field{query.YouTube, query.TikTok, query.Gender, query.Affinity}
 	}
@@ -160,7 +161,7 @@ func TestAnalystDamage(t *testing.T) {
 	if err := g.Terms(ctx, set, nil, held); !errors.Is(err, context.Canceled) {
 		t.Errorf("Terms(canceled) = %v, want %v", err, context.Canceled)
 	}
-	damagePayload(t, filepath.Join(dir, "00000001", filepath.FromSlash(storage.ForwardName(0))))
+	damagePayload(t, filepath.Join(dir, "00000001", filepath.FromSlash(forward.Name(0))))
 	if err := g.Terms(t.Context(), set, nil, held); !errors.Is(err, engine.ErrCorrupt) {
 		t.Errorf("Terms of damaged files = %v, want %v", err, engine.ErrCorrupt)
 	}
@@ -187,7 +188,7 @@ func analystBench(b *testing.B, rows int) (*generation, []query.Field, query.Row
 	b.Cleanup(g.Release)
 	all, _, err := g.Select(b.Context(), one(query.And{}), 0)
 	must(b, err)
-	return g.(*generation), storage.CountedFields(), all
+	return g.(*generation), forward.CountedFields(), all
 }
 
 func BenchmarkScore(b *testing.B) {

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"throng/engine"
+	"throng/engine/bitmap/forward"
 	"throng/engine/bitmap/storage"
 	"throng/query"
 )
@@ -95,13 +96,13 @@ func (g *core) newBreakdown(set *rowSet, fields []query.Field, how method) (*bre
 		b.n = g.rows - set.n
 	}
 	for _, f := range fields {
-		if !slices.Contains(storage.CountedFields(), f) {
+		if !slices.Contains(forward.CountedFields(), f) {
 			return nil, fmt.Errorf("break down rows: terms of field %s are not counted", f)
 		}
 		if first, n := g.termRange(f); n > 0 {
 			b.wants = append(b.wants, [2]uint32{first, first + n})
 		}
-		if i := slices.Index(storage.KnownFields(), f); i >= 0 {
+		if i := slices.Index(forward.KnownFields(), f); i >= 0 {
 			b.known = append(b.known, i)
 		}
 	}
@@ -111,7 +112,7 @@ func (g *core) newBreakdown(set *rowSet, fields []query.Field, how method) (*bre
 	b.known = slices.Compact(b.known)
 	limit, _ := g.termRange(query.Active)
 	b.counts = make([]uint32, limit)
-	b.knows = make([]uint64, len(storage.KnownFields()))
+	b.knows = make([]uint64, len(forward.KnownFields()))
 	if b.how == chosen && b.n > 0 {
 		return b, b.choose()
 	}
@@ -143,7 +144,7 @@ func (b *breakdown) choose() error {
 	if b.how = byPerson; person+pairs*share*costPair < lists*parts*costTerm {
 		return nil // whoever has the terms
 	}
-	for _, f := range storage.CountedFields() {
+	for _, f := range forward.CountedFields() {
 		first, n := b.gen.termRange(f)
 		people, err := b.gen.files.Dict.Peoples(first, n)
 		if err != nil {
@@ -231,7 +232,7 @@ func (b *breakdown) result(fields []query.Field) ([]engine.Breakdown, error) {
 				o.Counts[t] = p - o.Counts[t]
 			}
 		}
-		if k := slices.Index(storage.KnownFields(), f); k >= 0 {
+		if k := slices.Index(forward.KnownFields(), f); k >= 0 {
 			if o.Known = b.knows[k]; b.not {
 				o.Known = all[k] - o.Known
 			}
@@ -247,7 +248,7 @@ func (b *breakdown) result(fields []query.Field) ([]engine.Breakdown, error) {
 
 // knownRows is how many rows have a value of each of KnownFields.
 func (g *core) knownRows() ([]uint64, error) {
-	sums := make([]uint64, len(storage.KnownFields()))
+	sums := make([]uint64, len(forward.KnownFields()))
 	for _, f := range g.files.Forwards {
 		for block := range f.Blocks() {
 			for i := range sums {

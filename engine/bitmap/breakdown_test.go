@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"throng/engine"
+	"throng/engine/bitmap/forward"
 	"throng/engine/bitmap/storage"
 	"throng/query"
 )
@@ -159,7 +160,7 @@ func TestBreakdown(t *testing.T) {
 		if rows < storage.PartRows {
 			must(t, g.engine.Check(t.Context(), "", nil))
 		}
-		all := storage.CountedFields()
+		all := forward.CountedFields()
 		for name, list := range audiences(rng, rows) {
 			if rows > storage.PartRows && !slices.Contains([]string{"few", "some", "most", "a part"}, name) {
 				continue
@@ -223,12 +224,12 @@ func TestBreakdownOfEveryone(t *testing.T) {
 	f := breakdownFixture(rand.New(rand.NewPCG(2, 5)), storage.BlockRows+9)
 	dir := t.TempDir()
 	f.write(t, dir, "00000001")
-	for _, name := range []string{storage.PartName(0), storage.ForwardName(0)} {
+	for _, name := range []string{storage.PartName(0), forward.Name(0)} {
 		damagePayload(t, filepath.Join(dir, "00000001", filepath.FromSlash(name)))
 	}
 	g := acquire(t, openTest(t, dir), "")
 	rows := rowsBetween(0, f.rows)
-	fields := storage.CountedFields()
+	fields := forward.CountedFields()
 	got, err := g.Breakdown(t.Context(), setOf(g, rows), fields)
 	if diff := cmp.Diff(f.expected(rows, fields), got); err != nil || diff != "" {
 		t.Errorf("Breakdown(everyone): %v, differs (-want +got):\n%s", err, diff)
@@ -258,7 +259,7 @@ func TestBreakdownCanceled(t *testing.T) {
 	g := acquire(t, openTest(t, dir), "")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := g.Breakdown(ctx, setOf(g, rowsBetween(0, 5)), storage.CountedFields()); !errors.Is(err, context.Canceled) {
+	if _, err := g.Breakdown(ctx, setOf(g, rowsBetween(0, 5)), forward.CountedFields()); !errors.Is(err, context.Canceled) {
 		t.Errorf("Breakdown(canceled) = %v, want %v", err, context.Canceled)
 	}
 }
@@ -277,7 +278,7 @@ func TestCheckForward(t *testing.T) {
 		f := make()
 		spoil(f)
 		f.write(t, other, "00000001")
-		swapFile(t, dir, other, storage.ForwardName(0))
+		swapFile(t, dir, other, forward.Name(0))
 		err := openTest(t, dir).Check(t.Context(), "", nil)
 		if !errors.Is(err, engine.ErrCorrupt) {
 			t.Errorf("%s: Check = %v, want %v", name, err, engine.ErrCorrupt)

@@ -4,6 +4,7 @@ import (
 	"math/bits"
 	"slices"
 
+	"throng/engine/bitmap/forward"
 	"throng/engine/bitmap/kernel"
 	"throng/engine/bitmap/storage"
 )
@@ -13,7 +14,7 @@ type breaker struct {
 	*breakdown
 	counts []uint32
 	knows  []uint64
-	tally  *storage.Tally
+	tally  *forward.Tally
 	rows   [storage.PartBlocks]members
 	tmp    *kernel.Block
 	list   []uint16
@@ -33,7 +34,7 @@ func newBreaker(b *breakdown) *breaker {
 		tmp: new(kernel.Block),
 	}
 	if b.how != byTerm {
-		w.tally = &storage.Tally{Rare: w.counts}
+		w.tally = &forward.Tally{Rare: w.counts}
 	}
 	return w
 }
@@ -168,7 +169,7 @@ const few = 4
 
 // fewRecords counts the terms of members, so few that tallies of all codes
 // would take longer.
-func (w *breaker) fewRecords(f *storage.Forward, live uint16) error {
+func (w *breaker) fewRecords(f *forward.Index, live uint16) error {
 	for m := live; m != 0; m &= m - 1 {
 		b := bits.TrailingZeros16(m)
 		section, err := f.Block(b)

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"throng/engine"
+	"throng/engine/bitmap/forward"
 	"throng/engine/bitmap/kernel"
 	"throng/engine/bitmap/storage"
 	"throng/identifier"
@@ -196,7 +197,7 @@ func (s *singles) add(term uint32, block int, c storage.Container) bool {
 	if term >= s.end {
 		s.first, s.end = term, term+1
 		clear(s.field[:])
-		for _, f := range storage.SingleFields() {
+		for _, f := range forward.SingleFields() {
 			if first, count := s.dict.Range(f); first <= term && term < first+count {
 				s.first, s.end = first, first+count
 				for b := range s.field {

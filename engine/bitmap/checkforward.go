@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"throng/engine"
+	"throng/engine/bitmap/forward"
 	"throng/engine/bitmap/kernel"
 	"throng/engine/bitmap/storage"
 	"throng/query"
@@ -17,7 +18,7 @@ func (c *checker) forward(ctx context.Context) error {
 	for i, f := range c.gen.files.Forwards {
 		c.progress(engine.Progress{Step: "verify forward indexes", Done: int64(i), Total: int64(len(c.gen.files.Forwards))})
 		if f.Limit() != limit {
-			return c.corrupt(storage.ForwardName(i), "counts other terms than the dictionary has")
+			return c.corrupt(forward.Name(i), "counts other terms than the dictionary has")
 		}
 		_, dense, err := f.Codes()
 		if err != nil {
@@ -56,7 +57,7 @@ func (v *inverse) block(part, b, dense int) error {
 		return err
 	}
 	if len(v.rows) != int(f.Pairs(b)) {
-		return v.corrupt(storage.ForwardName(part), "has another number of terms than it says")
+		return v.corrupt(forward.Name(part), "has another number of terms than it says")
 	}
 	codes, _, _ := f.Codes() // verified by the caller
 	many := 0
@@ -64,11 +65,11 @@ func (v *inverse) block(part, b, dense int) error {
 		many += len(v.rowsOf(t))
 	}
 	if many != int(f.DensePairs(b)) {
-		return v.corrupt(storage.ForwardName(part), "has another number of dense terms than it says")
+		return v.corrupt(forward.Name(part), "has another number of dense terms than it says")
 	}
 	left, same := len(v.rows), true
 	clear(v.known[:])
-	fields := storage.KnownFields()
+	fields := forward.KnownFields()
 	err = v.gen.files.Parts[part].EachTermOf(0, v.gen.files.Dict.Terms(), func(term uint32, ps *storage.Postings) bool {
 		container := ps.Container(b)
 		for i, field := range fields {
@@ -91,11 +92,11 @@ func (v *inverse) block(part, b, dense int) error {
 		return err
 	}
 	if !same || left != 0 {
-		return v.corrupt(storage.ForwardName(part), "rows have other terms than the postings say")
+		return v.corrupt(forward.Name(part), "rows have other terms than the postings say")
 	}
 	for i := range fields {
 		if !sameKnown(&v.known[i], section.Known(i), f.KnownCount(b, i), limit) {
-			return v.corrupt(storage.ForwardName(part), "other rows of a field are known than the postings say")
+			return v.corrupt(forward.Name(part), "other rows of a field are known than the postings say")
 		}
 	}
 	return nil
@@ -111,7 +112,7 @@ func (v *inverse) rowsOf(term uint32) []uint16 {
 }
 
 // invert sorts the rows of a block by their terms.
-func (v *inverse) invert(part int, section *storage.ForwardBlock, limit int) (err error) {
+func (v *inverse) invert(part int, section *forward.Block, limit int) (err error) {
 	clear(v.at)
 	for row := range limit {
 		if v.terms, err = section.Terms(v.terms[:0], row); err != nil {
@@ -119,7 +120,7 @@ func (v *inverse) invert(part int, section *storage.ForwardBlock, limit int) (er
 		}
 		for _, t := range v.terms {
 			if int(t) >= len(v.at)-1 {
-				return v.corrupt(storage.ForwardName(part), "holds a term that is not counted")
+				return v.corrupt(forward.Name(part), "holds a term that is not counted")
 			}
 			v.at[t+1]++
 		}
@@ -153,7 +154,7 @@ func sameRows(rows []uint16, c storage.Container) bool {
 
 // sameKnown tells whether a list of known rows is these rows of the first
 // limit.
-func sameKnown(want *kernel.Block, k storage.KnownRows, n, limit int) bool {
+func sameKnown(want *kernel.Block, k forward.KnownRows, n, limit int) bool {
 	var have kernel.Block
 	if k.Bitmap != nil {
 		have = *kernel.AsBlock(k.Bitmap)

@@ -18,6 +18,7 @@ import (
 	"throng/engine/bitmap"
 	"throng/engine/bitmap/storage"
 	"throng/engine/enginetest"
+	"throng/engine/enginetest/model"
 	"throng/identifier"
 	"throng/query"
 	"throng/reference"
@@ -189,14 +190,14 @@ func newVictim(t testing.TB, seed uint64) *victim {
 	rng := rand.New(rand.NewPCG(seed, 1))
 	v := &victim{index: t.TempDir(), battery: &battery{values: map[identifier.Type][][]byte{}}}
 	e := v.open(t)
-	var m *enginetest.Model
+	var m *model.Model
 	for range 2 {
 		dir := t.TempDir()
 		check(t, enginetest.RandomDataset(rng, dir, enginetest.Options{People: 40 + rng.IntN(80)}))
 		report, err := e.Load(t.Context(), dir, engine.LoadOptions{AllowRejects: 1, Memory: 64 << 20})
 		check(t, err)
 		v.other, v.id = v.id, report.Generation
-		m, err = enginetest.LoadModel(dir, report.AsOf)
+		m, err = model.Load(dir, report.AsOf)
 		check(t, err)
 	}
 	b := v.battery

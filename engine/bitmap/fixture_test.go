@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"throng/engine"
+	"throng/engine/bitmap/forward"
 	"throng/engine/bitmap/storage"
 	"throng/identifier"
 	"throng/internal/words"
@@ -130,10 +131,10 @@ func (f *fixture) writeTerms(t testing.TB, gen string, parts int, add func(stora
 	dict, err := storage.NewDictWriter(gen, storage.DictName)
 	must(t, err)
 	var all [][]uint32 // rows of each term, by number
-	counted := storage.Counted{Scored: storage.NoTerm}
+	counted := forward.Counted{Scored: forward.NoTerm}
 	for _, field := range storage.Fields() {
 		switch {
-		case slices.Contains(storage.CountedFields(), field) || field == query.Active:
+		case slices.Contains(forward.CountedFields(), field) || field == query.Active:
 			counted.Starts = append(counted.Starts, uint32(len(all)))
 		case field == query.Scored && len(f.terms[field]) > 0:
 			counted.Scored = uint32(len(all))
@@ -185,10 +186,10 @@ func (f *fixture) writeTerms(t testing.TB, gen string, parts int, add func(stora
 			}
 		}
 		add(w.Close())
-		codes := storage.NewForwardCodes(counted, n, terms, people, nil)
-		fw, err := storage.NewForwardWriter(gen, storage.ForwardName(p), uint32(first), n, codes)
+		codes := forward.NewCodes(counted, n, terms, people, nil)
+		fw, err := forward.NewWriter(gen, forward.Name(p), uint32(first), n, codes)
 		must(t, err)
-		var e storage.ForwardEncoder
+		var e forward.Encoder
 		for b := range (n + storage.BlockRows - 1) / storage.BlockRows {
 			rows := min(n-b*storage.BlockRows, storage.BlockRows)
 			section, err := e.Encode(codes, rows, blocks[b].terms, blocks[b].ends, blocks[b].rows, nil)

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"throng/engine"
+	"throng/engine/enginetest/model"
 	"throng/query"
 )
 
@@ -34,7 +35,7 @@ func numbersOf(t *testing.T, g engine.Generation, fields []query.Field) map[quer
 
 // compareAnalyst compares what rows have and what it weighs with the model's
 // people.
-func compareAnalyst(t *testing.T, rng *rand.Rand, m *Model, g engine.Generation, keys []string) {
+func compareAnalyst(t *testing.T, rng *rand.Rand, m *model.Model, g engine.Generation, keys []string) {
 	t.Helper()
 	fields := countedFields()
 	rng.Shuffle(len(fields), func(i, j int) { fields[i], fields[j] = fields[j], fields[i] })
@@ -48,13 +49,13 @@ func compareAnalyst(t *testing.T, rng *rand.Rand, m *Model, g engine.Generation,
 	weights := randomWeights(rng, g, fields)
 	flat := flatten(weights)
 	terms, scores := map[uint32][]uint32{}, map[uint32]int32{}
-	for i, p := range m.people {
-		if !slices.Contains(keys, p.key) {
+	for i, key := range m.People() {
+		if !slices.Contains(keys, key) {
 			continue
 		}
 		list, sum := []uint32{}, int64(0)
 		for _, f := range fields {
-			for _, v := range m.terms(p, f) {
+			for _, v := range m.Terms(key, f) {
 				list = append(list, number[f][v])
 				sum += int64(flat[number[f][v]])
 			}

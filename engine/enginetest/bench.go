@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"throng/engine"
+	"throng/engine/enginetest/model"
 	"throng/identifier"
 	"throng/query"
 )
@@ -52,7 +53,7 @@ func Bench(b *testing.B, open func(b *testing.B) engine.Engine) {
 	}
 	var values []string
 	for i := range 10_000 {
-		values = append(values, md5Hex(fmt.Sprintf("user%d@example.com", i)))
+		values = append(values, model.MD5(fmt.Sprintf("user%d@example.com", i)))
 	}
 	b.Run("Match/"+size+"/md5=10000", func(b *testing.B) {
 		for b.Loop() {

@@ -2,6 +2,7 @@ package enginetest
 
 import (
 	"errors"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -9,25 +10,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"throng/engine"
+	"throng/engine/enginetest/model"
 	"throng/query"
 )
-
-// Breakdown counts the people among keys who have each term of a field, and
-// those of whom anything is known.
-func (m *Model) Breakdown(keys []string, f query.Field) (counts map[string]uint32, known uint64) {
-	counts = map[string]uint32{}
-	for _, k := range keys {
-		p := m.byKey[k]
-		terms := m.terms(p, f)
-		for _, t := range terms {
-			counts[t]++
-		}
-		if len(terms) > 0 || f == query.Personality && len(p.scores) > 0 {
-			known++
-		}
-	}
-	return counts, known
-}
 
 // countedFields are those that a breakdown is about.
 func countedFields() []query.Field {
@@ -37,7 +22,7 @@ func countedFields() []query.Field {
 }
 
 // compareBreakdown counts the terms of random fields of some people.
-func compareBreakdown(t *testing.T, rng *rand.Rand, m *Model, g engine.Generation, keys []string) {
+func compareBreakdown(t *testing.T, rng *rand.Rand, m *model.Model, g engine.Generation, keys []string) {
 	t.Helper()
 	fields := countedFields()
 	if rng.IntN(3) == 0 {
@@ -77,16 +62,11 @@ func compareBreakdown(t *testing.T, rng *rand.Rand, m *Model, g engine.Generatio
 }
 
 // compareTermsAt compares the numbering of terms with the terms.
-func compareTermsAt(t *testing.T, m *Model, g engine.Generation) {
+func compareTermsAt(t *testing.T, m *model.Model, g engine.Generation) {
 	t.Helper()
 	c := g.Catalog()
 	for _, f := range query.TermFields() {
-		want := map[string]bool{}
-		for _, p := range m.people {
-			for _, v := range m.terms(p, f) {
-				want[v] = true
-			}
-		}
+		want, _ := m.Breakdown(m.People(), f)
 		var got []string
 		for i := range c.NumTerms(f) {
 			term, err := c.TermAt(f, i)
@@ -98,7 +78,7 @@ func compareTermsAt(t *testing.T, m *Model, g engine.Generation) {
 			}
 			got = append(got, term.Value)
 		}
-		if diff := cmp.Diff(sortedKeys(want), got); diff != "" {
+		if diff := cmp.Diff(slices.Sorted(maps.Keys(want)), got); diff != "" {
 			t.Errorf("terms of %s differ (-want +got):\n%s", f, diff)
 		}
 		if _, err := c.TermAt(f, c.NumTerms(f)); err == nil {
@@ -119,8 +99,6 @@ func testBreakdown(t *testing.T, e engine.Engine) {
 		"personality": "person,term,score\na,love,0.9\nb,love,0.1\n",
 	}
 	g := loadTables(t, e, tables)
-	other := loadTables(t, e, tables)
-	all := matchKeys(t, g, "a", "b", "c", "d")
 	fields := []query.Field{query.Affinity, query.Gender, query.Country, query.Personality, query.Twitter}
 	for _, c := range []struct {
 		keys []string
@@ -160,6 +138,14 @@ func testBreakdown(t *testing.T, e engine.Engine) {
 			t.Errorf("Breakdown(%v): %v, differs (-want +got):\n%s", c.keys, err, diff)
 		}
 	}
+	refuseBreakdown(t, g, loadTables(t, e, tables), fields)
+}
+
+// refuseBreakdown asks for fields that have no breakdown, and about rows that are
+// another generation's.
+func refuseBreakdown(t *testing.T, g, other engine.Generation, fields []query.Field) {
+	t.Helper()
+	all := matchKeys(t, g, "a", "b", "c", "d")
 	if got, err := g.Breakdown(t.Context(), all, nil); err != nil || len(got) != 0 {
 		t.Errorf("Breakdown(no field) = %v, %v, want nothing", got, err)
 	}

@@ -4,10 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 
 	"throng/engine"
+	"throng/engine/enginetest/model"
 	"throng/identifier"
 	"throng/query"
 )
@@ -17,11 +19,11 @@ import (
 type compiler struct {
 	ctx context.Context
 	gen engine.Generation
-	ext External
+	ext model.External
 }
 
 func (c *compiler) definition(raw json.RawMessage) (query.Definition, error) {
-	var def wire
+	var def model.Definition
 	if err := json.Unmarshal(raw, &def); err != nil {
 		return query.Definition{}, err
 	}
@@ -31,7 +33,7 @@ func (c *compiler) definition(raw json.RawMessage) (query.Definition, error) {
 		if err := json.Unmarshal(p["operation"], &op); err != nil {
 			return out, err
 		}
-		for _, kind := range sortedKeys(p) {
+		for _, kind := range slices.Sorted(maps.Keys(p)) {
 			if kind == "operation" {
 				continue
 			}
@@ -50,21 +52,21 @@ func (c *compiler) definition(raw json.RawMessage) (query.Definition, error) {
 
 // wireCriterion is all criteria's fields.
 type wireCriterion struct {
-	Affinities    []wireNamed
-	JobTitles     []wireNamed `json:"job_titles"`
-	EmployerNames []wireNamed `json:"employer_names"`
+	Affinities    []model.Named
+	JobTitles     []model.Named `json:"job_titles"`
+	EmployerNames []model.Named `json:"employer_names"`
 	Filter        *struct {
 		Count     uint64
 		Direction string
 	}
 	Personalities, Ranges, Genders, Ethnicities []string
 
-	Cities, Regions, DMAs, Countries []wireNamed
+	Cities, Regions, DMAs, Countries []model.Named
 
 	Keys        []string
 	Type        string
 	IDs         []int64
-	Accounts    []wireNamed
+	Accounts    []model.Named
 	Cutoff      int
 	CutOff      int `json:"cut_off"`
 	LastTweeted int `json:"last_tweeted"`
@@ -90,7 +92,7 @@ func (c *compiler) criterion(kind string, raw json.RawMessage) (query.Node, erro
 	case "upload":
 		var nodes []query.Node
 		for _, key := range v.Keys {
-			n, err := c.people(identifier.Type(v.Type), uploadLines(c.ext.Uploads[key].Content))
+			n, err := c.people(identifier.Type(v.Type), model.UploadLines(c.ext.Uploads[key].Content))
 			if err != nil {
 				return nil, err
 			}
@@ -133,7 +135,7 @@ func bioNode(raw json.RawMessage, phrases []string) (query.Node, error) {
 		return nil, err
 	}
 	n := query.Text{Phrases: phrases}
-	for _, network := range networks {
+	for _, network := range model.Networks() {
 		if flags["search_in_"+network] == true {
 			n.Fields = append(n.Fields, query.Field("bio."+network))
 		}
@@ -141,7 +143,7 @@ func bioNode(raw json.RawMessage, phrases []string) (query.Node, error) {
 	return n, nil
 }
 
-func ids(list []wireNamed) []string {
+func ids(list []model.Named) []string {
 	var out []string
 	for _, n := range list {
 		out = append(out, string(n.ID))
@@ -159,14 +161,7 @@ func (c *compiler) members(audiences []int64) []string {
 
 // people finds the rows that own any of the identifiers that lines hold.
 func (c *compiler) people(typ identifier.Type, lines []string) (query.Node, error) {
-	seen := map[string]bool{}
-	for _, line := range lines {
-		if _, folded, ok := parseIdentifier(string(typ), line); ok {
-			seen[folded] = true
-		}
-	}
-	values := sortedKeys(seen)
-	rows, _, err := c.gen.Match(c.ctx, typ, eachOf(values))
+	rows, _, err := c.gen.Match(c.ctx, typ, eachOf(model.NormalForms(string(typ), lines)))
 	return query.Rows{Set: rows}, err
 }
 
@@ -229,7 +224,7 @@ func (c *compiler) followers(network query.Field, v wireCriterion) (query.Node, 
 			listed[known.ID] = true
 		}
 	}
-	var n query.Node = query.AtLeast{K: max(1, v.Cutoff, v.CutOff), Field: network, Values: sortedKeys(listed)}
+	var n query.Node = query.AtLeast{K: max(1, v.Cutoff, v.CutOff), Field: network, Values: slices.Sorted(maps.Keys(listed))}
 	if v.LastTweeted > 0 {
 		active := query.In{Field: query.Active, Values: []string{strconv.Itoa(v.LastTweeted)}}
 		n = query.And{Nodes: []query.Node{n, active}}

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"throng/engine/enginetest/model"
 )
 
 // Case is a small dataset, a definition, and the members that it has by the
@@ -21,7 +23,7 @@ type Case struct {
 	Parameters json.RawMessage
 	// Uploads is what the definition's uploads hold, by the key in it. An API
 	// gives keys of its own, which take their place.
-	Uploads map[string]UploadedFile
+	Uploads map[string]model.UploadedFile
 	// Audiences is what the definition's audiences are: their own parameters,
 	// by the id in the definition, which an API's own takes the place of.
 	Audiences map[int64]json.RawMessage

@@ -1,6 +1,10 @@
 package enginetest
 
-import "encoding/json"
+import (
+	"encoding/json"
+
+	"throng/engine/enginetest/model"
+)
 
 func placesByHand() []Case {
 	w := world{settings: `{"name":"places","as_of":"2026-11-01T00:00:00Z"}`, tables: map[string]string{
@@ -133,14 +137,14 @@ child,twitter_id,8
 	all := `[{"operation":"OR","gender":{"genders":["unknown"]}}]`
 	up := func(name, typ, content, members string) Case {
 		c := w.hand(name, `[{"operation":"OR","upload":{"keys":["k1"],"type":"`+typ+`"}}]`, members)
-		c.Uploads = map[string]UploadedFile{"k1": {typ, []byte(content)}}
+		c.Uploads = map[string]model.UploadedFile{"k1": {Type: typ, Content: []byte(content)}}
 		return c
 	}
 	two := w.hand("two uploads and a filter", `[{"operation":"OR","upload":{"keys":["k1","k2"],"type":"twitter_id"}},
 		{"operation":"AND","upload":{"keys":["k3"],"type":"ss_id"}}]`, "u5")
-	two.Uploads = map[string]UploadedFile{
-		"k1": {"twitter_id", []byte("0042\n")}, "k2": {"twitter_id", []byte("42")},
-		"k3": {"ss_id", []byte("u5\nu1\nu9\n")},
+	two.Uploads = map[string]model.UploadedFile{
+		"k1": {Type: "twitter_id", Content: []byte("0042\n")}, "k2": {Type: "twitter_id", Content: []byte("42")},
+		"k3": {Type: "ss_id", Content: []byte("u5\nu1\nu9\n")},
 	}
 	out := w.hand("outputs", all, "u1 u2 u3 u4 u5 u6 u7 u8")
 	out.Outputs = map[string][]string{
@@ -156,7 +160,7 @@ child,twitter_id,8
 		"ma_id": {"6d92078a-8246-4ba4-ae5b-76104861e7dc", "cdda802e-fb9c-47ad-9866-0794d394c912"},
 	}
 	part := w.hand("outputs of some", `[{"operation":"OR","upload":{"keys":["k1"],"type":"ss_id"}}]`, "u3 u4 u7")
-	part.Uploads = map[string]UploadedFile{"k1": {"ss_id", []byte("u7\nu4\nu3\n")}}
+	part.Uploads = map[string]model.UploadedFile{"k1": {Type: "ss_id", Content: []byte("u7\nu4\nu3\n")}}
 	part.Outputs = map[string][]string{
 		"twitter_user": {"bigbird", "Elmo"},
 		"email_raw":    {"ANN@example.COM", "bob@example.com"},

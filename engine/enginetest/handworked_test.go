@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"throng/engine/enginetest/model"
+
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 )
@@ -18,13 +20,13 @@ func TestModelByHand(t *testing.T) {
 			if err := c.Write(dir); err != nil {
 				t.Fatal(err)
 			}
-			m, err := LoadModel(dir, now())
+			m, err := model.Load(dir, now())
 			if err != nil {
 				t.Fatal(err)
 			}
-			ext := External{Uploads: c.Uploads, Audiences: map[int64][]string{}}
+			ext := model.External{Uploads: c.Uploads, Audiences: map[int64][]string{}}
 			for id, parameters := range c.Audiences {
-				res, err := m.Eval([]byte(`{"parameters":`+string(parameters)+`}`), External{})
+				res, err := m.Eval([]byte(`{"parameters":`+string(parameters)+`}`), model.External{})
 				if err != nil {
 					t.Fatal(err)
 				}

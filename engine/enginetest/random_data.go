@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"throng/engine/enginetest/model"
 )
 
 // Options are the settings of a random dataset.
@@ -193,15 +195,15 @@ func (g *generator) identifiers() {
 	n := g.opt.People
 	for range 4 * n {
 		k := rng.IntN(n*3/4 + 1) // fewer values than people: some are shared
-		typ := pick(rng, identifierTypes...)
+		typ := pick(rng, model.IdentifierTypes()...)
 		s.add(g.someone(), typ, randomIdentifier(rng, typ, k))
 	}
 	g.oddities(s, 2, g.adult(), "twitter_id", "77")
 	for range n/40 + 1 {
 		g.odd(s, g.adult(), "shoe_size", "43")
 		g.odd(s, g.adult(), "twitter_id", pick(rng, "12x", "-1", "１２"))
-		g.odd(s, g.adult(), "md5", pick(rng, "", emptyMD5, strings.ToUpper(emptyMD5), "abc", strings.Repeat("g", 32)))
-		g.odd(s, g.adult(), pick(rng, "ma_id", "idfa", "gaid", "idfv"), pick(rng, zeroUUID, strings.Repeat("0", 32), "12345678"))
+		g.odd(s, g.adult(), "md5", pick(rng, "", model.EmptyMD5, strings.ToUpper(model.EmptyMD5), "abc", strings.Repeat("g", 32)))
+		g.odd(s, g.adult(), pick(rng, "ma_id", "idfa", "gaid", "idfv"), pick(rng, model.ZeroUUID, strings.Repeat("0", 32), "12345678"))
 		g.odd(s, g.adult(), "email_raw", pick(rng, "nobody.example.com", " "))
 		g.odd(s, g.adult(), "twitter_user", pick(rng, "@", " @ "))
 	}
@@ -212,7 +214,7 @@ func randomIdentifier(rng *rand.Rand, typ string, k int) string {
 	form := func(s string) string {
 		return pick(rng, s, s, strings.ToUpper(s), " "+s, s+"\t")
 	}
-	hash := md5Hex(strconv.Itoa(k))
+	hash := model.MD5(strconv.Itoa(k))
 	switch typ {
 	case "ss_id":
 		return fmt.Sprintf("p%05d", k)
@@ -223,9 +225,9 @@ func randomIdentifier(rng *rand.Rand, typ string, k int) string {
 	case "email_raw":
 		return form(fmt.Sprintf("user%d@example.com", k))
 	case "md5": // of addresses, so that both ways of having it meet
-		return form(md5Hex(fmt.Sprintf("user%d@example.com", k)))
+		return form(model.MD5(fmt.Sprintf("user%d@example.com", k)))
 	case "ma_id", "idfa", "gaid", "idfv":
-		s, _ := uuid(hash)
+		s := hash[:8] + "-" + hash[8:12] + "-" + hash[12:16] + "-" + hash[16:20] + "-" + hash[20:]
 		return form(pick(rng, s, hash))
 	case "imei":
 		return fmt.Sprintf("%014d", k+1)
@@ -241,7 +243,7 @@ func (g *generator) social() {
 	s := g.sheet("follows", "person", "network", "account")
 	accounts := pick(rng, 6, 12, 300)
 	for range g.opt.People * 5 {
-		s.add(g.someone(), pick(rng, networks...), accountID(rng.IntN(accounts)))
+		s.add(g.someone(), pick(rng, model.Networks()...), accountID(rng.IntN(accounts)))
 	}
 	for i := range accounts { // somebody follows many
 		s.add(g.someone(), "twitter", accountID(i))
@@ -251,7 +253,7 @@ func (g *generator) social() {
 	g.odd(s, g.adult(), "myspace", "a1")
 	t := g.sheet("accounts", "network", "account", "screen_name", "name")
 	for i := range accounts + 3 {
-		for _, network := range networks {
+		for _, network := range model.Networks() {
 			if rng.IntN(4) > 0 {
 				name := fmt.Sprintf("Name%d", i)
 				if rng.IntN(5) == 0 {
@@ -279,7 +281,7 @@ func (g *generator) affinities() {
 	n := 3 + rng.IntN(25)
 	id := func(i int) string { return "n" + strconv.Itoa(i) }
 	for i := range n {
-		parent := pick(rng, roots...)
+		parent := pick(rng, model.Roots()...)
 		if i > 0 && rng.IntN(3) > 0 {
 			parent = id(rng.IntN(i))
 		}
@@ -303,7 +305,7 @@ func (g *generator) affinities() {
 	g.odd(t, g.adult(), "unheard")
 	u := g.sheet("affinity_accounts", "affinity", "network", "account")
 	for range 8 {
-		u.add(id(rng.IntN(n)), pick(rng, networks...), accountID(rng.IntN(12)))
+		u.add(id(rng.IntN(n)), pick(rng, model.Networks()...), accountID(rng.IntN(12)))
 	}
 	g.odd(u, "unheard", "twitter", "a1")
 	g.odd(u, id(0), "myspace", "a1")
@@ -327,7 +329,7 @@ func (g *generator) jobs() {
 	g.odd(s, g.adult(), "Cook")
 	t := g.sheet("personality", "person", "term", "score")
 	for range g.opt.People * 2 {
-		term := pick(rng, personalityTerms[:6]...)
+		term := pick(rng, model.PersonalityTerms()[:6]...)
 		score := pick(rng, "0", "1", "0.5", "0.75", "0.9", "0.7499999999", "9e-1", strconv.FormatFloat(rng.Float64(), 'f', 4, 64))
 		t.add(g.someone(), term, score)
 	}
@@ -357,7 +359,7 @@ func (g *generator) texts() {
 	rng := g.rng
 	s := g.sheet("bios", "person", "network", "text")
 	for range g.opt.People {
-		s.add(g.someone(), pick(rng, networks...), randomText(rng))
+		s.add(g.someone(), pick(rng, model.Networks()...), randomText(rng))
 	}
 	g.oddities(s, 2, g.adult(), "twitter", "go rust")
 	g.odd(s, g.adult(), "myspace", "go")

@@ -5,10 +5,14 @@ import (
 	"compress/gzip"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"
+
+	"throng/engine/enginetest/model"
+	"throng/query"
 )
 
 // MaxRandomParameters is how many parameters a random list has at most.
@@ -16,10 +20,15 @@ const MaxRandomParameters = 12
 
 // definer makes definitions from what a dataset holds.
 type definer struct {
-	rng   *rand.Rand
-	m     *Model
-	ext   External
-	terms map[string][]string
+	rng    *rand.Rand
+	m      *model.Model
+	ext    model.External
+	people []string
+	terms  map[string][]string
+}
+
+func newDefiner(rng *rand.Rand, m *model.Model, ext model.External) *definer {
+	return &definer{rng, m, ext, m.People(), m.Known()}
 }
 
 // object is a JSON object.
@@ -27,64 +36,19 @@ type object map[string]any
 
 // RandomDefinition makes a definition that is valid for a caller with every
 // grant, with values that the dataset knows and some that it does not.
-func RandomDefinition(rng *rand.Rand, m *Model) json.RawMessage {
-	return RandomDefinitionWith(rng, m, External{})
+func RandomDefinition(rng *rand.Rand, m *model.Model) json.RawMessage {
+	return RandomDefinitionWith(rng, m, model.External{})
 }
 
 // RandomDefinitionWith is RandomDefinition that may use ext's uploads and
 // audiences, too.
-func RandomDefinitionWith(rng *rand.Rand, m *Model, ext External) json.RawMessage {
-	d := &definer{rng, m, ext, m.allTerms()}
+func RandomDefinitionWith(rng *rand.Rand, m *model.Model, ext model.External) json.RawMessage {
+	d := newDefiner(rng, m, ext)
 	raw, err := json.Marshal(object{"parameters": d.parameters(1+rng.IntN(MaxRandomParameters), 0)})
 	if err != nil {
 		panic(err) // strings and numbers alone
 	}
 	return raw
-}
-
-// allTerms lists what people have, by sort of value.
-func (m *Model) allTerms() map[string][]string {
-	if m.known == nil {
-		m.known = m.gatherTerms()
-	}
-	return m.known
-}
-
-func (m *Model) gatherTerms() map[string][]string {
-	sets := map[string]map[string]bool{}
-	put := func(sort, v string) {
-		if sets[sort] == nil {
-			sets[sort] = map[string]bool{}
-		}
-		sets[sort][v] = true
-	}
-	for _, p := range m.people {
-		for t := range p.titles {
-			put("job_titles", t)
-		}
-		for e := range p.employers {
-			put("employer_names", e)
-		}
-		for network, accounts := range p.follows {
-			for a := range accounts {
-				put(network, a)
-			}
-		}
-		for _, text := range slices.Concat(p.bioTexts, p.tweetTexts) {
-			put("texts", text)
-		}
-		for kind, id := range p.places {
-			put(kind, id)
-		}
-	}
-	for id := range m.nodes {
-		put("affinities", id)
-	}
-	out := map[string][]string{}
-	for sort, set := range sets {
-		out[sort] = sortedKeys(set)
-	}
-	return out
 }
 
 func (d *definer) parameters(n, depth int) []object {
@@ -173,7 +137,7 @@ func (d *definer) criterion(kind string, depth int) object {
 	case "b2b":
 		return d.b2b()
 	case "personality":
-		return object{"personalities": d.some(3, personalityTerms[:8]...)}
+		return object{"personalities": d.some(3, model.PersonalityTerms()[:8]...)}
 	case "age":
 		return object{"ranges": d.some(3, "18-24", "25-34", "35-44", "45-54", "over 54", "unknown")}
 	case "gender":
@@ -186,15 +150,15 @@ func (d *definer) criterion(kind string, depth int) object {
 		return object{"parameters": d.parameters(1+d.rng.IntN(4), depth+1)}
 	case "bio_search":
 		o := object{"phrases": d.phrases()}
-		for _, n := range networks {
+		for _, n := range model.Networks() {
 			o["search_in_"+n] = d.rng.IntN(2) == 0
 		}
-		o["search_in_"+pick(d.rng, networks...)] = true
+		o["search_in_"+pick(d.rng, model.Networks()...)] = true
 		return o
 	case "tweet_search":
 		return object{"phrases": d.phrases()}
 	case "upload":
-		key := pick(d.rng, sortedKeys(d.ext.Uploads)...)
+		key := pick(d.rng, slices.Sorted(maps.Keys(d.ext.Uploads))...)
 		return object{"keys": []string{key}, "type": d.ext.Uploads[key].Type}
 	case "audience":
 		var all []int64
@@ -212,10 +176,12 @@ func (d *definer) b2b() object {
 	list := pick(d.rng, "job_titles", "employer_names")
 	o := object{list: d.idList(d.some(5, slices.Concat(d.terms[list], []string{"Nobody holds this"})...))}
 	if d.rng.IntN(2) == 0 {
-		count := d.rng.IntN(len(d.m.people)/3 + 3)
+		count := d.rng.IntN(len(d.people)/3 + 3)
 		if d.rng.IntN(2) == 0 { // exactly the number of somebody's holders
 			id := pick(d.rng, slices.Concat(d.terms[list], []string{"Nobody holds this"})...)
-			count = len(d.m.where(func(p *person) bool { return p.titles[id] || p.employers[id] }))
+			count = int(d.m.EvalNode(query.Or{Nodes: []query.Node{
+				query.In{Field: query.JobTitle, Values: []string{id}}, query.In{Field: query.Employer, Values: []string{id}},
+			}}).Len())
 		}
 		o["filter"] = object{"direction": pick(d.rng, "<", ">", "<=", ">="), "count": count}
 	}
@@ -252,7 +218,7 @@ func (d *definer) phrases() []string {
 		if d.rng.IntN(4) == 0 {
 			text = strings.ToUpper(text)
 		}
-		if len(cutWords(text)) == 0 {
+		if !model.HasWords(text) {
 			text = pick(d.rng, "go", "#golang", "🍕")
 		}
 		out = append(out, text)
@@ -267,12 +233,7 @@ func networkOfKind(kind string) string {
 
 func (d *definer) followers(kind string) object {
 	rng, network := d.rng, networkOfKind(kind)
-	var named []account
-	for _, a := range d.m.accounts {
-		if a.network == network && foldName(a.screenName) != "" {
-			named = append(named, a)
-		}
-	}
+	named := d.m.ScreenNames(network)
 	written := map[string]bool{}
 	var list []object
 	for range pick(rng, 1, 2, 5, 12, 100+rng.IntN(300)) {
@@ -282,13 +243,13 @@ func (d *definer) followers(kind string) object {
 		}
 		name := fmt.Sprintf("unheard%d", rng.IntN(9))
 		if len(named) > 0 {
-			name = pick(rng, named...).screenName
+			name = pick(rng, named...)
 		}
-		name = pick(rng, name, "@"+foldName(name), strings.ToUpper(foldName(name)))
+		name = pick(rng, name, "@"+model.FoldName(name), strings.ToUpper(model.FoldName(name)))
 		switch rng.IntN(6) {
 		case 0, 1:
 			list = append(list, object{"screen_name": name})
-			written["name "+foldName(name)] = true
+			written["name "+model.FoldName(name)] = true
 		case 2: // with a name that is nobody's
 			list = append(list, object{"id": id, "screen_name": "unheard"})
 			written["id "+id] = true
@@ -317,22 +278,23 @@ func UploadTypes() []string {
 }
 
 // RandomUpload makes a list of identifiers, known and unknown, with odd lines.
-func RandomUpload(rng *rand.Rand, m *Model) (typ string, content []byte) {
+func RandomUpload(rng *rand.Rand, m *model.Model) (typ string, content []byte) {
 	typ = pick(rng, UploadTypes()...)
+	people := m.People()
 	end := pick(rng, "\n", "\n", "\r\n")
 	var b strings.Builder
 	for range rng.IntN(200) {
-		line := randomIdentifier(rng, typ, rng.IntN(len(m.people)*2+1))
-		if len(m.people) > 0 && rng.IntN(2) == 0 {
-			if own := pick(rng, m.people...).identifiersOf(typ); len(own) > 0 {
-				line = pick(rng, own...).printed
+		line := randomIdentifier(rng, typ, rng.IntN(len(people)*2+1))
+		if len(people) > 0 && rng.IntN(2) == 0 {
+			if own := m.Identifiers(pick(rng, people...), typ); len(own) > 0 {
+				line = pick(rng, own...)
 				if rng.IntN(3) == 0 && typ != "ss_id" && typ != "cint_id" && typ != "ramp_id" {
 					line = " " + strings.ToUpper(line)
 				}
 			}
 		}
 		if rng.IntN(20) == 0 {
-			line = pick(rng, "", " ", emptyMD5, zeroUUID, "nobody", "\xff", "a\x00b", strings.Repeat("x", 1025))
+			line = pick(rng, "", " ", model.EmptyMD5, model.ZeroUUID, "nobody", "\xff", "a\x00b", strings.Repeat("x", 1025))
 		}
 		b.WriteString(line)
 		b.WriteString(end)

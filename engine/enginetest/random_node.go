@@ -3,13 +3,13 @@ package enginetest
 import (
 	"math/rand/v2"
 
+	"throng/engine/enginetest/model"
 	"throng/query"
 )
 
 // RandomNode makes a node without query.Rows from what a dataset holds.
-func RandomNode(rng *rand.Rand, m *Model) query.Node {
-	d := &definer{rng, m, External{}, m.allTerms()}
-	return d.node(3)
+func RandomNode(rng *rand.Rand, m *model.Model) query.Node {
+	return newDefiner(rng, m, model.External{}).node(3)
 }
 
 func (d *definer) node(depth int) query.Node {
@@ -53,7 +53,7 @@ func (d *definer) node(depth int) query.Node {
 
 // values gives up to n terms of a field, known and unknown.
 func (d *definer) values(f query.Field, n int) []string {
-	if len(d.m.people) == 0 {
+	if len(d.people) == 0 {
 		return nil
 	}
 	var out []string
@@ -62,7 +62,7 @@ func (d *definer) values(f query.Field, n int) []string {
 			out = append(out, pick(d.rng, "unheard", "1", "male", "7"))
 			continue
 		}
-		if terms := d.m.terms(pick(d.rng, d.m.people...), f); len(terms) > 0 {
+		if terms := d.m.Terms(pick(d.rng, d.people...), f); len(terms) > 0 {
 			out = append(out, pick(d.rng, terms...))
 		}
 	}

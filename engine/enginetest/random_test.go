@@ -8,6 +8,8 @@ import (
 	"slices"
 	"testing"
 
+	"throng/engine/enginetest/model"
+
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -20,7 +22,7 @@ func TestRandomDataset(t *testing.T) {
 		if err := RandomDataset(rng, dir, Options{People: 10 + rng.IntN(200)}); err != nil {
 			t.Fatalf("RandomDataset (seed %d): %v", seed, err)
 		}
-		m, err := LoadModel(dir, now())
+		m, err := model.Load(dir, now())
 		if err != nil {
 			t.Fatalf("LoadModel (seed %d): %v", seed, err)
 		}
@@ -32,10 +34,10 @@ func TestRandomDataset(t *testing.T) {
 				t.Errorf("Report() = %+v, does not add up (seed %d)", c, seed)
 			}
 		}
-		ext := External{Uploads: map[string]UploadedFile{}}
+		ext := model.External{Uploads: map[string]model.UploadedFile{}}
 		for _, key := range []string{"a", "b", "c"} {
 			typ, content := RandomUpload(rng, m)
-			ext.Uploads[key] = UploadedFile{typ, content}
+			ext.Uploads[key] = model.UploadedFile{Type: typ, Content: content}
 			if r, _ := m.Upload(typ, content); r.Rows != r.Matched+r.Unmatched+r.Duplicate+r.Invalid {
 				t.Errorf("Upload(%s) = %+v, does not add up (seed %d)", typ, r, seed)
 			}
@@ -47,7 +49,7 @@ func TestRandomDataset(t *testing.T) {
 				t.Errorf("Eval(%s): %v (seed %d)", def, err, seed)
 			}
 			definitions++
-			if len(res.Members) > 0 && len(res.Members) < len(m.people) {
+			if len(res.Members) > 0 && len(res.Members) < len(m.People()) {
 				matching++
 			}
 		}

@@ -1,6 +1,10 @@
 package enginetest
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+)
 
 // Reduce makes a failing definition smaller as long as it fails: it drops
 // parameters and values, the larger parts first, and object keys. fails must
@@ -53,7 +57,7 @@ func shrink(v any, set func(any), try func() bool) bool {
 			}
 		}
 	case map[string]any:
-		for _, k := range sortedKeys(v) {
+		for _, k := range slices.Sorted(maps.Keys(v)) {
 			old := v[k]
 			if delete(v, k); try() {
 				return true

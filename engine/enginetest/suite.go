@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"throng/engine"
+	"throng/engine/enginetest/model"
 	"throng/identifier"
 	"throng/query"
 )
@@ -180,7 +181,7 @@ func testHandWorked(t *testing.T, open func(t *testing.T) engine.Engine) {
 }
 
 func runCase(t *testing.T, g engine.Generation, c Case) {
-	comp := &compiler{ctx: t.Context(), gen: g, ext: External{Uploads: c.Uploads, Audiences: map[int64][]string{}}}
+	comp := &compiler{ctx: t.Context(), gen: g, ext: model.External{Uploads: c.Uploads, Audiences: map[int64][]string{}}}
 	sel := func(raw json.RawMessage) (query.RowSet, engine.Counts) {
 		d, err := comp.definition(raw)
 		if err != nil {

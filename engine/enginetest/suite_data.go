@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"throng/engine"
+	"throng/engine/enginetest/model"
 	"throng/identifier"
 	"throng/query"
 )
@@ -60,6 +61,13 @@ func testReport(t *testing.T, e engine.Engine) {
 	}
 }
 
+func in(f query.Field, values ...string) query.Node { return query.In{Field: f, Values: values} }
+
+// least is who follows at least k of some accounts of Twitter.
+func least(k int, values ...string) query.Node {
+	return query.AtLeast{K: k, Field: query.Twitter, Values: values}
+}
+
 func testNodes(t *testing.T, e engine.Engine) {
 	g := loadTables(t, e, map[string]string{
 		"people":  "person,age,gender\na,20,male\nb,30,female\nc,,female\nd,,\n",
@@ -71,10 +79,6 @@ func testNodes(t *testing.T, e engine.Engine) {
 		if diff := cmp.Diff(strings.Fields(want), keysFor(t, g, n), cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("%s differs (-want +got):\n%s", show(n), diff)
 		}
-	}
-	in := func(f query.Field, values ...string) query.Node { return query.In{Field: f, Values: values} }
-	least := func(k int, values ...string) query.Node {
-		return query.AtLeast{K: k, Field: query.Twitter, Values: values}
 	}
 	check(query.And{}, "a b c d")
 	check(query.Or{}, "")
@@ -104,7 +108,12 @@ func testNodes(t *testing.T, e engine.Engine) {
 	check(text("", query.BioTwitter), "")
 	check(text("--", query.BioTwitter), "")
 	check(query.Text{Fields: []query.Field{query.BioTwitter, query.BioTwitch}, Phrases: []string{"stay", "away"}}, "b c")
+	checkSteps(t, g)
+}
 
+// checkSteps counts after every step of definitions of the people of testNodes.
+func checkSteps(t *testing.T, g engine.Generation) {
+	t.Helper()
 	d := query.Definition{Steps: []query.Step{
 		{Op: query.Exclude, Node: in(query.Gender, "male")},
 		{Op: query.Include, Node: least(1, "1")},
@@ -196,8 +205,22 @@ func testCatalog(t *testing.T, e engine.Engine) {
 		"accounts": "network,account,screen_name,name\ntwitter,9,@Zed,Zed's\ntwitter,10,zED,\ntwitch,9,other,\n",
 		"follows":  "person,network,account\ntop,twitter,77\n",
 	}
-	g := loadTables(t, e, tables)
-	c := g.Catalog()
+	c := loadTables(t, e, tables).Catalog()
+	checkTerms(t, c)
+	checkSearch(t, c)
+	checkAccounts(t, c)
+	checkAffinities(t, c)
+	places, err := c.Places()
+	if err != nil {
+		t.Fatalf("Places: %v", err)
+	}
+	if _, ok := places.Lookup("city", "81905"); !ok {
+		t.Error("Places() does not know the built-in city 81905")
+	}
+}
+
+func checkTerms(t *testing.T, c engine.Catalog) {
+	t.Helper()
 	term := func(f query.Field, value string, want uint64, ok bool) {
 		t.Helper()
 		if got, found, err := c.Term(f, value); err != nil || found != ok || got.People != want {
@@ -209,6 +232,10 @@ func testCatalog(t *testing.T, e engine.Engine) {
 	term(query.Employer, "Acme", 2, true)
 	term(query.Affinity, "a1", 4, true)
 	term(query.Affinity, "a5", 0, false)
+}
+
+func checkSearch(t *testing.T, c engine.Catalog) {
+	t.Helper()
 	search := func(q string, offset, limit int, more bool, want ...string) {
 		t.Helper()
 		terms, gotMore, err := c.Search(t.Context(), query.JobTitle, q, offset, limit)
@@ -231,7 +258,10 @@ func testCatalog(t *testing.T, e engine.Engine) {
 	search("yo chef", 0, 10, false)
 	search("CAFE", 0, 10, false, "Chef de Café")
 	search("cook", 1, 10, false)
+}
 
+func checkAccounts(t *testing.T, c engine.Catalog) {
+	t.Helper()
 	named := func(f query.Field, name string, want ...engine.Account) {
 		t.Helper()
 		got, err := c.AccountsNamed(f, name)
@@ -253,12 +283,15 @@ func testCatalog(t *testing.T, e engine.Engine) {
 	}
 	named(query.Twitch, "zed")
 	named(query.Twitter, "")
+}
 
+func checkAffinities(t *testing.T, c engine.Catalog) {
+	t.Helper()
 	tree, err := c.Affinities()
 	if err != nil {
 		t.Fatalf("Affinities: %v", err)
 	}
-	if len(tree.Roots) != len(roots) || tree.Roots[3].ID != ".interests." || len(tree.Roots[3].Children) != 1 {
+	if len(tree.Roots) != len(model.Roots()) || tree.Roots[3].ID != ".interests." || len(tree.Roots[3].Children) != 1 {
 		t.Fatalf("Affinities() has roots %+v, want the seven, in order", tree.Roots)
 	}
 	a2, ok := tree.Lookup("a2")
@@ -272,12 +305,5 @@ func testCatalog(t *testing.T, e engine.Engine) {
 		if _, ok := tree.Lookup(id); ok {
 			t.Errorf("Lookup(%s) is known, want it rejected", id)
 		}
-	}
-	places, err := c.Places()
-	if err != nil {
-		t.Fatalf("Places: %v", err)
-	}
-	if _, ok := places.Lookup("city", "81905"); !ok {
-		t.Error("Places() does not know the built-in city 81905")
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"throng/engine"
+	"throng/engine/enginetest/model"
 	"throng/identifier"
 	"throng/query"
 )
@@ -47,7 +48,7 @@ func randomRound(t *testing.T, e engine.Engine, seed uint64) {
 	if err := RandomDataset(rng, dir, Options{}); err != nil {
 		t.Fatal(err)
 	}
-	m, err := LoadModel(dir, suiteNow())
+	m, err := model.Load(dir, suiteNow())
 	if err != nil {
 		t.Fatalf("LoadModel: %v", err)
 	}
@@ -60,11 +61,11 @@ func randomRound(t *testing.T, e engine.Engine, seed uint64) {
 		n := RandomNode(rng, m)
 		compareNode(t, rng, m, g, n)
 	}
-	ext := External{Uploads: map[string]UploadedFile{}, Audiences: map[int64][]string{}}
+	ext := model.External{Uploads: map[string]model.UploadedFile{}, Audiences: map[int64][]string{}}
 	for i := range 5 {
 		typ, content := RandomUpload(rng, m)
-		ext.Uploads[fmt.Sprintf("k%d", i)] = UploadedFile{typ, content}
-		ext.Audiences[int64(i)] = m.someKeys(rng)
+		ext.Uploads[fmt.Sprintf("k%d", i)] = model.UploadedFile{Type: typ, Content: content}
+		ext.Audiences[int64(i)] = someKeys(rng, m)
 		compareUpload(t, m, g, typ, content)
 	}
 	for range 60 {
@@ -75,12 +76,12 @@ func randomRound(t *testing.T, e engine.Engine, seed uint64) {
 		}
 	}
 	for range 5 {
-		compareStream(t, m, g, m.someKeys(rng))
+		compareStream(t, m, g, someKeys(rng, m))
 	}
 	compareStream(t, m, g, m.People())
 	for range 5 {
-		compareBreakdown(t, rng, m, g, m.someKeys(rng))
-		compareAnalyst(t, rng, m, g, m.someKeys(rng))
+		compareBreakdown(t, rng, m, g, someKeys(rng, m))
+		compareAnalyst(t, rng, m, g, someKeys(rng, m))
 	}
 	compareBreakdown(t, rng, m, g, m.People())
 	compareAnalyst(t, rng, m, g, m.People())
@@ -92,25 +93,25 @@ func randomRound(t *testing.T, e engine.Engine, seed uint64) {
 }
 
 // someKeys gives a random part of the people.
-func (m *Model) someKeys(rng *rand.Rand) []string {
+func someKeys(rng *rand.Rand, m *model.Model) []string {
 	var keys []string
 	share := rng.IntN(10) + 1
-	for _, p := range m.people {
+	for _, k := range m.People() {
 		if rng.IntN(10) < share {
-			keys = append(keys, p.key)
+			keys = append(keys, k)
 		}
 	}
 	return keys
 }
 
-func compareReport(t *testing.T, m *Model, report *engine.Report) {
+func compareReport(t *testing.T, m *model.Model, report *engine.Report) {
 	t.Helper()
-	want, got := map[string]TableCount{}, map[string]TableCount{}
+	want, got := map[string]model.TableCount{}, map[string]model.TableCount{}
 	for _, c := range m.Report() {
 		want[c.Table] = c
 	}
 	for _, r := range report.Tables {
-		c := TableCount{Table: r.Table, Rows: int(r.Rows), Loaded: int(r.Loaded)}
+		c := model.TableCount{Table: r.Table, Rows: int(r.Rows), Loaded: int(r.Loaded)}
 		for _, n := range r.Rejected {
 			c.Rejected += int(n)
 		}
@@ -124,7 +125,7 @@ func compareReport(t *testing.T, m *Model, report *engine.Report) {
 	}
 }
 
-func compareNode(t *testing.T, rng *rand.Rand, m *Model, g engine.Generation, n query.Node) {
+func compareNode(t *testing.T, rng *rand.Rand, m *model.Model, g engine.Generation, n query.Node) {
 	t.Helper()
 	set := m.EvalNode(n)
 	var want []string
@@ -156,7 +157,7 @@ func compareNode(t *testing.T, rng *rand.Rand, m *Model, g engine.Generation, n 
 }
 
 // definitionDiff compares a definition; it is "" for one that is not valid.
-func definitionDiff(t *testing.T, m *Model, g engine.Generation, def json.RawMessage, ext External) string {
+func definitionDiff(t *testing.T, m *model.Model, g engine.Generation, def json.RawMessage, ext model.External) string {
 	want, err := m.Eval(def, ext)
 	if err != nil {
 		return ""
@@ -169,7 +170,7 @@ func definitionDiff(t *testing.T, m *Model, g engine.Generation, def json.RawMes
 	if err != nil {
 		return err.Error()
 	}
-	got := Result{
+	got := model.Result{
 		Members: keysOf(t, g, rows), Include: int(counts.Include), Filter: int(counts.Filter), Exclude: int(counts.Exclude),
 	}
 	for _, n := range counts.Steps {
@@ -181,16 +182,11 @@ func definitionDiff(t *testing.T, m *Model, g engine.Generation, def json.RawMes
 	return cmp.Diff(want, got, cmpopts.EquateEmpty())
 }
 
-func compareUpload(t *testing.T, m *Model, g engine.Generation, typ string, content []byte) {
+func compareUpload(t *testing.T, m *model.Model, g engine.Generation, typ string, content []byte) {
 	t.Helper()
 	want, people := m.Upload(typ, content)
-	seen := map[string]bool{}
-	for _, line := range uploadLines(content) {
-		if _, folded, ok := parseIdentifier(typ, line); ok {
-			seen[folded] = true
-		}
-	}
-	rows, matched, err := g.Match(t.Context(), identifier.Type(typ), eachOf(sortedKeys(seen)))
+	values := model.NormalForms(typ, model.UploadLines(content))
+	rows, matched, err := g.Match(t.Context(), identifier.Type(typ), eachOf(values))
 	if err != nil {
 		t.Fatalf("Match(%s): %v", typ, err)
 	}
@@ -204,11 +200,11 @@ func compareUpload(t *testing.T, m *Model, g engine.Generation, typ string, cont
 
 // compareStream compares all output files of some people. One person's lines
 // may come in any order.
-func compareStream(t *testing.T, m *Model, g engine.Generation, keys []string) {
+func compareStream(t *testing.T, m *model.Model, g engine.Generation, keys []string) {
 	t.Helper()
 	got := streamAll(t, g, matchKeys(t, g, keys...), identifier.Types()...)
 	owners := got[identifier.SSID].values
-	for _, typ := range append(slices.Clone(identifierTypes), "ss_id") {
+	for _, typ := range append(model.IdentifierTypes(), "ss_id") {
 		lines, ownersWant, _, _ := m.Output(keys, typ)
 		s := got[identifier.Type(typ)]
 		if len(s.values) != len(lines) {
@@ -232,17 +228,12 @@ func compareStream(t *testing.T, m *Model, g engine.Generation, keys []string) {
 }
 
 // compareTerms compares how many people have each term.
-func compareTerms(t *testing.T, m *Model, g engine.Generation) {
+func compareTerms(t *testing.T, m *model.Model, g engine.Generation) {
 	t.Helper()
 	for _, f := range query.TermFields() {
-		counts := map[string]uint64{}
-		for _, p := range m.people {
-			for _, v := range m.terms(p, f) {
-				counts[v]++
-			}
-		}
+		counts, _ := m.Breakdown(m.People(), f)
 		for v, want := range counts {
-			if got, ok, err := g.Catalog().Term(f, v); err != nil || !ok || got.People != want || got.Value != v {
+			if got, ok, err := g.Catalog().Term(f, v); err != nil || !ok || got.People != uint64(want) || got.Value != v {
 				t.Errorf("Term(%s, %q) = %+v, %v, %v, want %d people", f, v, got, ok, err, want)
 			}
 		}
@@ -254,10 +245,10 @@ func compareTerms(t *testing.T, m *Model, g engine.Generation) {
 	if err != nil {
 		t.Fatalf("Affinities: %v", err)
 	}
-	for id := range m.nodes {
+	for id, want := range m.Affinities() {
 		a, ok := tree.Lookup(id)
-		if !ok || a.Name != m.nodes[id].name || a.Parent.ID != m.nodes[id].parent {
-			t.Errorf("Affinities().Lookup(%s) = %+v, %v, want %+v", id, a, ok, m.nodes[id])
+		if !ok || a.Name != want.Name || a.Parent.ID != want.Parent {
+			t.Errorf("Affinities().Lookup(%s) = %+v, %v, want %+v", id, a, ok, want)
 		}
 	}
 }

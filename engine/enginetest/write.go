@@ -14,6 +14,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"throng/engine/enginetest/model"
+
 	"github.com/klauspost/compress/zstd"
 	"github.com/parquet-go/parquet-go"
 )
@@ -29,6 +31,7 @@ type sheet struct {
 // write puts the sheet into dir as one file or as several, each in a random
 // format.
 func (s *sheet) write(rng *rand.Rand, dir string) error {
+	formats := model.Formats()
 	if rng.IntN(2) == 0 {
 		format := formats[rng.IntN(len(formats))]
 		return s.writeFile(rng, filepath.Join(dir, s.name+format), format, s.rows)
@@ -237,9 +240,9 @@ func textColumn() (parquet.Node, func(string) parquet.Value) {
 // timeColumn is one of times, or of days, as fine as the cells need it.
 func timeColumn(rng *rand.Rand, all func(func(string) bool) bool) (parquet.Node, func(string) parquet.Value) {
 	in := func(unit time.Duration) bool {
-		return all(func(v string) bool { t, ok := parseTime(v); return ok && t.Equal(t.Truncate(unit)) })
+		return all(func(v string) bool { t, ok := model.ParseTime(v); return ok && t.Equal(t.Truncate(unit)) })
 	}
-	at := func(v string) time.Time { t, _ := parseTime(v); return t }
+	at := func(v string) time.Time { t, _ := model.ParseTime(v); return t }
 	switch {
 	case in(24 * time.Hour):
 		return parquet.Date(), func(v string) parquet.Value { return parquet.Int32Value(int32(at(v).Unix() / 86400)) }

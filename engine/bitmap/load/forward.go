@@ -5,6 +5,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"throng/engine/bitmap/forward"
 	"throng/engine/bitmap/storage"
 	"throng/query"
 )
@@ -15,24 +16,24 @@ type forwarder struct {
 	dir      string // of the generation
 	rows     uint32
 	workers  int
-	counted  storage.Counted
+	counted  forward.Counted
 	files    []storage.FileSum
-	codes    *storage.ForwardCodes
-	encoders chan *storage.ForwardEncoder
-	buffers  [storage.PartBlocks]*storage.Encoded
+	codes    *forward.Codes
+	encoders chan *forward.Encoder
+	buffers  [storage.PartBlocks]*forward.Encoded
 }
 
-func newForwarder(dir string, rows uint32, workers int, counted storage.Counted) *forwarder {
-	f := &forwarder{dir: dir, rows: rows, workers: workers, counted: counted, encoders: make(chan *storage.ForwardEncoder, workers)}
+func newForwarder(dir string, rows uint32, workers int, counted forward.Counted) *forwarder {
+	f := &forwarder{dir: dir, rows: rows, workers: workers, counted: counted, encoders: make(chan *forward.Encoder, workers)}
 	for range workers {
-		f.encoders <- new(storage.ForwardEncoder)
+		f.encoders <- new(forward.Encoder)
 	}
 	return f
 }
 
 // counted tells which final numbers the counted fields have: order lists those
 // of the dictionary.
-func (l *loader) counted(order []uint32) storage.Counted {
+func (l *loader) counted(order []uint32) forward.Counted {
 	// before is how many terms the fields before this one have.
 	before := func(field uint8) uint32 {
 		n := sort.Search(len(order), func(i int) bool {
@@ -44,8 +45,8 @@ func (l *loader) counted(order []uint32) storage.Counted {
 		}
 		return uint32(n)
 	}
-	c := storage.Counted{Scored: storage.NoTerm}
-	for _, f := range storage.CountedFields() {
+	c := forward.Counted{Scored: forward.NoTerm}
+	for _, f := range forward.CountedFields() {
 		c.Starts = append(c.Starts, before(l.fields[f]))
 	}
 	c.Starts = append(c.Starts, before(l.fields[query.Active]))
@@ -61,8 +62,8 @@ func (l *loader) counted(order []uint32) storage.Counted {
 func (f *forwarder) write(part int, terms, people []uint32, block func(b int) (*storage.BlockLists, func(), error)) error {
 	first := part * storage.PartRows
 	rows := min(storage.PartRows, int(f.rows)-first)
-	f.codes = storage.NewForwardCodes(f.counted, rows, terms, people, f.codes)
-	w, err := storage.NewForwardWriter(f.dir, storage.ForwardName(part), uint32(first), rows, f.codes)
+	f.codes = forward.NewCodes(f.counted, rows, terms, people, f.codes)
+	w, err := forward.NewWriter(f.dir, forward.Name(part), uint32(first), rows, f.codes)
 	if err != nil {
 		return err
 	}
@@ -97,7 +98,7 @@ func (f *forwarder) write(part int, terms, people []uint32, block func(b int) (*
 		}
 	}
 	// What is left is for the first blocks of the next part.
-	var spare [storage.PartBlocks]*storage.Encoded
+	var spare [storage.PartBlocks]*forward.Encoded
 	n := 0
 	for _, e := range f.buffers {
 		if e != nil && n < f.workers {

@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"throng/engine/bitmap/storage"
+	"throng/engine/bitmap/forward"
 	"throng/query"
 )
 
@@ -95,7 +95,7 @@ func InvertPairs(ctx context.Context, dir string, o InvertOptions, feed func(wor
 		numbers: &numbering{terms: int(o.Terms)}, people: people, step: func(int64, int64) {},
 	}
 	if o.Forward {
-		v.forward = newForwarder(dir, o.Rows, o.Workers, storage.CountedOf(query.Affinity, o.Terms))
+		v.forward = newForwarder(dir, o.Rows, o.Workers, forward.CountedOf(query.Affinity, o.Terms))
 	}
 	return people, v.run(ctx)
 }

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"throng/engine/bitmap/forward"
 	"throng/engine/bitmap/storage"
 	"throng/query"
 )
@@ -52,7 +53,7 @@ func TestLargePart(t *testing.T) {
 			dir: dir, rows: rows, workers: 2, budget: budget, pairs: s, more: more,
 			numbers: &numbering{final: final, order: order, terms: terms}, people: make([]uint32, 2*terms),
 			step:    func(int64, int64) {},
-			forward: newForwarder(dir, rows, 2, storage.CountedOf(query.Affinity, terms)),
+			forward: newForwarder(dir, rows, 2, forward.CountedOf(query.Affinity, terms)),
 		}
 		if err := v.run(t.Context()); err != nil {
 			t.Fatal(err)
@@ -66,7 +67,7 @@ func TestLargePart(t *testing.T) {
 	if most := int64(budget) * 2; held > most || all < 2*held {
 		t.Errorf("held %d bytes of blocks, want %d at most; with memory for all, %d", held, most, all)
 	}
-	for _, name := range []string{storage.PartName(0), storage.ForwardName(0)} {
+	for _, name := range []string{storage.PartName(0), forward.Name(0)} {
 		want, err := os.ReadFile(filepath.Join(much, name))
 		if err != nil {
 			t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"throng/engine/bitmap/format"
 	"throng/internal/extsort"
 	"throng/query"
 )
@@ -42,7 +43,7 @@ type AccountRecord struct{ ID, ScreenName, Name []byte }
 // Accounts is the mapped file of names. It is safe for concurrent use until
 // Close.
 type Accounts struct {
-	*file
+	*format.File
 	values stringTable
 	names  []uint32
 	order  uint64                 // offset of names in the payload
@@ -52,11 +53,11 @@ type Accounts struct {
 
 // OpenAccounts maps the file of names.
 func OpenAccounts(path string) (*Accounts, error) {
-	f, err := openFile(path, kindAccounts)
+	f, err := format.Open(path, format.KindAccounts)
 	if err != nil {
 		return nil, err
 	}
-	a := &Accounts{file: f, byID: map[query.Field][2]int{}, byName: map[query.Field][2]int{}}
+	a := &Accounts{File: f, byID: map[query.Field][2]int{}, byName: map[query.Field][2]int{}}
 	if err := a.open(); err != nil {
 		f.Close()
 		return nil, err
@@ -66,24 +67,24 @@ func OpenAccounts(path string) (*Accounts, error) {
 
 func (a *Accounts) open() error {
 	nets := networks()
-	if len(a.meta) != 8+8*len(nets) {
-		return a.corrupt("directory has a wrong length")
+	if len(a.Meta()) != 8+8*len(nets) {
+		return a.Corrupt("directory has a wrong length")
 	}
 	le := binary.LittleEndian
-	data, size := le.Uint64(a.meta), uint64(len(a.payload))
+	data, size := le.Uint64(a.Meta()), uint64(len(a.Payload()))
 	var n, named uint64
 	for i, f := range nets {
-		k, m := uint64(le.Uint32(a.meta[8+8*i:])), uint64(le.Uint32(a.meta[12+8*i:]))
+		k, m := uint64(le.Uint32(a.Meta()[8+8*i:])), uint64(le.Uint32(a.Meta()[12+8*i:]))
 		a.byID[f] = [2]int{int(n), int(n + k)}
 		a.byName[f] = [2]int{int(named), int(named + m)}
 		n, named = n+k, named+m
 	}
 	if data > size || stringsSize(3*n, data)+4*named != size {
-		return a.corrupt("directory does not fit the file")
+		return a.Corrupt("directory does not fit the file")
 	}
-	a.values = readStrings(a.file, 0, 3*n, data)
+	a.values = readStrings(a.File, 0, 3*n, data)
 	a.order = stringsSize(3*n, data)
-	a.names = view[uint32](a.payload[a.order:])
+	a.names = format.View[uint32](a.Payload()[a.order:])
 	return nil
 }
 
@@ -124,12 +125,12 @@ func (a *Accounts) ByID(network query.Field, id []byte) (r AccountRecord, ok boo
 // named is the account at a position of the order of names, and its folded
 // screen name, appended to dst.
 func (a *Accounts) named(network query.Field, at int, dst []byte) (account int, folded []byte, err error) {
-	if err := a.check(a.order+4*uint64(at), 4); err != nil {
+	if err := a.Check(a.order+4*uint64(at), 4); err != nil {
 		return 0, nil, err
 	}
 	i, in := int(a.names[at]), a.byID[network]
 	if i < in[0] || i >= in[1] {
-		return 0, nil, a.corrupt("order of names contradicts itself")
+		return 0, nil, a.Corrupt("order of names contradicts itself")
 	}
 	name, err := a.values.at(3*i + 1)
 	return i, FoldName(dst, name), err
@@ -168,7 +169,7 @@ func (a *Accounts) ByName(network query.Field, folded []byte) (found []AccountRe
 // Verify reads the whole file: every checksum, that the strings follow each
 // other, and the order of ids and of screen names. An error wraps [ErrCorrupt].
 func (a *Accounts) Verify() error {
-	if err := a.check(0, uint64(len(a.payload))); err != nil {
+	if err := a.Check(0, uint64(len(a.Payload()))); err != nil {
 		return err
 	}
 	if err := a.values.verify(); err != nil {
@@ -185,7 +186,7 @@ func (a *Accounts) Verify() error {
 				return err
 			}
 			if bytes.Compare(one, next) >= 0 {
-				return a.corrupt("accounts are out of order")
+				return a.Corrupt("accounts are out of order")
 			}
 		}
 		if err := a.verifyNames(f); err != nil {
@@ -205,7 +206,7 @@ func (a *Accounts) verifyNames(network query.Field) error {
 			return err
 		}
 		if c := bytes.Compare(last, name); len(name) == 0 || c > 0 || c == 0 && before >= i {
-			return a.corrupt("order of names contradicts itself")
+			return a.Corrupt("order of names contradicts itself")
 		}
 		last, scratch, before = name, last, i
 	}
@@ -215,8 +216,7 @@ func (a *Accounts) verifyNames(network query.Field) error {
 // AccountsWriter writes the file of names. Folded names that exceed a few
 // megabytes go to a file beside it meanwhile. It is for one goroutine.
 type AccountsWriter struct {
-	w      *fileWriter
-	name   string
+	w      *format.Writer
 	s      stringWriter
 	nets   []query.Field
 	counts []uint32
@@ -236,14 +236,14 @@ const namesMemory = 4 << 20
 
 // NewAccountsWriter creates the file of names under dir.
 func NewAccountsWriter(dir, name string) (*AccountsWriter, error) {
-	w, err := newFileWriter(join(dir, name), kindAccounts)
+	w, err := format.Create(dir, name, format.KindAccounts)
 	if err != nil {
 		return nil, err
 	}
 	nets := networks()
-	sorter := extsort.New(w.path+".names", namesMemory)
+	sorter := extsort.New(w.Path()+".names", namesMemory)
 	return &AccountsWriter{
-		w: w, name: name, s: newStringWriter(w), nets: nets,
+		w: w, s: newStringWriter(w), nets: nets,
 		counts: make([]uint32, len(nets)), sorter: sorter, folded: sorter.Writer(),
 	}, nil
 }
@@ -268,7 +268,7 @@ func (aw *AccountsWriter) Add(network query.Field, r AccountRecord) error {
 		}
 	}
 	aw.n++
-	return aw.w.err
+	return aw.w.Err()
 }
 
 // Close ends the file and makes it durable.
@@ -278,7 +278,7 @@ func (aw *AccountsWriter) Close() (FileSum, error) {
 	named := make([]uint32, len(aw.nets))
 	if err := aw.sorter.Each(func(key, at []byte) error {
 		named[key[0]]++
-		aw.w.write(le.AppendUint32(nil, binary.BigEndian.Uint32(at)))
+		aw.w.Append(le.AppendUint32(nil, binary.BigEndian.Uint32(at)))
 		return nil
 	}); err != nil {
 		return FileSum{}, err
@@ -291,12 +291,12 @@ func (aw *AccountsWriter) Close() (FileSum, error) {
 		meta = le.AppendUint32(meta, n)
 		meta = le.AppendUint32(meta, named[i])
 	}
-	return aw.w.finish(aw.name, meta)
+	return aw.w.Finish(meta)
 }
 
 // Abort closes the file without ending it. After Close it does nothing.
 func (aw *AccountsWriter) Abort() {
 	aw.s.abort()
 	_ = aw.sorter.Close() // what is left goes with the folder
-	aw.w.abort()
+	aw.w.Abort()
 }

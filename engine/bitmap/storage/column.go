@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"math/bits"
 	"sync/atomic"
+
+	"throng/engine/bitmap/format"
 )
 
 // A column holds any number of byte strings for each row, in one section a
@@ -37,7 +39,7 @@ const (
 
 // Column is a mapped column. It is safe for concurrent use until Close.
 type Column struct {
-	*file
+	*format.File
 	rows   uint32
 	values uint64
 	ok     []atomic.Uint64 // a bit a block: its numbers were verified
@@ -45,11 +47,11 @@ type Column struct {
 
 // OpenColumn maps a column.
 func OpenColumn(path string) (*Column, error) {
-	f, err := openFile(path, kindColumn)
+	f, err := format.Open(path, format.KindColumn)
 	if err != nil {
 		return nil, err
 	}
-	c := &Column{file: f}
+	c := &Column{File: f}
 	if err := c.open(); err != nil {
 		f.Close()
 		return nil, err
@@ -58,14 +60,14 @@ func OpenColumn(path string) (*Column, error) {
 }
 
 func (c *Column) open() error {
-	if len(c.meta) < columnMeta {
-		return c.corrupt("directory has a wrong length")
+	if len(c.Meta()) < columnMeta {
+		return c.Corrupt("directory has a wrong length")
 	}
 	le := binary.LittleEndian
-	c.rows, c.values = le.Uint32(c.meta), le.Uint64(c.meta[8:])
+	c.rows, c.values = le.Uint32(c.Meta()), le.Uint64(c.Meta()[8:])
 	blocks := (uint64(c.rows) + BlockRows - 1) / BlockRows
-	if uint64(le.Uint32(c.meta[4:])) != blocks || uint64(len(c.meta)) != columnMeta+blocks*columnSection {
-		return c.corrupt("directory has a wrong length")
+	if uint64(le.Uint32(c.Meta()[4:])) != blocks || uint64(len(c.Meta())) != columnMeta+blocks*columnSection {
+		return c.Corrupt("directory has a wrong length")
 	}
 	c.ok = make([]atomic.Uint64, (blocks+63)/64)
 	return nil
@@ -97,10 +99,10 @@ type ColumnBlock struct {
 func (c *Column) Block(b int) (ColumnBlock, error) {
 	var cb ColumnBlock
 	if b < 0 || b >= c.Blocks() {
-		return cb, c.corrupt("no such block")
+		return cb, c.Corrupt("no such block")
 	}
 	le := binary.LittleEndian
-	m := c.meta[columnMeta+b*columnSection:]
+	m := c.Meta()[columnMeta+b*columnSection:]
 	off, size := le.Uint64(m), uint64(le.Uint32(m[8:]))
 	values, have := uint64(le.Uint32(m[12:])), uint64(le.Uint32(m[16:]))
 	cb.flags = le.Uint16(m[22:])
@@ -108,29 +110,29 @@ func (c *Column) Block(b int) (ColumnBlock, error) {
 	cb.rows = min(BlockRows, int(c.rows)-b*BlockRows)
 	cb.values, cb.have = int(values), int(have)
 	if have > uint64(cb.rows) || off%8 != 0 {
-		return cb, c.corrupt("section contradicts itself")
+		return cb, c.Corrupt("section contradicts itself")
 	}
 	counts := sectionCounts(cb.flags, uint64(cb.rows), values, have)
-	need := pad8(size)
+	need := format.Pad8(size)
 	for i, n := range counts {
 		need += n * sectionWidths[i]
 	}
-	if err := c.check(off, need); err != nil {
+	if err := c.Check(off, need); err != nil {
 		return cb, err
 	}
-	cb.data = c.payload[off:][:size:size]
-	at := off + pad8(size)
+	cb.data = c.Payload()[off:][:size:size]
+	at := off + format.Pad8(size)
 	next := func(i int) []byte {
-		b := c.payload[at:][:counts[i]*sectionWidths[i]]
+		b := c.Payload()[at:][:counts[i]*sectionWidths[i]]
 		at += uint64(len(b))
 		return b
 	}
-	cb.present, cb.shared = view[uint64](next(0)), view[uint64](next(1))
-	cb.ends, cb.bases, cb.long = view[uint32](next(2)), view[uint32](next(3)), view[uint32](next(4))
-	cb.ranks, cb.short = view[uint16](next(5)), view[uint16](next(6))
+	cb.present, cb.shared = format.View[uint64](next(0)), format.View[uint64](next(1))
+	cb.ends, cb.bases, cb.long = format.View[uint32](next(2)), format.View[uint32](next(3)), format.View[uint32](next(4))
+	cb.ranks, cb.short = format.View[uint16](next(5)), format.View[uint16](next(6))
 	if c.ok[b>>6].Load()&(1<<(b&63)) == 0 {
 		if !cb.valid() {
-			return cb, c.corrupt("section contradicts itself")
+			return cb, c.Corrupt("section contradicts itself")
 		}
 		c.ok[b>>6].Or(1 << (b & 63))
 	}

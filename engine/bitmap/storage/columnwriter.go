@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
+
+	"throng/engine/bitmap/format"
 )
 
 func join(dir, name string) string { return filepath.Join(dir, filepath.FromSlash(name)) }
@@ -14,7 +16,7 @@ func join(dir, name string) string { return filepath.Join(dir, filepath.FromSlas
 // one block in memory, about ten bytes a value, and none of the values. It is
 // for one goroutine.
 type ColumnWriter struct {
-	w      *fileWriter
+	w      *format.Writer
 	name   string
 	rows   uint32
 	values uint64
@@ -32,7 +34,7 @@ type ColumnWriter struct {
 
 // NewColumnWriter creates the file of a column of so many rows under dir.
 func NewColumnWriter(dir, name string, rows uint32) (*ColumnWriter, error) {
-	w, err := newFileWriter(join(dir, name), kindColumn)
+	w, err := format.Create(dir, name, format.KindColumn)
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +52,7 @@ func (c *ColumnWriter) reset() {
 	clear(c.counts)
 	c.shared, c.lens = c.shared[:0], c.lens[:0]
 	c.fixed, c.anyone = true, false
-	c.start = c.w.n
+	c.start = c.w.Len()
 }
 
 // Add appends a value of a row. Rows come in ascending order, the values of
@@ -74,24 +76,18 @@ func (c *ColumnWriter) Add(row uint32, value []byte, shared bool) error {
 	c.fixed = c.fixed && len(value) <= math.MaxUint16 && (v == 0 || int(c.lens[0]) == len(value))
 	c.lens = append(c.lens, uint32(len(value)))
 	c.counts[int(row)-c.blocks*BlockRows]++
-	c.w.write(value)
-	if c.w.n-c.start > math.MaxUint32 {
+	c.w.Append(value)
+	if c.w.Len()-c.start > math.MaxUint32 {
 		return fmt.Errorf("write column %s: values of %d rows exceed 4 GiB", c.name, BlockRows)
 	}
-	return c.w.err
+	return c.w.Err()
 }
 
 func (c *ColumnWriter) endBlock() {
-	size := c.w.n - c.start
-	c.w.align(8)
+	size := c.w.Len() - c.start
+	c.w.Align(8)
 	var flags, width uint16
-	have, most := uint32(0), uint32(0)
-	for _, n := range c.counts {
-		if n > 0 {
-			have++
-		}
-		most = max(most, n)
-	}
+	have, most := havings(c.counts)
 	var present []uint64
 	var ranks []uint16
 	if int(have) < len(c.counts) {
@@ -119,22 +115,22 @@ func (c *ColumnWriter) endBlock() {
 			}
 		}
 	}
-	c.w.write(bytesOf(present))
+	c.w.Append(format.Bytes(present))
 	if c.anyone {
-		c.w.write(bytesOf(c.shared))
+		c.w.Append(format.Bytes(c.shared))
 	}
 	if flags&flagEnds != 0 {
-		c.w.write(bytesOf(rowEnds(c.counts)))
+		c.w.Append(format.Bytes(rowEnds(c.counts)))
 	}
-	c.w.write(bytesOf(bases))
+	c.w.Append(format.Bytes(bases))
 	if flags&flagWide != 0 {
-		c.w.write(bytesOf(ends))
+		c.w.Append(format.Bytes(ends))
 	}
-	c.w.write(bytesOf(ranks))
+	c.w.Append(format.Bytes(ranks))
 	if flags&flagWide == 0 {
-		c.w.write(bytesOf(narrow(ends)))
+		c.w.Append(format.Bytes(narrow(ends)))
 	}
-	c.w.align(8)
+	c.w.Align(8)
 	le := binary.LittleEndian
 	c.meta = le.AppendUint64(c.meta, c.start)
 	c.meta = le.AppendUint32(c.meta, uint32(size))
@@ -145,6 +141,17 @@ func (c *ColumnWriter) endBlock() {
 	c.values += uint64(len(c.lens))
 	c.blocks++
 	c.reset()
+}
+
+// havings is how many rows have a value, and the most that one has.
+func havings(counts []uint32) (have, most uint32) {
+	for _, n := range counts {
+		if n > 0 {
+			have++
+		}
+		most = max(most, n)
+	}
+	return have, most
 }
 
 func presence(counts []uint32) (present []uint64, ranks []uint16) {
@@ -208,8 +215,8 @@ func (c *ColumnWriter) Close() (FileSum, error) {
 	meta := le.AppendUint32(nil, c.rows)
 	meta = le.AppendUint32(meta, uint32(c.blocks))
 	meta = le.AppendUint64(meta, c.values)
-	return c.w.finish(c.name, append(meta, c.meta...))
+	return c.w.Finish(append(meta, c.meta...))
 }
 
 // Abort closes the file without ending it. After Close it does nothing.
-func (c *ColumnWriter) Abort() { c.w.abort() }
+func (c *ColumnWriter) Abort() { c.w.Abort() }

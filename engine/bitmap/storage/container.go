@@ -1,24 +1,5 @@
 package storage
 
-// BlockRows is the number of rows of a block, the unit of evaluation: its
-// bitmap is 8 KiB and stays in the first cache.
-const BlockRows = 1 << 16
-
-// BlockWords is the number of 64-bit words of a block's bitmap.
-const BlockWords = BlockRows / 64
-
-// PartBlocks is the number of blocks of a part.
-const PartBlocks = 16
-
-// PartRows is the number of rows of a part.
-const PartRows = PartBlocks * BlockRows
-
-// ArrayMax is the largest cardinality stored as an array. Up to twice as many
-// rows an array would be smaller than a bitmap, but each of its rows costs a
-// count about as much as four words of the bitmap do: half as many take a
-// fifth of the time. What this adds to all postings is 3 to 7 per cent.
-const ArrayMax = 2048
-
 // runsMax is up to how many runs replace a bitmap: those of half its size.
 // More would save little, and cost a count more than the bitmap.
 const runsMax = BlockWords

@@ -5,7 +5,7 @@ import "slices"
 // Peoples gives how many rows have each of n terms from first on, which must
 // exist. The slice aliases the mapping. An error wraps [ErrCorrupt].
 func (d *Dict) Peoples(first, n uint32) ([]uint32, error) {
-	if err := d.check(d.counts+4*uint64(first), 4*uint64(n)); err != nil {
+	if err := d.Check(d.counts+4*uint64(first), 4*uint64(n)); err != nil {
 		return nil, err
 	}
 	return d.people[first:][:n], nil

@@ -9,13 +9,15 @@ import (
 	"path/filepath"
 	"testing"
 
+	"throng/engine/bitmap/format"
+	"throng/engine/bitmap/format/formattest"
 	"throng/query"
 )
 
 // touch reads everything of a file of a kind; it must not panic.
 func touch(kind uint32, path string) error {
 	switch kind {
-	case kindPart:
+	case format.KindPart:
 		p, err := OpenPart(path)
 		if err != nil {
 			return err
@@ -27,7 +29,7 @@ func touch(kind uint32, path string) error {
 			}
 			return true
 		})
-	case kindColumn:
+	case format.KindColumn:
 		c, err := OpenColumn(path)
 		if err != nil {
 			return err
@@ -47,7 +49,7 @@ func touch(kind uint32, path string) error {
 			}
 		}
 		return nil
-	case kindLookup:
+	case format.KindLookup:
 		l, err := OpenLookup(path)
 		if err != nil {
 			return err
@@ -61,7 +63,7 @@ func touch(kind uint32, path string) error {
 		probes := []Probe{{Hash: 0}, {Hash: 1 << 63}, {Hash: 5 << 60}, {Hash: 1<<64 - 1}}
 		_, err = l.Join(probes, 0, &Joined{Found: make([]uint64, 0, 2*JoinRoom)})
 		return err
-	case kindDict:
+	case format.KindDict:
 		d, err := OpenDict(path)
 		if err != nil {
 			return err
@@ -79,16 +81,14 @@ func touch(kind uint32, path string) error {
 			return err
 		}
 		return d.Verify()
-	case kindPlaces:
+	case format.KindPlaces:
 		p, err := OpenPlaces(path)
 		if err != nil {
 			return err
 		}
 		defer p.Close()
 		return p.Each(func(CatalogPlace) {})
-	case kindForward:
-		return touchForward(path)
-	case kindNames:
+	case format.KindNames:
 		x, err := OpenNames(path)
 		if err != nil {
 			return err
@@ -122,14 +122,13 @@ func samples(t testing.TB) map[uint32][]byte {
 	dir := t.TempDir()
 	lookup, _ := writeLookup(t, dir, 1000)
 	paths := map[uint32]string{
-		kindPart:     writePart(t, dir, 5000, partLists(5000)),
-		kindColumn:   writeColumn(t, dir, columnValues("many", 300)),
-		kindLookup:   lookup,
-		kindDict:     writeDict(t, dir),
-		kindAccounts: writeAccounts(t, dir),
-		kindPlaces:   writePlaces(t, dir),
-		kindNames:    writeNames(t, dir),
-		kindForward:  randomPart(rand.New(rand.NewPCG(9, 9)), 300, 400).write(t, dir),
+		format.KindPart:     writePart(t, dir, 5000, partLists(5000)),
+		format.KindColumn:   writeColumn(t, dir, columnValues("many", 300)),
+		format.KindLookup:   lookup,
+		format.KindDict:     writeDict(t, dir),
+		format.KindAccounts: writeAccounts(t, dir),
+		format.KindPlaces:   writePlaces(t, dir),
+		format.KindNames:    writeNames(t, dir),
 	}
 	out := map[uint32][]byte{}
 	for k, p := range paths {
@@ -190,7 +189,7 @@ func FuzzOpen(f *testing.F) {
 				bad[(int(at)+i)%len(bad)] ^= byte(xor >> (8 * i))
 			}
 		}
-		mend(bad)
+		formattest.Mend(bad)
 		path := filepath.Join(t.TempDir(), "fuzzed")
 		if err := os.WriteFile(path, bad, 0o600); err != nil {
 			t.Fatal(err)

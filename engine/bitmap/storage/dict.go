@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 
+	"throng/engine/bitmap/format"
 	"throng/query"
 )
 
@@ -25,7 +26,7 @@ const MaxTerm = 1 << 20
 
 // Dict is a mapped dictionary. It is safe for concurrent use until Close.
 type Dict struct {
-	*file
+	*format.File
 	values stringTable
 	people []uint32
 	counts uint64              // offset of people in the payload
@@ -35,11 +36,11 @@ type Dict struct {
 
 // OpenDict maps a dictionary.
 func OpenDict(path string) (*Dict, error) {
-	f, err := openFile(path, kindDict)
+	f, err := format.Open(path, format.KindDict)
 	if err != nil {
 		return nil, err
 	}
-	d := &Dict{file: f, first: map[query.Field]int{}}
+	d := &Dict{File: f, first: map[query.Field]int{}}
 	if err := d.open(); err != nil {
 		f.Close()
 		return nil, err
@@ -49,28 +50,28 @@ func OpenDict(path string) (*Dict, error) {
 
 func (d *Dict) open() error {
 	fields := Fields()
-	if len(d.meta) != 16+4*len(fields) {
-		return d.corrupt("directory has a wrong length")
+	if len(d.Meta()) != 16+4*len(fields) {
+		return d.Corrupt("directory has a wrong length")
 	}
 	le := binary.LittleEndian
-	n, data := uint64(le.Uint32(d.meta)), le.Uint64(d.meta[8:])
-	size := uint64(len(d.payload))
-	if int(le.Uint32(d.meta[4:])) != len(fields) || data > size || stringsSize(n, data)+4*n != size {
-		return d.corrupt("directory does not fit the file")
+	n, data := uint64(le.Uint32(d.Meta())), le.Uint64(d.Meta()[8:])
+	size := uint64(len(d.Payload()))
+	if int(le.Uint32(d.Meta()[4:])) != len(fields) || data > size || stringsSize(n, data)+4*n != size {
+		return d.Corrupt("directory does not fit the file")
 	}
 	at := uint64(0)
 	d.starts = append(d.starts, 0)
 	for i, f := range fields {
-		at += uint64(le.Uint32(d.meta[16+4*i:]))
+		at += uint64(le.Uint32(d.Meta()[16+4*i:]))
 		d.first[f] = i
 		d.starts = append(d.starts, uint32(at))
 	}
 	if at != n {
-		return d.corrupt("numbers of terms do not add up")
+		return d.Corrupt("numbers of terms do not add up")
 	}
-	d.values = readStrings(d.file, 0, n, data)
+	d.values = readStrings(d.File, 0, n, data)
 	d.counts = stringsSize(n, data)
-	d.people = view[uint32](d.payload[d.counts:])
+	d.people = format.View[uint32](d.Payload()[d.counts:])
 	return nil
 }
 
@@ -119,7 +120,7 @@ func (d *Dict) People(n uint32) (uint64, error) {
 	if n >= d.Terms() {
 		return 0, nil
 	}
-	if err := d.check(d.counts+4*uint64(n), 4); err != nil {
+	if err := d.Check(d.counts+4*uint64(n), 4); err != nil {
 		return 0, err
 	}
 	return uint64(d.people[n]), nil
@@ -129,7 +130,7 @@ func (d *Dict) People(n uint32) (uint64, error) {
 // each other and that those of a field are in order. An error wraps
 // [ErrCorrupt].
 func (d *Dict) Verify() error {
-	if err := d.check(0, uint64(len(d.payload))); err != nil {
+	if err := d.Check(0, uint64(len(d.Payload()))); err != nil {
 		return err
 	}
 	if err := d.values.verify(); err != nil {
@@ -143,7 +144,7 @@ func (d *Dict) Verify() error {
 				return err
 			}
 			if t > d.starts[i] && bytes.Compare(last, v) >= 0 {
-				return d.corrupt("terms are out of order")
+				return d.Corrupt("terms are out of order")
 			}
 			last = v
 		}
@@ -153,11 +154,10 @@ func (d *Dict) Verify() error {
 
 // DictWriter writes a dictionary. It is for one goroutine.
 type DictWriter struct {
-	w      *fileWriter
-	name   string
+	w      *format.Writer
 	s      stringWriter
 	terms  uint32
-	people *tail
+	people *format.Tail
 	fields []query.Field
 	counts []uint32
 	field  int
@@ -166,13 +166,13 @@ type DictWriter struct {
 
 // NewDictWriter creates the file of a dictionary under dir.
 func NewDictWriter(dir, name string) (*DictWriter, error) {
-	w, err := newFileWriter(join(dir, name), kindDict)
+	w, err := format.Create(dir, name, format.KindDict)
 	if err != nil {
 		return nil, err
 	}
 	fields := Fields()
 	return &DictWriter{
-		w: w, name: name, s: newStringWriter(w), people: newTail(w, "people"),
+		w: w, s: newStringWriter(w), people: format.NewTail(w, "people"),
 		fields: fields, counts: make([]uint32, len(fields)),
 	}, nil
 }
@@ -193,15 +193,15 @@ func (dw *DictWriter) Add(f query.Field, value []byte, people uint32) error {
 	dw.last = append(dw.last[:0], value...)
 	dw.counts[i]++
 	dw.s.add(value)
-	dw.people.add32(people)
+	dw.people.Add32(people)
 	dw.terms++
-	return dw.w.err
+	return dw.w.Err()
 }
 
 // Close ends the dictionary and makes it durable.
 func (dw *DictWriter) Close() (FileSum, error) {
 	data := dw.s.end()
-	dw.people.end()
+	dw.people.End()
 	le := binary.LittleEndian
 	meta := le.AppendUint32(nil, dw.terms)
 	meta = le.AppendUint32(meta, uint32(len(dw.fields)))
@@ -209,12 +209,12 @@ func (dw *DictWriter) Close() (FileSum, error) {
 	for _, c := range dw.counts {
 		meta = le.AppendUint32(meta, c)
 	}
-	return dw.w.finish(dw.name, meta)
+	return dw.w.Finish(meta)
 }
 
 // Abort closes the file without ending it. After Close it does nothing.
 func (dw *DictWriter) Abort() {
 	dw.s.abort()
-	dw.people.close()
-	dw.w.abort()
+	dw.people.Close()
+	dw.w.Abort()
 }

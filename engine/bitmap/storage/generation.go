@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"throng/engine/bitmap/forward"
 	"throng/identifier"
 	"throng/query"
 )
@@ -21,7 +22,7 @@ type Files struct {
 	Dir       string
 	Manifest  *Manifest
 	Parts     []*Part
-	Forwards  []*Forward // of each part
+	Forwards  []*forward.Index // of each part
 	Dict      *Dict
 	Accounts  *Accounts
 	Places    *Places // nil where they are built in
@@ -50,9 +51,13 @@ type Mapped interface {
 	Changed() error
 	io.Closer
 	Size() int64
-	headSum() uint32
-	damage() error
-	fault(addr uintptr) error
+	// Head is the checksum that the manifest has of the file, too.
+	Head() uint32
+	// Damage is the first damage found; nil where none was.
+	Damage() error
+	// Fault makes an error of an address that could not be read; nil where it is
+	// not of the file.
+	Fault(addr uintptr) error
 }
 
 // OpenGeneration maps the files of a generation, which takes time in
@@ -78,7 +83,7 @@ func OpenGeneration(dir string) (_ *Files, err error) {
 		}
 	}()
 	g.Parts = make([]*Part, m.Parts)
-	g.Forwards = make([]*Forward, m.Parts)
+	g.Forwards = make([]*forward.Index, m.Parts)
 	for _, f := range m.Files {
 		if err := g.open(f); err != nil {
 			return nil, err
@@ -97,7 +102,7 @@ func add[F Mapped](g *Files, want FileSum, path string, open func(string) (F, er
 	if f.Size() != want.Size {
 		return f, fmt.Errorf("%w: %s: has another size than the manifest says", ErrCorrupt, path)
 	}
-	if f.headSum() != want.Head {
+	if f.Head() != want.Head {
 		return f, fmt.Errorf("%w: %s: is not the file that the manifest names", ErrCorrupt, path)
 	}
 	return f, nil
@@ -186,6 +191,25 @@ func (g *Files) openPart(f FileSum, path string) error {
 	return nil
 }
 
+func isForward(name string) bool { return strings.HasSuffix(name, ".forward") }
+
+func (g *Files) openForward(f FileSum, path string) error {
+	for i := range g.Forwards {
+		if forward.Name(i) != f.Name {
+			continue
+		}
+		w, err := add(g, f, path, forward.Open)
+		if err != nil {
+			return err
+		}
+		if int64(w.FirstRow()) != int64(i)*PartRows || w.Rows() != min(PartRows, int(g.Manifest.Rows)-i*PartRows) {
+			return fmt.Errorf("%w: %s: holds other rows", ErrCorrupt, path)
+		}
+		g.Forwards[i] = w
+	}
+	return nil
+}
+
 func (g *Files) openColumn(f FileSum, path string) error {
 	c, err := add(g, f, path, OpenColumn)
 	if err != nil {
@@ -246,7 +270,7 @@ func (g *Files) complete() error {
 // nil where none was. It wraps [ErrCorrupt] and names the file.
 func (g *Files) Damage() error {
 	for _, m := range g.mapped {
-		if err := m.damage(); err != nil {
+		if err := m.Damage(); err != nil {
 			return err
 		}
 	}
@@ -271,7 +295,7 @@ func (g *Files) Changed() error {
 // returns nil. It must not be called after Close.
 func (g *Files) Fault(addr uintptr) error {
 	for _, m := range g.mapped {
-		if err := m.fault(addr); err != nil {
+		if err := m.Fault(addr); err != nil {
 			return err
 		}
 	}

@@ -106,7 +106,7 @@ func (j *Joined) scan(l *Lookup, at kernel.Place, probe uint32) error {
 }
 
 // NoSuchRow is the error that an entry names a row which does not exist.
-func (l *Lookup) NoSuchRow() error { return l.corrupt("names a row that does not exist") }
+func (l *Lookup) NoSuchRow() error { return l.Corrupt("names a row that does not exist") }
 
 // Own keeps those of found, in their order and place, whose row has the key of
 // the probe, one of 16 bytes. found is as Join gives it, and has rows of this

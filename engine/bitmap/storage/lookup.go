@@ -10,6 +10,7 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 
+	"throng/engine/bitmap/format"
 	"throng/engine/bitmap/kernel"
 	"throng/internal/hexkey"
 )
@@ -54,7 +55,7 @@ func HashKey(k hexkey.Key) uint64 { return kernel.HashKey(k) }
 
 // Lookup is a mapped lookup. It is safe for concurrent use until Close.
 type Lookup struct {
-	*file
+	*format.File
 	keys  uint64
 	lines []kernel.Line
 	rest  []uint64
@@ -62,11 +63,11 @@ type Lookup struct {
 
 // OpenLookup maps a lookup.
 func OpenLookup(path string) (*Lookup, error) {
-	f, err := openFile(path, kindLookup)
+	f, err := format.Open(path, format.KindLookup)
 	if err != nil {
 		return nil, err
 	}
-	l := &Lookup{file: f}
+	l := &Lookup{File: f}
 	if err := l.open(); err != nil {
 		f.Close()
 		return nil, err
@@ -75,18 +76,18 @@ func OpenLookup(path string) (*Lookup, error) {
 }
 
 func (l *Lookup) open() error {
-	if len(l.meta) != lookupMeta {
-		return l.corrupt("directory has a wrong length")
+	if len(l.Meta()) != lookupMeta {
+		return l.Corrupt("directory has a wrong length")
 	}
 	le := binary.LittleEndian
-	l.keys = le.Uint64(l.meta)
-	size, lines := uint64(len(l.payload)), le.Uint64(l.meta[8:])
+	l.keys = le.Uint64(l.Meta())
+	size, lines := uint64(len(l.Payload())), le.Uint64(l.Meta()[8:])
 	if l.keys > math.MaxUint32 || (lines == 0) != (l.keys == 0) ||
 		lines > size>>lineShift || size%8 != 0 || (size-lines<<lineShift)/8 > l.keys {
-		return l.corrupt("directory does not fit the file")
+		return l.Corrupt("directory does not fit the file")
 	}
-	l.lines = view[kernel.Line](l.payload[:lines<<lineShift])
-	l.rest = view[uint64](l.payload[lines<<lineShift:])
+	l.lines = format.View[kernel.Line](l.Payload()[:lines<<lineShift])
+	l.rest = format.View[uint64](l.Payload()[lines<<lineShift:])
 	return nil
 }
 
@@ -131,10 +132,10 @@ func (l *Lookup) Candidates(hash uint64, yield func(row uint32) bool) error {
 
 // checkLine verifies the chunk that has a line.
 func (l *Lookup) checkLine(line uint32) error {
-	if c := line >> (chunkShift - lineShift); l.seen[c>>6].Load()&(1<<(c&63)) != 0 {
+	if l.Verified(line >> (format.ChunkShift - lineShift)) {
 		return nil
 	}
-	return l.check(uint64(line)<<lineShift, 1<<lineShift)
+	return l.Check(uint64(line)<<lineShift, 1<<lineShift)
 }
 
 // restOf verifies and gives the entries of a line that are not in it.
@@ -147,15 +148,15 @@ func (l *Lookup) restOf(ln *kernel.Line) ([]uint64, error) {
 		return nil, l.badLine()
 	}
 	rest := l.rest[first:][:n]
-	return rest, l.check(uint64(len(l.lines))<<lineShift+8*first, 8*n)
+	return rest, l.Check(uint64(len(l.lines))<<lineShift+8*first, 8*n)
 }
 
-func (l *Lookup) badLine() error { return l.corrupt("a line contradicts itself") }
+func (l *Lookup) badLine() error { return l.Corrupt("a line contradicts itself") }
 
 // Verify reads all entries: that they are in order, and as many as there are
 // keys. An error wraps [ErrCorrupt].
 func (l *Lookup) Verify() error {
-	if err := l.check(0, uint64(len(l.payload))); err != nil {
+	if err := l.Check(0, uint64(len(l.Payload()))); err != nil {
 		return err
 	}
 	keys, rests := uint64(0), uint64(0)
@@ -182,21 +183,20 @@ func (l *Lookup) Verify() error {
 		keys, rests = keys+uint64(slots), rests+uint64(len(rest))
 	}
 	if rests != uint64(len(l.rest)) || keys+rests != l.keys {
-		return l.corrupt("has another number of entries than it says")
+		return l.Corrupt("has another number of entries than it says")
 	}
 	return nil
 }
 
 // LookupWriter writes a lookup. It is for one goroutine.
 type LookupWriter struct {
-	w       *fileWriter
-	name    string
+	w       *format.Writer
 	lines   uint64
 	at      uint64 // the line being filled; those before it are written
 	line    kernel.Line
 	in      uint32                                      // how many entries it has
 	kept    [kernel.LineSlots - kernel.FullSlots]uint64 // as in rest, those that move there when it is too full
-	rest    *tail
+	rest    *format.Tail
 	resting uint64 // entries of rest
 	n, want uint64
 	last    uint64 // hash
@@ -208,12 +208,12 @@ func NewLookupWriter(dir, name string, n uint64) (*LookupWriter, error) {
 	if n > math.MaxUint32 {
 		return nil, errors.New("write lookup: more than 2^32 keys of one type")
 	}
-	w, err := newFileWriter(join(dir, name), kindLookup)
+	w, err := format.Create(dir, name, format.KindLookup)
 	if err != nil {
 		return nil, err
 	}
 	lines := (n + lookupPerLine - 1) / lookupPerLine
-	return &LookupWriter{w: w, name: name, lines: lines, rest: newTail(w, "rest"), want: n}, nil
+	return &LookupWriter{w: w, lines: lines, rest: format.NewTail(w, "rest"), want: n}, nil
 }
 
 // Add writes a pair. Pairs come in ascending order of hash, then row.
@@ -236,7 +236,7 @@ func (lw *LookupWriter) Add(hash uint64, row uint32) error {
 			lw.kept[lw.in-kernel.FullSlots] = e
 		}
 		lw.in++
-		return lw.w.err
+		return lw.w.Err()
 	}
 	if lw.in == kernel.LineSlots {
 		lw.in = kernel.LineFull
@@ -247,12 +247,12 @@ func (lw *LookupWriter) Add(hash uint64, row uint32) error {
 		}
 	}
 	lw.add(e)
-	return lw.w.err
+	return lw.w.Err()
 }
 
 // add adds an entry to the rest of the line.
 func (lw *LookupWriter) add(e uint64) {
-	lw.rest.add64(e)
+	lw.rest.Add64(e)
 	lw.line.Rows[kernel.FullSlots+1]++
 	lw.resting++
 }
@@ -262,7 +262,7 @@ func (lw *LookupWriter) begin(n uint64) {
 	for ; lw.at < n; lw.at++ {
 		lw.line.Tags[1] |= uint64(lw.in) << 32
 		l := [1]kernel.Line{lw.line}
-		lw.w.write(bytesOf(l[:]))
+		lw.w.Append(format.Bytes(l[:]))
 		lw.line, lw.in = kernel.Line{}, 0
 	}
 }
@@ -270,13 +270,13 @@ func (lw *LookupWriter) begin(n uint64) {
 // Close ends the lookup and makes it durable.
 func (lw *LookupWriter) Close() (FileSum, error) {
 	lw.begin(lw.lines)
-	lw.rest.end()
+	lw.rest.End()
 	meta := binary.LittleEndian.AppendUint64(nil, lw.n)
-	return lw.w.finish(lw.name, binary.LittleEndian.AppendUint64(meta, lw.lines))
+	return lw.w.Finish(binary.LittleEndian.AppendUint64(meta, lw.lines))
 }
 
 // Abort closes the file without ending it. After Close it does nothing.
 func (lw *LookupWriter) Abort() {
-	lw.rest.close()
-	lw.w.abort()
+	lw.rest.Close()
+	lw.w.Abort()
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"throng/engine"
+	"throng/engine/bitmap/format"
 	"throng/identifier"
 	"throng/internal/durable"
 )
@@ -54,7 +55,7 @@ func TextName(field string) string { return "text-" + field + ".col" }
 
 // ManifestFormat is the format of the folder of a generation and of the files
 // in it.
-const ManifestFormat = format
+const ManifestFormat = format.Version
 
 // Manifest says what a generation consists of.
 type Manifest struct {
@@ -118,7 +119,7 @@ func ParseManifest(b []byte, path, id string) (*Manifest, error) {
 		return nil, fmt.Errorf("%w: %s: %w", ErrCorrupt, path, err)
 	}
 	if m.Format != ManifestFormat {
-		return nil, otherFormat(path, m.Format)
+		return nil, format.OtherVersion(path, m.Format)
 	}
 	if want, err := sealed(e.Manifest); err != nil || !bytes.Equal(want, b) {
 		return nil, fmt.Errorf("%w: %s: checksum differs", ErrCorrupt, path)

@@ -9,6 +9,7 @@ import (
 	"math"
 	"slices"
 
+	"throng/engine/bitmap/format"
 	"throng/internal/words"
 	"throng/query"
 )
@@ -27,7 +28,7 @@ func NamesName(f query.Field) string { return "names-" + string(f) + ".dict" }
 
 // Names is a mapped file of names. It is safe for concurrent use until Close.
 type Names struct {
-	*file
+	*format.File
 	values stringTable
 	terms  []uint32
 	order  uint64 // offset of terms in the payload
@@ -35,11 +36,11 @@ type Names struct {
 
 // OpenNames maps a file of names.
 func OpenNames(path string) (*Names, error) {
-	f, err := openFile(path, kindNames)
+	f, err := format.Open(path, format.KindNames)
 	if err != nil {
 		return nil, err
 	}
-	x := &Names{file: f}
+	x := &Names{File: f}
 	if err := x.open(); err != nil {
 		f.Close()
 		return nil, err
@@ -48,17 +49,17 @@ func OpenNames(path string) (*Names, error) {
 }
 
 func (x *Names) open() error {
-	if len(x.meta) != 16 {
-		return x.corrupt("directory has a wrong length")
+	if len(x.Meta()) != 16 {
+		return x.Corrupt("directory has a wrong length")
 	}
 	le := binary.LittleEndian
-	n, data, size := uint64(le.Uint32(x.meta)), le.Uint64(x.meta[8:]), uint64(len(x.payload))
+	n, data, size := uint64(le.Uint32(x.Meta())), le.Uint64(x.Meta()[8:]), uint64(len(x.Payload()))
 	if data > size || stringsSize(n, data)+4*n != size {
-		return x.corrupt("directory does not fit the file")
+		return x.Corrupt("directory does not fit the file")
 	}
-	x.values = readStrings(x.file, 0, n, data)
+	x.values = readStrings(x.File, 0, n, data)
 	x.order = stringsSize(n, data)
-	x.terms = view[uint32](x.payload[x.order:])
+	x.terms = format.View[uint32](x.Payload()[x.order:])
 	return nil
 }
 
@@ -67,14 +68,14 @@ func (x *Names) Len() int { return len(x.terms) }
 
 // term is the term of a name.
 func (x *Names) term(i int) (uint32, error) {
-	if err := x.check(x.order+4*uint64(i), 4); err != nil {
+	if err := x.Check(x.order+4*uint64(i), 4); err != nil {
 		return 0, err
 	}
 	return x.terms[i], nil
 }
 
 // searchBytes is how much is searched at once.
-const searchBytes = 4 * chunkSize
+const searchBytes = 4 * format.ChunkSize
 
 // Find yields the terms whose name matches the query of a search box, as
 // words.MatchName does, most people first. It ends with the first error, which
@@ -128,7 +129,7 @@ func (x *Names) next(ctx context.Context, needle []byte, from uint64) (int, erro
 			return 0, err
 		}
 		n := min(end-from, uint64(max(searchBytes, 2*len(needle))))
-		if err := x.check(x.values.off[0]+from, n); err != nil {
+		if err := x.Check(x.values.off[0]+from, n); err != nil {
 			return 0, err
 		}
 		at := bytes.Index(x.values.data[from:from+n], needle)
@@ -150,7 +151,7 @@ func (x *Names) holding(at uint64) (int, error) {
 		return to > at, err
 	})
 	if err == nil && i == len(x.terms) {
-		err = x.corrupt("strings contradict themselves")
+		err = x.Corrupt("strings contradict themselves")
 	}
 	return i, err
 }
@@ -159,7 +160,7 @@ func (x *Names) holding(at uint64) (int, error) {
 // the field, each once, as they are named and ordered. An error wraps
 // [ErrCorrupt].
 func (x *Names) Verify(dict *Dict, f query.Field) error {
-	if err := x.check(0, uint64(len(x.payload))); err != nil {
+	if err := x.Check(0, uint64(len(x.Payload()))); err != nil {
 		return err
 	}
 	if err := x.values.verify(); err != nil {
@@ -167,7 +168,7 @@ func (x *Names) Verify(dict *Dict, f query.Field) error {
 	}
 	first, count := dict.Range(f)
 	if int(count) != len(x.terms) {
-		return x.corrupt("has other names than the dictionary")
+		return x.Corrupt("has other names than the dictionary")
 	}
 	var last uint64
 	var folded []byte
@@ -177,7 +178,7 @@ func (x *Names) Verify(dict *Dict, f query.Field) error {
 			return err
 		}
 		if t < first || t-first >= count || i > 0 && (people > last || people == last && t <= x.terms[i-1]) {
-			return x.corrupt("order of names contradicts itself")
+			return x.Corrupt("order of names contradicts itself")
 		}
 		last = people
 		value, err := dict.Value(t)
@@ -186,7 +187,7 @@ func (x *Names) Verify(dict *Dict, f query.Field) error {
 		}
 		folded = append(words.FoldName(folded[:0], string(value)), words.TextEnd)
 		if have, err := x.values.at(i); err != nil || !bytes.Equal(have, folded) {
-			return errors.Join(err, x.corrupt("has other names than the dictionary"))
+			return errors.Join(err, x.Corrupt("has other names than the dictionary"))
 		}
 	}
 	return nil
@@ -195,11 +196,11 @@ func (x *Names) Verify(dict *Dict, f query.Field) error {
 // WriteNames writes the names of a field into the folder of a dictionary,
 // durably. It keeps eight bytes a name in memory.
 func WriteNames(dir string, dict *Dict, f query.Field) (FileSum, error) {
-	w, err := newFileWriter(join(dir, NamesName(f)), kindNames)
+	w, err := format.Create(dir, NamesName(f), format.KindNames)
 	if err != nil {
 		return FileSum{}, err
 	}
-	defer w.abort()
+	defer w.Abort()
 	order, err := dict.byPeople(f)
 	if err != nil {
 		return FileSum{}, err
@@ -218,11 +219,11 @@ func WriteNames(dir string, dict *Dict, f query.Field) (FileSum, error) {
 	data := s.end()
 	le := binary.LittleEndian
 	for _, o := range order {
-		w.write(le.AppendUint32(nil, uint32(o)))
+		w.Append(le.AppendUint32(nil, uint32(o)))
 	}
 	meta := le.AppendUint32(nil, uint32(len(order)))
 	meta = le.AppendUint32(meta, 0)
-	return w.finish(NamesName(f), le.AppendUint64(meta, data))
+	return w.Finish(le.AppendUint64(meta, data))
 }
 
 // byPeople gives the terms of a field in the low halves, most people first,

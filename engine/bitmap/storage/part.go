@@ -5,6 +5,8 @@ import (
 	"math/bits"
 	"slices"
 	"sync"
+
+	"throng/engine/bitmap/format"
 )
 
 // A part holds the postings of PartRows rows, of the last part fewer.
@@ -35,7 +37,7 @@ const (
 
 // Part is a mapped part. It is safe for concurrent use until Close.
 type Part struct {
-	*file
+	*format.File
 	first     uint32
 	rows      int
 	postings  uint64 // where the directory starts
@@ -46,11 +48,11 @@ type Part struct {
 
 // OpenPart maps a part.
 func OpenPart(path string) (*Part, error) {
-	f, err := openFile(path, kindPart)
+	f, err := format.Open(path, format.KindPart)
 	if err != nil {
 		return nil, err
 	}
-	p := &Part{file: f}
+	p := &Part{File: f}
 	if err := p.open(); err != nil {
 		f.Close()
 		return nil, err
@@ -60,29 +62,29 @@ func OpenPart(path string) (*Part, error) {
 }
 
 func (p *Part) open() error {
-	if len(p.meta) != partMeta {
-		return p.corrupt("directory has a wrong length")
+	if len(p.Meta()) != partMeta {
+		return p.Corrupt("directory has a wrong length")
 	}
 	le := binary.LittleEndian
-	rows, terms, off := le.Uint32(p.meta[4:]), uint64(le.Uint32(p.meta[8:])), le.Uint64(p.meta[16:])
-	p.first = le.Uint32(p.meta)
+	rows, terms, off := le.Uint32(p.Meta()[4:]), uint64(le.Uint32(p.Meta()[8:])), le.Uint64(p.Meta()[16:])
+	p.first = le.Uint32(p.Meta())
 	if rows > PartRows || p.first%PartRows != 0 || off%4 != 0 ||
-		off > uint64(len(p.payload)) || uint64(len(p.payload))-off != 8*terms {
-		return p.corrupt("directory does not fit the file")
+		off > uint64(len(p.Payload())) || uint64(len(p.Payload()))-off != 8*terms {
+		return p.Corrupt("directory does not fit the file")
 	}
 	p.rows, p.postings = int(rows), off
-	p.terms = view[uint32](p.payload[off:][:4*terms])
-	p.entries = view[uint32](p.payload[off+4*terms:])
+	p.terms = format.View[uint32](p.Payload()[off:][:4*terms])
+	p.entries = format.View[uint32](p.Payload()[off+4*terms:])
 	return nil
 }
 
 func (p *Part) checkDirectory() error {
-	if err := p.check(p.postings, uint64(len(p.payload))-p.postings); err != nil {
+	if err := p.Check(p.postings, uint64(len(p.Payload()))-p.postings); err != nil {
 		return err
 	}
 	for i := 1; i < len(p.terms); i++ {
 		if p.terms[i-1] >= p.terms[i] {
-			return p.corrupt("terms are out of order")
+			return p.Corrupt("terms are out of order")
 		}
 	}
 	return nil
@@ -149,13 +151,13 @@ func (p *Part) postingsAt(i int) (Postings, error) {
 	if e&entrySingle != 0 {
 		block := e >> 16 & (PartBlocks - 1)
 		ps := Postings{mask: 1 << block, single: true}
-		ps.data = bytesOf(p.entries[i : i+1])[:2] // the low half comes first
+		ps.data = format.Bytes(p.entries[i : i+1])[:2] // the low half comes first
 		ps.len[block] = 2
 		return ps, nil
 	}
 	off := uint64(e&entryOffset) * entryUnit
 	if off+2 > p.postings {
-		return Postings{}, p.corrupt("postings lie outside the file")
+		return Postings{}, p.Corrupt("postings lie outside the file")
 	}
 	var ps Postings
 	var err error
@@ -169,17 +171,17 @@ func (p *Part) postingsAt(i int) (Postings, error) {
 
 func (p *Part) arrays(ps *Postings, off uint64) error {
 	room := p.postings - off
-	if err := p.check(off, min(room, 2+2*PartBlocks)); err != nil {
+	if err := p.Check(off, min(room, 2+2*PartBlocks)); err != nil {
 		return err
 	}
-	data := p.payload[off:p.postings]
+	data := p.Payload()[off:p.postings]
 	ps.mask = binary.LittleEndian.Uint16(data)
 	n := uint64(bits.OnesCount16(ps.mask))
 	end := 2 + 2*n
 	if ps.mask == 0 || end > room {
-		return p.corrupt("postings lie outside the file")
+		return p.Corrupt("postings lie outside the file")
 	}
-	ps.cards = view[uint16](data[2:end])
+	ps.cards = format.View[uint16](data[2:end])
 	k := 0
 	for m := ps.mask; m != 0; m &= m - 1 {
 		b := bits.TrailingZeros16(m)
@@ -189,35 +191,35 @@ func (p *Part) arrays(ps *Postings, off uint64) error {
 		k++
 	}
 	if end > room {
-		return p.corrupt("postings lie outside the file")
+		return p.Corrupt("postings lie outside the file")
 	}
 	ps.data = data[:end]
-	return p.check(off, end)
+	return p.Check(off, end)
 }
 
 func (p *Part) mixed(ps *Postings, off uint64) error {
 	room := p.postings - off
-	if err := p.check(off, min(room, 6+4*PartBlocks)); err != nil {
+	if err := p.Check(off, min(room, 6+4*PartBlocks)); err != nil {
 		return err
 	}
-	data := p.payload[off:p.postings]
+	data := p.Payload()[off:p.postings]
 	if room < 6 {
-		return p.corrupt("postings lie outside the file")
+		return p.Corrupt("postings lie outside the file")
 	}
 	le := binary.LittleEndian
 	ps.mask, ps.bitmaps, ps.runs = le.Uint16(data), le.Uint16(data[2:]), le.Uint16(data[4:])
 	if ps.mask == 0 || (ps.bitmaps|ps.runs)&^ps.mask != 0 || ps.bitmaps&ps.runs != 0 {
-		return p.corrupt("postings contradict themselves")
+		return p.Corrupt("postings contradict themselves")
 	}
 	n, r := uint64(bits.OnesCount16(ps.mask)), uint64(bits.OnesCount16(ps.runs))
 	end := 6 + 2*n + 2*r
 	if end > room {
-		return p.corrupt("postings lie outside the file")
+		return p.Corrupt("postings lie outside the file")
 	}
-	ps.cards = view[uint16](data[6 : 6+2*n])
-	runs := view[uint16](data[6+2*n : end])
+	ps.cards = format.View[uint16](data[6 : 6+2*n])
+	runs := format.View[uint16](data[6+2*n : end])
 	if ps.bitmaps != 0 {
-		end = pad8(off+end) - off
+		end = format.Pad8(off+end) - off
 	}
 	for m := ps.bitmaps; m != 0; m &= m - 1 {
 		b := bits.TrailingZeros16(m)
@@ -238,10 +240,10 @@ func (p *Part) mixed(ps *Postings, off uint64) error {
 		end += size
 	}
 	if end > room {
-		return p.corrupt("postings lie outside the file")
+		return p.Corrupt("postings lie outside the file")
 	}
 	ps.data = data[:end]
-	return p.check(off, end)
+	return p.Check(off, end)
 }
 
 // Empty tells whether no row of the part has the term.
@@ -276,11 +278,11 @@ func (ps *Postings) Container(block int) Container {
 	c := Container{Kind: Array, Card: ps.Card(block)}
 	switch {
 	case ps.bitmaps&bit != 0:
-		c.Kind, c.Bitmap = Bitmap, view[uint64](b)
+		c.Kind, c.Bitmap = Bitmap, format.View[uint64](b)
 	case ps.runs&bit != 0:
-		c.Kind, c.Runs = Runs, view[Run](b)
+		c.Kind, c.Runs = Runs, format.View[Run](b)
 	default:
-		c.Array = view[uint16](b)
+		c.Array = format.View[uint16](b)
 	}
 	return c
 }

@@ -4,6 +4,9 @@ import (
 	"errors"
 	"math/bits"
 	"slices"
+
+	"throng/engine/bitmap/format"
+	"throng/engine/bitmap/forward"
 )
 
 // BlockLists is the rows of one block by term.
@@ -57,9 +60,9 @@ func (m *merger) begin(blocks *[PartBlocks]*BlockLists) error {
 	return nil
 }
 
-// least is the least term that is in no window yet, NoTerm at the end.
+// least is the least term that is in no window yet, forward.NoTerm at the end.
 func (m *merger) least() uint32 {
-	t := NoTerm
+	t := forward.NoTerm
 	for b := range m.blocks {
 		if terms := m.blocks[b].Terms; m.seen[b] < len(terms) {
 			t = min(t, terms[m.seen[b]])
@@ -105,7 +108,7 @@ func (pw *PartWriter) Merge(blocks *[PartBlocks]*BlockLists) error {
 			if m.at != m.seen { // a term came twice
 				return errBlockLists
 			}
-			return pw.w.err
+			return pw.w.Err()
 		}
 		for i, mask := range m.masks {
 			if mask == 0 {
@@ -169,7 +172,7 @@ func (pw *PartWriter) mergeTerm(term uint32, mask uint16) error {
 // shortArrays writes postings of arrays that are all short.
 func (pw *PartWriter) shortArrays(mask uint16) {
 	m := pw.merge
-	out := view[uint16](pw.w.reserve(postingsRoom))
+	out := format.View[uint16](pw.w.Reserve(postingsRoom))
 	out[0] = mask
 	at := 1 + bits.OnesCount16(mask)
 	k := 0
@@ -182,5 +185,5 @@ func (pw *PartWriter) shortArrays(mask uint16) {
 		k++
 	}
 	out[at] = 0 // padding
-	pw.w.commit(2 * (at + at&1))
+	pw.w.Commit(2 * (at + at&1))
 }

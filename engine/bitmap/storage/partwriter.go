@@ -5,12 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+
+	"throng/engine/bitmap/format"
 )
 
 // PartWriter writes a part, term by term. It is for one goroutine.
 type PartWriter struct {
-	w       *fileWriter
-	name    string
+	w       *format.Writer
 	first   uint32
 	rows    int
 	terms   []uint32
@@ -29,11 +30,11 @@ const postingsRoom = (maxPostings + 2*shortArray + 7) &^ 7
 // NewPartWriter creates the file of a part under dir. first is the number of
 // its first row, a multiple of PartRows; rows how many it has.
 func NewPartWriter(dir, name string, first uint32, rows int) (*PartWriter, error) {
-	w, err := newFileWriter(join(dir, name), kindPart)
+	w, err := format.Create(dir, name, format.KindPart)
 	if err != nil {
 		return nil, err
 	}
-	return &PartWriter{w: w, name: name, first: first, rows: rows}, nil
+	return &PartWriter{w: w, first: first, rows: rows}, nil
 }
 
 // PartName is the name of the file of a part within a generation's folder.
@@ -78,7 +79,7 @@ func (pw *PartWriter) Add(term uint32, lists *[PartBlocks][]uint16) error {
 		entry |= pw.lists(mask, lists)
 	}
 	pw.note(term, total, entry)
-	return pw.w.err
+	return pw.w.Err()
 }
 
 func (pw *PartWriter) note(term uint32, people int, entry uint32) {
@@ -89,23 +90,23 @@ func (pw *PartWriter) note(term uint32, people int, entry uint32) {
 
 // postings begins the next postings and gives their entry.
 func (pw *PartWriter) postings() (entry uint32, err error) {
-	pw.w.align(entryUnit)
-	if pw.w.n > maxPartOffset {
+	pw.w.Align(entryUnit)
+	if pw.w.Len() > maxPartOffset {
 		return 0, errPartSize
 	}
-	return uint32(pw.w.n / entryUnit), nil
+	return uint32(pw.w.Len() / entryUnit), nil
 }
 
 // lists writes postings, by whatever containers are right for them, and tells
 // what their entry has to say of that.
 func (pw *PartWriter) lists(mask uint16, lists *[PartBlocks][]uint16) (flags uint32) {
 	bitmaps, runs, counts := choose(lists)
-	out := pw.w.reserve(postingsRoom)
+	out := pw.w.Reserve(postingsRoom)
 	if bitmaps|runs == 0 {
-		pw.w.commit(putArrays(out, mask, lists))
+		pw.w.Commit(putArrays(out, mask, lists))
 		return 0
 	}
-	pw.w.commit(putMixed(out, pw.w.n, mask, bitmaps, runs, &counts, lists))
+	pw.w.Commit(putMixed(out, pw.w.Len(), mask, bitmaps, runs, &counts, lists))
 	return entryMixed
 }
 
@@ -149,7 +150,7 @@ func putArrays(out []byte, mask uint16, lists *[PartBlocks][]uint16) int {
 	binary.LittleEndian.PutUint16(out, mask)
 	n += putCards(out[n:], mask, lists)
 	for m := mask; m != 0; m &= m - 1 {
-		n += copy(out[n:], bytesOf(lists[bits.TrailingZeros16(m)]))
+		n += copy(out[n:], format.Bytes(lists[bits.TrailingZeros16(m)]))
 	}
 	return n
 }
@@ -176,22 +177,22 @@ func putMixed(out []byte, offset uint64, mask, bitmaps, runs uint16, counts *[Pa
 		n += 2
 	}
 	if bitmaps != 0 {
-		end := int(pad8(offset+uint64(n)) - offset)
+		end := int(format.Pad8(offset+uint64(n)) - offset)
 		clear(out[n:end])
 		n = end
 	}
 	for m := bitmaps; m != 0; m &= m - 1 {
-		bitmap := view[uint64](out[n : n+8*BlockWords])
+		bitmap := format.View[uint64](out[n : n+8*BlockWords])
 		clear(bitmap)
 		setBits((*[BlockWords]uint64)(bitmap), lists[bits.TrailingZeros16(m)])
 		n += 8 * BlockWords
 	}
 	for m := mask &^ (bitmaps | runs); m != 0; m &= m - 1 {
-		n += copy(out[n:], bytesOf(lists[bits.TrailingZeros16(m)]))
+		n += copy(out[n:], format.Bytes(lists[bits.TrailingZeros16(m)]))
 	}
 	for m := runs; m != 0; m &= m - 1 {
 		b := bits.TrailingZeros16(m)
-		n += putRuns(view[Run](out[n:n+4*counts[b]]), lists[b])
+		n += putRuns(format.View[Run](out[n:n+4*counts[b]]), lists[b])
 	}
 	return n
 }
@@ -231,18 +232,18 @@ func putRuns(dst []Run, l []uint16) int {
 
 // Close ends the part and makes it durable.
 func (pw *PartWriter) Close() (FileSum, error) {
-	pw.w.align(entryUnit)
-	off := pw.w.n
-	pw.w.write(bytesOf(pw.terms))
-	pw.w.write(bytesOf(pw.entries))
+	pw.w.Align(entryUnit)
+	off := pw.w.Len()
+	pw.w.Append(format.Bytes(pw.terms))
+	pw.w.Append(format.Bytes(pw.entries))
 	le := binary.LittleEndian
 	meta := le.AppendUint32(nil, pw.first)
 	meta = le.AppendUint32(meta, uint32(pw.rows))
 	meta = le.AppendUint32(meta, uint32(len(pw.terms)))
 	meta = le.AppendUint32(meta, 0)
 	meta = le.AppendUint64(meta, off)
-	return pw.w.finish(pw.name, meta)
+	return pw.w.Finish(meta)
 }
 
 // Abort closes the file without ending it. After Close it does nothing.
-func (pw *PartWriter) Abort() { pw.w.abort() }
+func (pw *PartWriter) Abort() { pw.w.Abort() }

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"math"
+
+	"throng/engine/bitmap/format"
 )
 
 // The places of a dataset that brings its own: a stringTable with kind, id,
@@ -16,18 +18,18 @@ const placeStrings = 6
 // Places is the mapped file of places. It is safe for concurrent use until
 // Close.
 type Places struct {
-	*file
+	*format.File
 	values stringTable
 	n      int
 }
 
 // OpenPlaces maps the file of places.
 func OpenPlaces(path string) (*Places, error) {
-	f, err := openFile(path, kindPlaces)
+	f, err := format.Open(path, format.KindPlaces)
 	if err != nil {
 		return nil, err
 	}
-	p := &Places{file: f}
+	p := &Places{File: f}
 	if err := p.open(); err != nil {
 		f.Close()
 		return nil, err
@@ -36,15 +38,15 @@ func OpenPlaces(path string) (*Places, error) {
 }
 
 func (p *Places) open() error {
-	if len(p.meta) != 16 {
-		return p.corrupt("directory has a wrong length")
+	if len(p.Meta()) != 16 {
+		return p.Corrupt("directory has a wrong length")
 	}
 	le := binary.LittleEndian
-	n, data, size := uint64(le.Uint32(p.meta)), le.Uint64(p.meta[8:]), uint64(len(p.payload))
+	n, data, size := uint64(le.Uint32(p.Meta())), le.Uint64(p.Meta()[8:]), uint64(len(p.Payload()))
 	if data > size || stringsSize(placeStrings*n, data) != size {
-		return p.corrupt("directory does not fit the file")
+		return p.Corrupt("directory does not fit the file")
 	}
-	p.values = readStrings(p.file, 0, placeStrings*n, data)
+	p.values = readStrings(p.File, 0, placeStrings*n, data)
 	p.n = int(n)
 	return nil
 }
@@ -54,7 +56,7 @@ func (p *Places) Len() int { return p.n }
 
 // Verify reads the whole file. An error wraps [ErrCorrupt].
 func (p *Places) Verify() error {
-	if err := p.check(0, uint64(len(p.payload))); err != nil {
+	if err := p.Check(0, uint64(len(p.Payload()))); err != nil {
 		return err
 	}
 	return p.values.verify()
@@ -93,11 +95,11 @@ func WritePlaces(dir string, places []CatalogPlace) (FileSum, error) {
 	if len(places) > math.MaxUint32/placeStrings {
 		return FileSum{}, errors.New("write places: there are too many")
 	}
-	w, err := newFileWriter(join(dir, PlacesName), kindPlaces)
+	w, err := format.Create(dir, PlacesName, format.KindPlaces)
 	if err != nil {
 		return FileSum{}, err
 	}
-	defer w.abort()
+	defer w.Abort()
 	s := newStringWriter(w)
 	defer s.abort()
 	for _, p := range places {
@@ -109,5 +111,5 @@ func WritePlaces(dir string, places []CatalogPlace) (FileSum, error) {
 	le := binary.LittleEndian
 	meta := le.AppendUint32(nil, uint32(len(places)))
 	meta = le.AppendUint32(meta, 0)
-	return w.finish(PlacesName, le.AppendUint64(meta, data))
+	return w.Finish(le.AppendUint64(meta, data))
 }

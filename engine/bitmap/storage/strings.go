@@ -1,5 +1,7 @@
 package storage
 
+import "throng/engine/bitmap/format"
+
 // stringTable is many strings, found by their position. Stored, it is
 //
 //	data   the strings on end; padding to 8
@@ -9,22 +11,22 @@ package storage
 // Each string is verified when it is asked for, with the pieces of the file
 // that it takes to find it.
 type stringTable struct {
-	f     *file
+	f     *format.File
 	off   [3]uint64 // of data, bases and ends in the payload
 	data  []byte
 	bases []uint64
 	ends  []uint32
 }
 
-func stringsSize(n, data uint64) uint64 { return pad8(data) + (n+63)/64*8 + pad8(4*n) }
+func stringsSize(n, data uint64) uint64 { return format.Pad8(data) + (n+63)/64*8 + format.Pad8(4*n) }
 
 // readStrings finds a table of n strings at an offset of the payload, where
 // there are stringsSize bytes.
-func readStrings(f *file, off, n, data uint64) stringTable {
-	t := stringTable{f: f, off: [3]uint64{off, off + pad8(data), off + pad8(data) + (n+63)/64*8}}
-	t.data = f.payload[off:][:data:data]
-	t.bases = view[uint64](f.payload[t.off[1]:][:(n+63)/64*8])
-	t.ends = view[uint32](f.payload[t.off[2]:][:4*n])
+func readStrings(f *format.File, off, n, data uint64) stringTable {
+	t := stringTable{f: f, off: [3]uint64{off, off + format.Pad8(data), off + format.Pad8(data) + (n+63)/64*8}}
+	t.data = f.Payload()[off:][:data:data]
+	t.bases = format.View[uint64](f.Payload()[t.off[1]:][:(n+63)/64*8])
+	t.ends = format.View[uint32](f.Payload()[t.off[2]:][:4*n])
 	return t
 }
 
@@ -38,10 +40,10 @@ func (t *stringTable) bounds(i int) (from, to uint64, err error) {
 	if i&63 != 0 {
 		before = 1
 	}
-	if err := t.f.check(t.off[1]+8*b, 8); err != nil {
+	if err := t.f.Check(t.off[1]+8*b, 8); err != nil {
 		return 0, 0, err
 	}
-	if err := t.f.check(t.off[2]+4*(uint64(i)-before), 4+4*before); err != nil {
+	if err := t.f.Check(t.off[2]+4*(uint64(i)-before), 4+4*before); err != nil {
 		return 0, 0, err
 	}
 	base := t.bases[b]
@@ -50,7 +52,7 @@ func (t *stringTable) bounds(i int) (from, to uint64, err error) {
 		from += uint64(t.ends[i-1])
 	}
 	if base > uint64(len(t.data)) || from > to || to > uint64(len(t.data)) {
-		return 0, 0, t.f.corrupt("strings contradict themselves")
+		return 0, 0, t.f.Corrupt("strings contradict themselves")
 	}
 	return from, to, nil
 }
@@ -62,7 +64,7 @@ func (t *stringTable) at(i int) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := t.f.check(t.off[0]+from, to-from); err != nil {
+	if err := t.f.Check(t.off[0]+from, to-from); err != nil {
 		return nil, err
 	}
 	return t.data[from:to:to], nil
@@ -70,7 +72,7 @@ func (t *stringTable) at(i int) ([]byte, error) {
 
 // verify makes sure that the strings follow each other and fill the data.
 func (t *stringTable) verify() error {
-	if err := t.f.check(t.off[0], t.size()); err != nil {
+	if err := t.f.Check(t.off[0], t.size()); err != nil {
 		return err
 	}
 	end := uint64(0)
@@ -80,12 +82,12 @@ func (t *stringTable) verify() error {
 			return err
 		}
 		if from != end {
-			return t.f.corrupt("strings contradict themselves")
+			return t.f.Corrupt("strings contradict themselves")
 		}
 		end = to
 	}
 	if end != uint64(len(t.data)) {
-		return t.f.corrupt("strings contradict themselves")
+		return t.f.Corrupt("strings contradict themselves")
 	}
 	return nil
 }
@@ -110,40 +112,40 @@ func search(from, to int, reached func(i int) (bool, error)) (int, error) {
 
 // stringWriter writes a table: the strings at once, the rest at the end.
 type stringWriter struct {
-	w     *fileWriter
+	w     *format.Writer
 	start uint64
 	base  uint64
 	n     uint64
-	bases *tail
-	ends  *tail
+	bases *format.Tail
+	ends  *format.Tail
 }
 
-func newStringWriter(w *fileWriter) stringWriter {
-	return stringWriter{w: w, bases: newTail(w, "bases"), ends: newTail(w, "ends")}
+func newStringWriter(w *format.Writer) stringWriter {
+	return stringWriter{w: w, bases: format.NewTail(w, "bases"), ends: format.NewTail(w, "ends")}
 }
 
 func (s *stringWriter) add(b []byte) {
-	at := s.w.n - s.start
+	at := s.w.Len() - s.start
 	if s.n&63 == 0 {
 		s.base = at
-		s.bases.add64(at)
+		s.bases.Add64(at)
 	}
 	s.n++
-	s.ends.add32(uint32(at + uint64(len(b)) - s.base))
-	s.w.write(b)
+	s.ends.Add32(uint32(at + uint64(len(b)) - s.base))
+	s.w.Append(b)
 }
 
 // end writes the rest and returns how many bytes of data there are.
 func (s *stringWriter) end() uint64 {
-	data := s.w.n - s.start
-	s.w.align(8)
-	s.bases.end()
-	s.ends.end()
-	s.w.align(8)
+	data := s.w.Len() - s.start
+	s.w.Align(8)
+	s.bases.End()
+	s.ends.End()
+	s.w.Align(8)
 	return data
 }
 
 func (s *stringWriter) abort() {
-	s.bases.close()
-	s.ends.close()
+	s.bases.Close()
+	s.ends.Close()
 }

@@ -1,4 +1,4 @@
-package enginetest
+package model
 
 import (
 	"crypto/md5"
@@ -20,12 +20,14 @@ var (
 	imeiForm   = regexp.MustCompile(`^[0-9]{14,16}$`)
 )
 
+// What stands for no identifier.
 const (
-	emptyMD5 = "d41d8cd98f00b204e9800998ecf8427e"
-	zeroUUID = "00000000-0000-0000-0000-000000000000"
+	EmptyMD5 = "d41d8cd98f00b204e9800998ecf8427e"
+	ZeroUUID = "00000000-0000-0000-0000-000000000000"
 )
 
-func md5Hex(s string) string {
+// MD5 is the sum of a text in hexadecimal digits.
+func MD5(s string) string {
 	sum := md5.Sum([]byte(s))
 	return hex.EncodeToString(sum[:])
 }
@@ -60,7 +62,7 @@ func parseIdentifier(typ, raw string) (printed, folded string, ok bool) {
 		return s, lower(s), strings.Contains(s, "@")
 	case "md5", "imei_md5", "idfa_md5", "gaid_md5", "oaid_md5", "idfv_md5":
 		s = lower(s)
-		return same(s, hex32.MatchString(s) && s != emptyMD5)
+		return same(s, hex32.MatchString(s) && s != EmptyMD5)
 	case "ma_id", "gaid":
 		s, ok := uuid(s)
 		return same(s, ok)
@@ -82,7 +84,7 @@ func uuid(s string) (string, bool) {
 	if hex32.MatchString(s) {
 		s = s[:8] + "-" + s[8:12] + "-" + s[12:16] + "-" + s[16:20] + "-" + s[20:]
 	}
-	return s, uuidForm.MatchString(s) && s != zeroUUID
+	return s, uuidForm.MatchString(s) && s != ZeroUUID
 }
 
 func luhnSum(s string) int {
@@ -112,7 +114,7 @@ func (p *person) identifiersOf(typ string) []owned {
 		case id.typ == typ:
 			out = append(out, id)
 		case typ == "md5" && id.typ == "email_raw", typ == id.typ+"_md5":
-			sum := md5Hex(id.folded) // of the stored form, in the case that it has
+			sum := MD5(id.folded) // of the stored form, in the case that it has
 			out = append(out, owned{typ, sum, sum})
 		case typ == "ma_id" && (id.typ == "idfa" || id.typ == "gaid"):
 			s := strings.ToLower(id.folded)
@@ -159,7 +161,7 @@ type UploadResult struct{ Rows, Matched, Unmatched, Duplicate, Invalid int }
 func (m *Model) Upload(typ string, content []byte) (UploadResult, []string) {
 	var res UploadResult
 	seen := map[string]bool{}
-	for _, line := range uploadLines(content) {
+	for _, line := range UploadLines(content) {
 		res.Rows++
 		_, folded, ok := parseIdentifier(typ, line)
 		switch {
@@ -191,7 +193,20 @@ func (m *Model) Upload(typ string, content []byte) (UploadResult, []string) {
 	return res, people
 }
 
-func uploadLines(content []byte) []string {
+// NormalForms gives the compared forms of the lines that are identifiers of a
+// type, each once, sorted.
+func NormalForms(typ string, lines []string) []string {
+	seen := map[string]bool{}
+	for _, line := range lines {
+		if _, folded, ok := parseIdentifier(typ, line); ok {
+			seen[folded] = true
+		}
+	}
+	return sortedKeys(seen)
+}
+
+// UploadLines are the lines of a file of identifiers, plain, gz or zst.
+func UploadLines(content []byte) []string {
 	switch {
 	case strings.HasPrefix(string(content), "\x1f\x8b"):
 		content, _ = unpack(".gz", content)
@@ -215,7 +230,7 @@ func (m *Model) owners(typ, folded string) map[string]bool {
 		m.ownersOf = map[string]map[string]map[string]bool{}
 	}
 	if typ == "email_raw" { // each loaded address is an md5, too
-		typ, folded = "md5", md5Hex(folded)
+		typ, folded = "md5", MD5(folded)
 	}
 	if m.ownersOf[typ] == nil {
 		byValue := map[string]map[string]bool{}

@@ -1,9 +1,11 @@
-package storage
+package forward
 
 import (
 	"encoding/binary"
 	"math/bits"
 	"unsafe"
+
+	"throng/engine/bitmap/format"
 )
 
 // Rows are counted a batch at a time, in three steps that hold no branch which
@@ -20,7 +22,7 @@ const (
 	copyRare  = 24
 
 	// Rows of a block from which on nothing is looked at in advance.
-	manyRows = BlockRows / 10
+	manyRows = format.BlockRows / 10
 )
 
 // Tally counts the terms of rows of one part. It is for one goroutine.
@@ -30,7 +32,7 @@ type Tally struct {
 	Rare []uint32
 
 	short [4][256]uint32 // neighbours are counted apart
-	long  [forwardLong]uint32
+	long  [longCodes]uint32
 
 	from, to [batchRows]uint32
 	rows     [batchRows]uint16
@@ -43,10 +45,10 @@ type Tally struct {
 
 // Count adds the terms of rows of the block to the tally: rows is a bit a row.
 // Dense terms are left out unless they are asked for. An error wraps
-// [ErrCorrupt].
-func (b *ForwardBlock) Count(t *Tally, rows *[BlockWords]uint64, dense bool) error {
+// [engine.ErrCorrupt].
+func (b *Block) Count(t *Tally, rows *[format.BlockWords]uint64, dense bool) error {
 	n := 0
-	if b.rows == BlockRows && !b.f.rare && b.wide == nil {
+	if b.rows == format.BlockRows && !b.f.rare && b.wide == nil {
 		for _, w := range rows {
 			n += bits.OnesCount64(w)
 		}
@@ -71,8 +73,8 @@ func (b *ForwardBlock) Count(t *Tally, rows *[BlockWords]uint64, dense bool) err
 }
 
 // countMany is Count of many rows of a whole block.
-func (b *ForwardBlock) countMany(t *Tally, rows *[BlockWords]uint64, dense bool) error {
-	bases, offsets := (*[BlockRows/forwardGroup + 1]uint32)(b.bases), (*[BlockRows + 1]uint16)(b.offsets)
+func (b *Block) countMany(t *Tally, rows *[format.BlockWords]uint64, dense bool) error {
+	bases, offsets := (*[format.BlockRows/groupRows + 1]uint32)(b.bases), (*[format.BlockRows + 1]uint16)(b.offsets)
 	records, limit := b.records, uint(b.end)
 	take := 0
 	if dense {
@@ -83,8 +85,8 @@ func (b *ForwardBlock) countMany(t *Tally, rows *[BlockWords]uint64, dense bool)
 	for i, w := range rows {
 		for ; w != 0; w &= w - 1 {
 			r := uint(i<<6 | bits.TrailingZeros64(w)&63)
-			at := uint(bases[r/forwardGroup]) + uint(offsets[r])
-			end := uint(bases[(r+1)/forwardGroup]) + uint(offsets[r+1])
+			at := uint(bases[r/groupRows]) + uint(offsets[r])
+			end := uint(bases[(r+1)/groupRows]) + uint(offsets[r+1])
 			if at >= end || end > limit {
 				return b.corrupt()
 			}
@@ -93,7 +95,7 @@ func (b *ForwardBlock) countMany(t *Tally, rows *[BlockWords]uint64, dense bool)
 			second := int(at) + 1 + n + m
 			size := int(end) - second
 			n &= take
-			if uint(size) > copyPairs || n+m > copyCodes || head == forwardEscape {
+			if uint(size) > copyPairs || n+m > copyCodes || head == escape {
 				if !b.count(t, int(r), dense) {
 					return b.corrupt()
 				}
@@ -119,8 +121,8 @@ func (b *ForwardBlock) countMany(t *Tally, rows *[BlockWords]uint64, dense bool)
 }
 
 // CountRows is Count of a list of rows.
-func (b *ForwardBlock) CountRows(t *Tally, rows []uint16, dense bool) error {
-	if b.rows < BlockRows || b.end > 1<<31 {
+func (b *Block) CountRows(t *Tally, rows []uint16, dense bool) error {
+	if b.rows < format.BlockRows || b.end > 1<<31 {
 		return b.countEach(t, rows, dense)
 	}
 	for len(rows) > 0 {
@@ -140,26 +142,26 @@ func (b *ForwardBlock) CountRows(t *Tally, rows []uint16, dense bool) error {
 }
 
 // copy16 copies 16 bytes. Bounds are the callers': records are found to lie in
-// the section, which goes on for forwardSlack bytes behind them; of codes and
+// the section, which goes on for slack bytes behind them; of codes and
 // pairs there is one copy's more than a batch takes.
 func copy16(dst, src unsafe.Pointer) { *(*[16]byte)(dst) = *(*[16]byte)(src) }
 
 // find finds the records of a batch and touches them.
-func (b *ForwardBlock) find(t *Tally, rows []uint16) bool {
+func (b *Block) find(t *Tally, rows []uint16) bool {
 	from, to := t.from[:len(rows)], t.to[:len(rows)]
 	bad := int64(0)
 	if b.wide != nil {
-		wide := (*[BlockRows + 1]uint32)(b.wide)
+		wide := (*[format.BlockRows + 1]uint32)(b.wide)
 		for i, r := range rows {
 			from[i], to[i] = wide[r], wide[int(r)+1]
 			bad |= int64(to[i]) - int64(from[i]) - 1 | int64(b.end) - int64(to[i])
 		}
 	} else {
-		bases, offsets := (*[BlockRows/forwardGroup + 1]uint32)(b.bases), (*[BlockRows + 1]uint16)(b.offsets)
+		bases, offsets := (*[format.BlockRows/groupRows + 1]uint32)(b.bases), (*[format.BlockRows + 1]uint16)(b.offsets)
 		for i, r := range rows {
 			next := int(r) + 1
-			f := bases[r/forwardGroup] + uint32(offsets[r])
-			e := bases[next/forwardGroup] + uint32(offsets[next])
+			f := bases[r/groupRows] + uint32(offsets[r])
+			e := bases[next/groupRows] + uint32(offsets[next])
 			from[i], to[i] = f, e
 			bad |= int64(e) - int64(f) - 1 | int64(b.end) - int64(e)
 		}
@@ -174,7 +176,7 @@ func (b *ForwardBlock) find(t *Tally, rows []uint16) bool {
 }
 
 // batch counts the records that find has found.
-func (b *ForwardBlock) batch(t *Tally, rows []uint16, dense bool) bool {
+func (b *Block) batch(t *Tally, rows []uint16, dense bool) bool {
 	from, to := t.from[:len(rows)], t.to[:len(rows)]
 	take := 0
 	if dense {
@@ -188,7 +190,7 @@ func (b *ForwardBlock) batch(t *Tally, rows []uint16, dense bool) bool {
 		second := int(at) + 1 + n + m
 		size := int(to[i]) - second
 		n &= take
-		if uint(size) > copyPairs || n+m > copyCodes || head == forwardEscape {
+		if uint(size) > copyPairs || n+m > copyCodes || head == escape {
 			if !b.count(t, int(rows[i]), dense) {
 				return false
 			}
@@ -206,7 +208,7 @@ func (b *ForwardBlock) batch(t *Tally, rows []uint16, dense bool) bool {
 }
 
 // batchRare is batch where some terms have no code.
-func (b *ForwardBlock) batchRare(t *Tally, rows []uint16, dense bool) bool {
+func (b *Block) batchRare(t *Tally, rows []uint16, dense bool) bool {
 	from, to := t.from[:len(rows)], t.to[:len(rows)]
 	take := 0
 	if dense {
@@ -223,7 +225,7 @@ func (b *ForwardBlock) batchRare(t *Tally, rows []uint16, dense bool) bool {
 		more := int(to[i]) - third
 		n &= take
 		// A second byte of a longer number is 0x80 or more, and too many.
-		if size > copyPairs/2 || n+m > copyCodes || head == forwardEscape || uint(more) > copyRare || more%width != 0 {
+		if size > copyPairs/2 || n+m > copyCodes || head == escape || uint(more) > copyRare || more%width != 0 {
 			if !b.count(t, int(rows[i]), dense) {
 				return false
 			}
@@ -291,7 +293,7 @@ func (t *Tally) add(codes, pairs []byte) {
 	}
 }
 
-func (b *ForwardBlock) countEach(t *Tally, rows []uint16, dense bool) error {
+func (b *Block) countEach(t *Tally, rows []uint16, dense bool) error {
 	for _, r := range rows {
 		if int(r) >= b.rows || !b.count(t, int(r), dense) {
 			return b.corrupt()
@@ -301,7 +303,7 @@ func (b *ForwardBlock) countEach(t *Tally, rows []uint16, dense bool) error {
 }
 
 // count counts one row.
-func (b *ForwardBlock) count(t *Tally, row int, dense bool) bool {
+func (b *Block) count(t *Tally, row int, dense bool) bool {
 	r, ok := b.record(row)
 	if !ok {
 		return false
@@ -315,12 +317,12 @@ func (b *ForwardBlock) count(t *Tally, row int, dense bool) bool {
 
 // CountFew adds the terms of rows of the block to counts, by term. It is for
 // rows that have fewer terms than the part has codes; of t it needs the memory
-// alone. Codes must have been verified. An error wraps [ErrCorrupt].
-func (b *ForwardBlock) CountFew(t *Tally, counts []uint32, rows []uint16) (err error) {
+// alone. Codes must have been verified. An error wraps [engine.ErrCorrupt].
+func (b *Block) CountFew(t *Tally, counts []uint32, rows []uint16) (err error) {
 	for len(rows) > 0 {
 		n := min(len(rows), batchRows)
 		// Records of a few rows are far apart: all are asked for at once.
-		if b.rows == BlockRows && b.end <= 1<<31 && !b.find(t, rows[:n]) {
+		if b.rows == format.BlockRows && b.end <= 1<<31 && !b.find(t, rows[:n]) {
 			return b.corrupt()
 		}
 		if err := b.countTerms(t, counts, rows[:n]); err != nil {
@@ -331,7 +333,7 @@ func (b *ForwardBlock) CountFew(t *Tally, counts []uint32, rows []uint16) (err e
 	return nil
 }
 
-func (b *ForwardBlock) countTerms(t *Tally, counts []uint32, rows []uint16) (err error) {
+func (b *Block) countTerms(t *Tally, counts []uint32, rows []uint16) (err error) {
 	terms := t.terms
 	defer func() { t.terms = terms }()
 	for _, r := range rows {
@@ -343,7 +345,7 @@ func (b *ForwardBlock) countTerms(t *Tally, counts []uint32, rows []uint16) (err
 		}
 		for _, term := range terms {
 			if int(term) >= len(counts) {
-				return b.f.corrupt("holds a code of no term")
+				return b.f.Corrupt("holds a code of no term")
 			}
 			counts[term]++
 		}
@@ -352,10 +354,10 @@ func (b *ForwardBlock) countTerms(t *Tally, counts []uint32, rows []uint16) (err
 }
 
 // Take adds what was tallied of rows of the part to counts, by term, and
-// begins anew. Codes must have been verified. An error wraps [ErrCorrupt].
-func (f *Forward) Take(t *Tally, counts []uint32) error {
+// begins anew. Codes must have been verified. An error wraps [engine.ErrCorrupt].
+func (f *Index) Take(t *Tally, counts []uint32) error {
 	if int(f.limit) > len(counts) {
-		return f.corrupt("counts other terms than the generation has")
+		return f.Corrupt("counts other terms than the generation has")
 	}
 	stray := uint32(0) // of codes that there are not
 	for code := range 256 {
@@ -384,7 +386,7 @@ func (f *Forward) Take(t *Tally, counts []uint32) error {
 	}
 	clear(t.long[:len(long)])
 	if stray != 0 {
-		return f.corrupt("holds a code of no term")
+		return f.Corrupt("holds a code of no term")
 	}
 	return nil
 }

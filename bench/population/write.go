@@ -1,4 +1,4 @@
-package bench
+package population
 
 import (
 	"bufio"
@@ -24,9 +24,14 @@ import (
 const (
 	// fileBlocks is how many blocks of people share a file.
 	fileBlocks = 4
-	// uploadName is the file of the MD5s that the query excludes.
-	uploadName = "uploaded.txt"
+	// UploadName is the file of the MD5s that the query excludes.
+	UploadName = "uploaded.txt"
 )
+
+// Tables are the names of the tables of a population.
+func Tables() []string {
+	return []string{dataset.People, dataset.Identifiers, dataset.Interests, dataset.Follows}
+}
 
 // asOf is the instant that the population describes.
 func asOf() time.Time { return time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC) }
@@ -37,12 +42,12 @@ func asOf() time.Time { return time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC) }
 // with some 10 MB of memory; the bytes do not depend on how many. progress,
 // where set, is told how many people of all are written, one call at a time.
 func (p *Population) Write(ctx context.Context, dir string, workers int, progress func(done, total int64)) (rows int64, err error) {
-	for _, table := range tables() {
+	for _, table := range Tables() {
 		if err := durable.MkdirAll(filepath.Join(dir, table)); err != nil {
 			return 0, fmt.Errorf("write population: %w", err)
 		}
 	}
-	files := (p.blocks() + fileBlocks - 1) / fileBlocks
+	files := (p.Blocks() + fileBlocks - 1) / fileBlocks
 	uploads := make([][]byte, files)
 	var next, total atomic.Int64
 	var mu sync.Mutex // guards done, and calls of progress
@@ -62,7 +67,7 @@ func (p *Population) Write(ctx context.Context, dir string, workers int, progres
 				total.Add(w.rows)
 				uploads[f] = w.upload
 				mu.Lock()
-				done = min(done+fileBlocks*blockPeople, int64(p.People))
+				done = min(done+fileBlocks*BlockPeople, int64(p.People))
 				if progress != nil {
 					progress(done, int64(p.People))
 				}
@@ -80,7 +85,7 @@ func (p *Population) Write(ctx context.Context, dir string, workers int, progres
 }
 
 func (p *Population) writeUpload(dir string, pieces [][]byte) error {
-	f, err := os.OpenFile(filepath.Join(dir, "_"+uploadName), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := os.OpenFile(filepath.Join(dir, "_"+UploadName), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
@@ -95,7 +100,7 @@ func (p *Population) writeUpload(dir string, pieces [][]byte) error {
 
 // writeShared writes what does not grow with the people.
 func (p *Population) writeShared(dir string) error {
-	for _, t := range tables() {
+	for _, t := range Tables() {
 		if err := durable.SyncDir(filepath.Join(dir, t)); err != nil {
 			return err
 		}
@@ -106,8 +111,8 @@ func (p *Population) writeShared(dir string) error {
 	}
 	var ids, parents []byte
 	count := 0
-	for _, g := range []group{groupInterests, groupExcluded} {
-		for _, v := range p.values(g) {
+	for _, g := range []Group{Interests, Excluded} {
+		for _, v := range p.Values(g) {
 			ids, parents = parquetfile.AppendText(ids, v), parquetfile.AppendText(parents, ".interests.")
 			count++
 		}
@@ -134,7 +139,7 @@ func (p *Population) writeShared(dir string) error {
 
 // tableWriter is one goroutine's way to the files.
 type tableWriter struct {
-	*maker
+	*Maker
 	dir                                     string
 	people, identifiers, interests, follows *parquetFile
 
@@ -143,15 +148,15 @@ type tableWriter struct {
 	rows   int64 // of the file at hand
 	upload []byte
 
-	attributes   attributes
+	attributes   Attributes
 	keys, values []byte
 	edges        edges
 }
 
 func newTableWriter(p *Population, dir string) *tableWriter {
-	w := &tableWriter{maker: p.maker(), dir: dir, genders: plainStrings("female", "male")}
-	for _, c := range countries() {
-		w.countries = parquetfile.AppendText(w.countries, c.code)
+	w := &tableWriter{Maker: p.Maker(), dir: dir, genders: plainStrings("female", "male")}
+	for _, c := range Countries() {
+		w.countries = parquetfile.AppendText(w.countries, c.Code)
 	}
 	for days := range activityDays {
 		w.dates = parquetfile.AppendText(w.dates, asOf().AddDate(0, 0, -days).Format(time.DateOnly))
@@ -179,7 +184,7 @@ func (w *tableWriter) file(ctx context.Context, file int) error {
 			return err
 		}
 	}
-	for b := file * fileBlocks; b < min((file+1)*fileBlocks, w.blocks()); b++ {
+	for b := file * fileBlocks; b < min((file+1)*fileBlocks, w.Blocks()); b++ {
 		if err := ctx.Err(); err != nil {
 			errs = append(errs, err)
 			break
@@ -194,24 +199,24 @@ func (w *tableWriter) file(ctx context.Context, file int) error {
 }
 
 func (w *tableWriter) block(block int) {
-	n, first, digits := w.inBlock(block), block*blockPeople, w.keyDigits()
-	w.maker.attributes(&w.attributes, block)
+	n, first, digits := w.inBlock(block), block*BlockPeople, w.KeyDigits()
+	w.Attributes(&w.attributes, block)
 	w.keys, w.values = w.keys[:0], w.values[:0]
 	for i := range n {
 		at := len(w.keys)
 		w.keys = append(w.keys, 0, 0, 0, 0)
-		w.keys = appendKey(w.keys, first+i, digits)
+		w.keys = AppendKey(w.keys, first+i, digits)
 		w.keys[at] = byte(len(w.keys) - at - 4)
-		sum := w.md5Of(uint64(first + i))
+		sum := w.MD5(uint64(first + i))
 		w.values = append(w.values, 2*byte(len(sum)), 0, 0, 0)
 		w.values = hex.AppendEncode(w.values, sum[:])
 	}
 	a := &w.attributes
 	w.people.group(n,
 		parquetColumn{values: w.keys, shrink: true},
-		parquetColumn{dict: w.genders, terms: 2, narrow: a.male},
-		parquetColumn{dict: w.countries, terms: len(countries()), narrow: a.country, shrink: w.Clustered},
-		parquetColumn{dict: w.dates, terms: activityDays, wide: a.days, shrink: w.Clustered},
+		parquetColumn{dict: w.genders, terms: 2, narrow: a.Male},
+		parquetColumn{dict: w.countries, terms: len(Countries()), narrow: a.Country, shrink: w.Clustered},
+		parquetColumn{dict: w.dates, terms: activityDays, wide: a.Days, shrink: w.Clustered},
 	)
 	w.identifiers.group(n,
 		parquetColumn{values: w.keys, shrink: true},
@@ -219,16 +224,16 @@ func (w *tableWriter) block(block int) {
 		parquetColumn{values: w.values},
 	)
 	e := &w.edges
-	e.collect(w.maker, block, groupInterests, groupExcluded)
+	e.collect(w.Maker, block, Interests, Excluded)
 	w.interests.group(len(e.people), w.owners(), parquetColumn{dict: e.dict, terms: e.dictTerms, wide: e.terms})
-	e.collect(w.maker, block, groupFive, groupUnion, groupFifty, groupRare, groupChannels)
+	e.collect(w.Maker, block, Five, Union, Fifty, Rare, Channels)
 	w.follows.group(len(e.people), w.owners(),
 		parquetColumn{dict: plainStrings(string(query.Twitter), string(query.YouTube)), terms: 2, narrow: e.networks, shrink: true},
 		parquetColumn{dict: e.dict, terms: e.dictTerms, wide: e.terms},
 	)
-	from, _ := w.group(groupUploaded)
-	for _, row := range w.members(from, block) {
-		sum := w.md5Of(uint64(first + int(row)))
+	from, _ := w.Group(Uploaded)
+	for _, row := range w.Members(from, block) {
+		sum := w.MD5(uint64(first + int(row)))
 		w.upload = hex.AppendEncode(w.upload, sum[:])
 		w.upload = append(w.upload, '\n')
 	}
@@ -249,7 +254,7 @@ func (w *tableWriter) owners() parquetColumn {
 	return parquetColumn{values: e.owners, shrink: true}
 }
 
-func (w *tableWriter) keysCount() int { return len(w.attributes.male) }
+func (w *tableWriter) keysCount() int { return len(w.attributes.Male) }
 
 // edges are rows of person and term of one block, in the order of people, and
 // for each person in the order of terms.
@@ -268,14 +273,14 @@ type edges struct {
 }
 
 // collect makes the edges of some groups of terms.
-func (e *edges) collect(m *maker, block int, groups ...group) {
+func (e *edges) collect(m *Maker, block int, groups ...Group) {
 	e.rows, e.ends, e.isYouTube, e.dict = e.rows[:0], e.ends[:0], e.isYouTube[:0], e.dict[:0]
 	e.place = resize(e.place, m.inBlock(block)+1)
 	clear(e.place)
 	for _, g := range groups {
-		from, to := m.group(g)
+		from, to := m.Group(g)
 		for t := from; t < to; t++ {
-			rows := m.members(t, block)
+			rows := m.Members(t, block)
 			if len(rows) == 0 {
 				continue
 			}

@@ -1,4 +1,4 @@
-package enginetest
+package model
 
 import (
 	"unicode"
@@ -36,6 +36,9 @@ func cutWords(text string) []word {
 	}
 	return words
 }
+
+// HasWords tells whether a text holds any word.
+func HasWords(text string) bool { return len(cutWords(text)) > 0 }
 
 func isWord(segment string) bool {
 	for _, r := range segment {

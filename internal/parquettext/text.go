@@ -1,4 +1,8 @@
-package dataset
+// Package parquettext writes the values of Parquet columns as the text that
+// tables in CSV would have: numbers without an exponent where they are
+// reasonable, decimals with their point, days and times as RFC 3339 has them in
+// UTC, UUIDs with dashes.
+package parquettext
 
 import (
 	"encoding/binary"
@@ -14,12 +18,13 @@ import (
 	"github.com/parquet-go/parquet-go/format"
 )
 
-// textOf appends the text of a value to dst. The value is not null.
-type textOf func(dst []byte, v parquet.Value) []byte
+// Append appends the text of a value to dst. The value is not null. What has no
+// text, as a number that is none, comes to nothing.
+type Append func(dst []byte, v parquet.Value) []byte
 
-// textOfType returns how values of a type are written, nil where they are text
-// already.
-func textOfType(t parquet.Type) (textOf, error) {
+// Of returns how values of a type are written, nil where they are text already.
+// The error says what of the type is not known.
+func Of(t parquet.Type) (Append, error) {
 	if logical := t.LogicalType(); logical != nil {
 		switch l := logical.Value.(type) {
 		case *format.DecimalType:
@@ -76,7 +81,7 @@ func dateText(dst []byte, v parquet.Value) []byte {
 	return time.Unix(int64(v.Int32())*86400, 0).UTC().AppendFormat(dst, time.DateOnly)
 }
 
-func timestampText(unit format.TimeUnit) (textOf, error) {
+func timestampText(unit format.TimeUnit) (Append, error) {
 	var at func(int64) time.Time
 	switch unit.Value.(type) {
 	case *format.MilliSeconds:
@@ -120,7 +125,7 @@ func uuidText(dst []byte, v parquet.Value) []byte {
 
 // decimalText writes decimals, of which the last scale digits are behind the
 // point.
-func decimalText(kind parquet.Kind, scale int) (textOf, error) {
+func decimalText(kind parquet.Kind, scale int) (Append, error) {
 	const maxScale = 76 // of the widest decimals in use
 	if scale < 0 || scale > maxScale {
 		return nil, errors.New("unknown scale of decimals")

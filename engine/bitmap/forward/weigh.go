@@ -1,8 +1,10 @@
-package storage
+package forward
 
 import (
 	"encoding/binary"
 	"math"
+
+	"throng/engine/bitmap/format"
 )
 
 // What rows have is weighed as it is counted, a batch at a time: codes are
@@ -18,7 +20,7 @@ type Weigher struct {
 	Rare []int16
 
 	short [256]int16
-	long  [forwardLong]int16
+	long  [longCodes]int16
 
 	tally Tally // its memory for batches
 	ends  [3][batchRows + 1]uint16
@@ -27,16 +29,16 @@ type Weigher struct {
 }
 
 // Take makes a Weigher one for rows of the part, of whose codes weights are
-// given by term. Codes must have been verified. An error wraps [ErrCorrupt].
-func (w *Weigher) Take(f *Forward, weights []int16) error {
+// given by term. Codes must have been verified. An error wraps [engine.ErrCorrupt].
+func (w *Weigher) Take(f *Index, weights []int16) error {
 	if int(f.limit) > len(weights) {
-		return f.corrupt("has other terms than the generation")
+		return f.Corrupt("has other terms than the generation")
 	}
 	clear(w.short[:])
 	clear(w.long[:])
 	for code, term := range f.terms {
 		if term >= f.limit {
-			return f.corrupt("holds a code of no term")
+			return f.Corrupt("holds a code of no term")
 		}
 		if code < f.short {
 			w.short[code] = weights[term]
@@ -49,8 +51,8 @@ func (w *Weigher) Take(f *Forward, weights []int16) error {
 }
 
 // Weigh finds what rows of the block weigh: scores[i] is of rows[i]. An error
-// wraps [ErrCorrupt].
-func (b *ForwardBlock) Weigh(w *Weigher, rows []uint16, scores []int32) error {
+// wraps [engine.ErrCorrupt].
+func (b *Block) Weigh(w *Weigher, rows []uint16, scores []int32) error {
 	for len(rows) > 0 {
 		n := min(len(rows), batchRows)
 		if !b.findAny(&w.tally, rows[:n]) || !b.weigh(w, rows[:n], scores[:n]) {
@@ -62,8 +64,8 @@ func (b *ForwardBlock) Weigh(w *Weigher, rows []uint16, scores []int32) error {
 }
 
 // findAny is find of blocks of any size.
-func (b *ForwardBlock) findAny(t *Tally, rows []uint16) bool {
-	if b.rows == BlockRows && b.end <= 1<<31 {
+func (b *Block) findAny(t *Tally, rows []uint16) bool {
+	if b.rows == format.BlockRows && b.end <= 1<<31 {
 		return b.find(t, rows)
 	}
 	for i, r := range rows {
@@ -78,7 +80,7 @@ func (b *ForwardBlock) findAny(t *Tally, rows []uint16) bool {
 	return true
 }
 
-func (b *ForwardBlock) weigh(w *Weigher, rows []uint16, scores []int32) bool {
+func (b *Block) weigh(w *Weigher, rows []uint16, scores []int32) bool {
 	t, le := &w.tally, binary.LittleEndian
 	from, to := t.from[:len(rows)], t.to[:len(rows)]
 	width := rareBytes(b.f.limit)
@@ -99,7 +101,7 @@ func (b *ForwardBlock) weigh(w *Weigher, rows []uint16, scores []int32) bool {
 		}
 		third := second + size
 		more := int(to[i]) - third
-		if n > copyCodes || head == forwardEscape || uint(size) > copyPairs || size&1 != 0 || uint(more) > copyRare || more%width != 0 {
+		if n > copyCodes || head == escape || uint(size) > copyPairs || size&1 != 0 || uint(more) > copyRare || more%width != 0 {
 			w.odd = append(w.odd, uint16(i))
 		} else {
 			src, dst := b.records[first:][:copyCodes], t.codes[short:][:copyCodes]
@@ -176,7 +178,7 @@ func (w *Weigher) addSums(kind int, scores []int32) {
 }
 
 // weighOne weighs one row.
-func (b *ForwardBlock) weighOne(w *Weigher, row int, score *int32) bool {
+func (b *Block) weighOne(w *Weigher, row int, score *int32) bool {
 	r, ok := b.record(row)
 	if !ok {
 		return false
@@ -215,13 +217,13 @@ type Numberer struct {
 
 // Take makes a Numberer one for rows of the part: number tells what number a
 // term has, or NoNumber. Codes must have been verified. An error wraps
-// [ErrCorrupt].
-func (z *Numberer) Take(f *Forward, number func(term uint32) uint32) error {
+// [engine.ErrCorrupt].
+func (z *Numberer) Take(f *Index, number func(term uint32) uint32) error {
 	z.number = number
 	z.long = z.long[:0]
 	for code, term := range f.terms {
 		if term >= f.limit {
-			return f.corrupt("holds a code of no term")
+			return f.Corrupt("holds a code of no term")
 		}
 		if n := number(term); code < f.short {
 			z.short[code] = n
@@ -233,8 +235,8 @@ func (z *Numberer) Take(f *Forward, number func(term uint32) uint32) error {
 }
 
 // Numbers appends the numbers of the terms of a row to dst. An error wraps
-// [ErrCorrupt].
-func (b *ForwardBlock) Numbers(z *Numberer, dst []uint32, row int) ([]uint32, error) {
+// [engine.ErrCorrupt].
+func (b *Block) Numbers(z *Numberer, dst []uint32, row int) ([]uint32, error) {
 	if row >= b.rows {
 		return dst, b.corrupt()
 	}

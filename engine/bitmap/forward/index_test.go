@@ -1,4 +1,4 @@
-package storage
+package forward
 
 import (
 	"errors"
@@ -10,19 +10,22 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"throng/engine"
+	"throng/engine/bitmap/format"
+	"throng/engine/bitmap/format/formattest"
 	"throng/query"
 )
 
-// forwardPart is the counted terms of a part, spelt out.
-type forwardPart struct {
+// part is the counted terms of a part, spelt out.
+type part struct {
 	rows    int
 	counted Counted
 	lists   map[uint32][]uint32 // rows of each term, ascending
 }
 
-// newForwardPart gives every counted field as many terms.
-func newForwardPart(rows int, terms uint32) *forwardPart {
-	p := &forwardPart{rows: rows, lists: map[uint32][]uint32{}, counted: Counted{Scored: terms + 3}}
+// newPart gives every counted field as many terms.
+func newPart(rows int, terms uint32) *part {
+	p := &part{rows: rows, lists: map[uint32][]uint32{}, counted: Counted{Scored: terms + 3}}
 	fields := uint32(len(CountedFields()))
 	for i := range fields {
 		p.counted.Starts = append(p.counted.Starts, terms*i/fields)
@@ -33,8 +36,8 @@ func newForwardPart(rows int, terms uint32) *forwardPart {
 
 // randomPart has terms that from all to no rows have, blocks whose rows have
 // next to nothing, and rows that have very much.
-func randomPart(rng *rand.Rand, rows int, terms uint32) *forwardPart {
-	p := newForwardPart(rows, terms)
+func randomPart(rng *rand.Rand, rows int, terms uint32) *part {
+	p := newPart(rows, terms)
 	rich := rng.Perm(rows)[:5]
 	for t := range terms + 6 {
 		share := 0.5 / (1 + float64(t%97))
@@ -63,7 +66,7 @@ func randomPart(rng *rand.Rand, rows int, terms uint32) *forwardPart {
 }
 
 // write writes the part and opens it.
-func (p *forwardPart) write(t testing.TB, dir string) string {
+func (p *part) write(t testing.TB, dir string) string {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Join(dir, "parts"), 0o700); err != nil {
 		t.Fatal(err)
@@ -72,7 +75,7 @@ func (p *forwardPart) write(t testing.TB, dir string) string {
 		terms, ends []uint32
 		rows        []uint16
 	}
-	blocks := make([]block, (p.rows+BlockRows-1)/BlockRows)
+	blocks := make([]block, (p.rows+format.BlockRows-1)/format.BlockRows)
 	var terms, people []uint32
 	for term := range p.counted.Limit() + 6 {
 		list := p.lists[term]
@@ -81,22 +84,22 @@ func (p *forwardPart) write(t testing.TB, dir string) string {
 		}
 		terms, people = append(terms, term), append(people, uint32(len(list)))
 		for i, r := range list {
-			b := &blocks[r/BlockRows]
+			b := &blocks[r/format.BlockRows]
 			b.rows = append(b.rows, uint16(r))
-			if i+1 == len(list) || list[i+1]/BlockRows != r/BlockRows {
+			if i+1 == len(list) || list[i+1]/format.BlockRows != r/format.BlockRows {
 				b.terms, b.ends = append(b.terms, term), append(b.ends, uint32(len(b.rows)))
 			}
 		}
 	}
-	codes := NewForwardCodes(p.counted, p.rows, terms, people, nil)
-	w, err := NewForwardWriter(dir, ForwardName(0), 0, p.rows, codes)
+	codes := NewCodes(p.counted, p.rows, terms, people, nil)
+	w, err := NewWriter(dir, Name(0), 0, p.rows, codes)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var e ForwardEncoder
+	var e Encoder
 	var buf *Encoded
 	for i, b := range blocks {
-		if buf, err = e.Encode(codes, min(p.rows-i*BlockRows, BlockRows), b.terms, b.ends, b.rows, buf); err != nil {
+		if buf, err = e.Encode(codes, min(p.rows-i*format.BlockRows, format.BlockRows), b.terms, b.ends, b.rows, buf); err != nil {
 			t.Fatal(err)
 		}
 		if err := w.Add(buf); err != nil {
@@ -106,12 +109,12 @@ func (p *forwardPart) write(t testing.TB, dir string) string {
 	if _, err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	return filepath.Join(dir, ForwardName(0))
+	return filepath.Join(dir, Name(0))
 }
 
-func openForward(t testing.TB, path string) *Forward {
+func openIndex(t testing.TB, path string) *Index {
 	t.Helper()
-	f, err := OpenForward(path)
+	f, err := Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +123,7 @@ func openForward(t testing.TB, path string) *Forward {
 }
 
 // termsOf is what each row has, by term.
-func (p *forwardPart) termsOf() [][]uint32 {
+func (p *part) termsOf() [][]uint32 {
 	out := make([][]uint32, p.rows)
 	for t := range p.counted.Limit() {
 		for _, r := range p.lists[t] {
@@ -130,31 +133,31 @@ func (p *forwardPart) termsOf() [][]uint32 {
 	return out
 }
 
-func forwardParts() map[string]*forwardPart {
+func parts() map[string]*part {
 	rng := rand.New(rand.NewPCG(21, 22))
-	empty := newForwardPart(BlockRows+1, 0)
+	empty := newPart(format.BlockRows+1, 0)
 	empty.lists[3] = []uint32{0, 5}
-	return map[string]*forwardPart{
-		"no term":     newForwardPart(100, 0),
+	return map[string]*part{
+		"no term":     newPart(100, 0),
 		"scores":      empty, // of personality, all low
 		"few":         randomPart(rng, 70, 40),
-		"short":       randomPart(rng, BlockRows+300, 250),
-		"long":        randomPart(rng, BlockRows, 3000),
-		"wide":        randomPart(rng, BlockRows, 60_000),
-		"rare":        randomPart(rng, BlockRows+7, forwardShort+forwardLong+9000),
-		"wide blocks": randomPart(rng, 2*BlockRows, 400),
+		"short":       randomPart(rng, format.BlockRows+300, 250),
+		"long":        randomPart(rng, format.BlockRows, 3000),
+		"wide":        randomPart(rng, format.BlockRows, 60_000),
+		"rare":        randomPart(rng, format.BlockRows+7, shortCodes+longCodes+9000),
+		"wide blocks": randomPart(rng, 2*format.BlockRows, 400),
 	}
 }
 
 // TestForward reads every row back, and counts terms of all sorts of rows.
-func TestForward(t *testing.T) {
-	for name, p := range forwardParts() {
+func TestIndex(t *testing.T) {
+	for name, p := range parts() {
 		t.Run(name, func(t *testing.T) {
-			f := openForward(t, p.write(t, t.TempDir()))
-			if f.Rows() != p.rows || f.Limit() != p.counted.Limit() || f.Blocks() != (p.rows+BlockRows-1)/BlockRows {
+			f := openIndex(t, p.write(t, t.TempDir()))
+			if f.Rows() != p.rows || f.Limit() != p.counted.Limit() || f.Blocks() != (p.rows+format.BlockRows-1)/format.BlockRows {
 				t.Fatalf("Rows, Limit, Blocks = %d, %d, %d, want %d, %d", f.Rows(), f.Limit(), f.Blocks(), p.rows, p.counted.Limit())
 			}
-			if wide := f.blocks[0].flags&forwardWide != 0; wide != (name == "wide" || name == "rare") || f.rare != (name == "rare") {
+			if wide := f.blocks[0].flags&flagWide != 0; wide != (name == "wide" || name == "rare") || f.rare != (name == "rare") {
 				t.Errorf("offsets are wide: %t, some terms are rare: %t", wide, f.rare)
 			}
 			terms := p.termsOf()
@@ -163,7 +166,7 @@ func TestForward(t *testing.T) {
 				t.Fatal(err)
 			}
 			for i, term := range codes {
-				if much := len(p.lists[term])*forwardDense >= p.rows; i < dense && !much || much && i >= max(dense, forwardShort) {
+				if much := len(p.lists[term])*denseShare >= p.rows; i < dense && !much || much && i >= max(dense, shortCodes) {
 					t.Errorf("code %d of %d dense ones is of a term that %d of %d rows have", i, dense, len(p.lists[term]), p.rows)
 				}
 			}
@@ -172,7 +175,7 @@ func TestForward(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				want := terms[b*BlockRows : min((b+1)*BlockRows, p.rows)]
+				want := terms[b*format.BlockRows : min((b+1)*format.BlockRows, p.rows)]
 				pairs := 0
 				var have []uint32
 				for r := range want {
@@ -196,7 +199,7 @@ func TestForward(t *testing.T) {
 }
 
 // compareKnown compares which rows of a block have any term of a field.
-func (p *forwardPart) compareKnown(t *testing.T, f *Forward, b int, block *ForwardBlock) {
+func (p *part) compareKnown(t *testing.T, f *Index, b int, block *Block) {
 	t.Helper()
 	for i, field := range KnownFields() {
 		at := slices.Index(CountedFields(), field)
@@ -207,7 +210,7 @@ func (p *forwardPart) compareKnown(t *testing.T, f *Forward, b int, block *Forwa
 		want, got := map[uint16]bool{}, map[uint16]bool{}
 		for term := from; term < to; term++ {
 			for _, r := range p.lists[term] {
-				if int(r)/BlockRows == b {
+				if int(r)/format.BlockRows == b {
 					want[uint16(r)] = true
 				}
 			}
@@ -217,7 +220,7 @@ func (p *forwardPart) compareKnown(t *testing.T, f *Forward, b int, block *Forwa
 		for _, r := range k.Array {
 			listed[r] = true
 		}
-		for r := range min(p.rows-b*BlockRows, BlockRows) {
+		for r := range min(p.rows-b*format.BlockRows, format.BlockRows) {
 			if k.Bitmap != nil && k.Bitmap[r/64]>>(r%64)&1 != 0 || k.Bitmap == nil && listed[uint16(r)] != k.Not {
 				got[uint16(r)] = true
 			}
@@ -231,7 +234,7 @@ func (p *forwardPart) compareKnown(t *testing.T, f *Forward, b int, block *Forwa
 	}
 }
 
-func (p *forwardPart) compareCounts(t *testing.T, f *Forward, block *ForwardBlock, terms [][]uint32) {
+func (p *part) compareCounts(t *testing.T, f *Index, block *Block, terms [][]uint32) {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(23, 24))
 	_, dense, err := f.Codes()
@@ -246,7 +249,7 @@ func (p *forwardPart) compareCounts(t *testing.T, f *Forward, block *ForwardBloc
 	tally := &Tally{Rare: make([]uint32, n)}
 	for _, share := range []int{0, 1, 20, 500, 1000} { // of 1,000
 		for _, all := range []bool{true, false} {
-			var bits [BlockWords]uint64
+			var bits [format.BlockWords]uint64
 			var rows []uint16
 			want := make([]uint32, n)
 			for r := range terms {
@@ -287,11 +290,11 @@ func (p *forwardPart) compareCounts(t *testing.T, f *Forward, block *ForwardBloc
 	}
 }
 
-// TestForwardRefuses finds what is wrong under right checksums.
-func TestForwardRefuses(t *testing.T) {
-	p := newForwardPart(BlockRows, 600)
+// TestRefuses finds what is wrong under right checksums.
+func TestRefuses(t *testing.T) {
+	p := newPart(format.BlockRows, 600)
 	for term := range uint32(600) {
-		for r := term; r < BlockRows; r += 50 + term {
+		for r := term; r < format.BlockRows; r += 50 + term {
 			p.lists[term] = append(p.lists[term], r)
 		}
 	}
@@ -300,38 +303,38 @@ func TestForwardRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := openForward(t, path)
-	records, offsets := int(f.blocks[0].at), int(f.blocks[0].at)+int(pad8(uint64(f.blocks[0].records)+forwardSlack))
+	f := openIndex(t, path)
+	records, offsets := int(f.blocks[0].at), int(f.blocks[0].at)+int(format.Pad8(uint64(f.blocks[0].records)+slack))
 	for name, spoil := range map[string]func(b []byte){
 		"a code of no term":           func(b []byte) { b[records+1] = 0xfe; b[records+2] = 0xff; b[records+3] = 0xff },
 		"more codes than there are":   func(b []byte) { b[records] = 0xee },
 		"many more":                   func(b []byte) { copy(b[records:], "\xff\xff\xff") },
 		"a term that is not counted":  func(b []byte) { b[3] = 9 },
-		"records that run backwards":  func(b []byte) { b[offsets+4*(BlockRows/forwardGroup+1)+3] = 0xff },
+		"records that run backwards":  func(b []byte) { b[offsets+4*(format.BlockRows/groupRows+1)+3] = 0xff },
 		"records behind their end":    func(b []byte) { b[offsets+7] = 0x7f },
 		"an odd number of long codes": func(b []byte) { b[records] += 0x10 },
 	} {
 		b := slices.Clone(good)
 		spoil(b)
 		bad := filepath.Join(t.TempDir(), "bad.forward")
-		mend(b)
+		formattest.Mend(b)
 		if err := os.WriteFile(bad, b, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := touchForward(bad); !errors.Is(err, ErrCorrupt) {
-			t.Errorf("%s: error %v, want %v", name, err, ErrCorrupt)
+		if err := touch(bad); !errors.Is(err, engine.ErrCorrupt) {
+			t.Errorf("%s: error %v, want %v", name, err, engine.ErrCorrupt)
 		}
 	}
-	if err := touchForward(path); err != nil {
+	if err := touch(path); err != nil {
 		t.Errorf("what is sound: error %v", err)
 	}
 }
 
-// FuzzForward damages records of a whole block and mends the checksums.
-func FuzzForward(f *testing.F) {
-	p := newForwardPart(BlockRows, 600)
+// FuzzRecords damages records of a whole block and mends the checksums.
+func FuzzRecords(f *testing.F) {
+	p := newPart(format.BlockRows, 600)
 	for term := range uint32(600) {
-		for r := term; r < BlockRows; r += 50 + 10*term {
+		for r := term; r < format.BlockRows; r += 50 + 10*term {
 			p.lists[term] = append(p.lists[term], r)
 		}
 	}
@@ -347,18 +350,18 @@ func FuzzForward(f *testing.F) {
 		for i := range 8 {
 			bad[(int(at)+i)%len(bad)] ^= byte(xor >> (8 * i))
 		}
-		mend(bad)
+		formattest.Mend(bad)
 		path := filepath.Join(t.TempDir(), "fuzzed")
 		if err := os.WriteFile(path, bad, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		touchForward(path) // any error will do, a panic will not
+		touch(path) // any error will do, a panic will not
 	})
 }
 
-// touchForward counts all rows of a forward index.
-func touchForward(path string) error {
-	f, err := OpenForward(path)
+// touch counts all rows of a forward index.
+func touch(path string) error {
+	f, err := Open(path)
 	if err != nil {
 		return err
 	}
@@ -368,7 +371,7 @@ func touchForward(path string) error {
 	}
 	counts := make([]uint32, min(f.Limit(), 1<<20))
 	tally := &Tally{Rare: counts}
-	var rows [BlockWords]uint64
+	var rows [format.BlockWords]uint64
 	for i := range rows {
 		rows[i] = ^uint64(0)
 	}
@@ -378,7 +381,7 @@ func touchForward(path string) error {
 			return err
 		}
 		limit := f.rowsOf(b)
-		if limit < BlockRows {
+		if limit < format.BlockRows {
 			clear(rows[limit/64:])
 			if limit%64 != 0 {
 				rows[limit/64] = 1<<(limit%64) - 1

@@ -1,4 +1,4 @@
-package enginetest
+package model
 
 import (
 	"encoding/json"
@@ -9,62 +9,14 @@ import (
 	"time"
 )
 
-// External is what a definition may refer to beside the dataset.
-type External struct {
-	Uploads   map[string]UploadedFile // by key
-	Audiences map[int64][]string      // finished audiences: their members by key
-}
-
-// UploadedFile is a file of identifiers as it was sent.
-type UploadedFile struct {
-	Type    string
-	Content []byte
-}
-
-// Result is what a definition comes down to.
-type Result struct {
-	Members    []string // keys, in the order of the index
-	Parameters []int    // the size of each parameter alone
-	After      []int    // how many are left after each parameter: first all OR, then AND, then NOT
-	// Include, Filter and Exclude are the sizes after the union of all OR,
-	// then after each AND, then after the union of all NOT.
-	Include, Filter, Exclude int
-}
-
 // keySet is a set of person keys.
 type keySet map[string]bool
-
-// wire is a definition as it is sent, with the two spellings of cutoff.
-type wire struct {
-	Parameters []map[string]json.RawMessage `json:"parameters"`
-}
-
-// wireID is an id that may be sent as a string or a number.
-type wireID string
-
-// UnmarshalJSON takes the text of a number as it is.
-func (id *wireID) UnmarshalJSON(b []byte) error {
-	var s string
-	if json.Unmarshal(b, &s) == nil {
-		*id = wireID(s)
-		return nil
-	}
-	var n json.Number
-	err := json.Unmarshal(b, &n)
-	*id = wireID(n.String())
-	return err
-}
-
-type wireNamed struct {
-	ID         wireID `json:"id"`
-	ScreenName string `json:"screen_name"`
-}
 
 // Eval evaluates a definition in its wire form, {"parameters":[…]}, for a
 // caller with every grant. It tells invalid ones where the product's answer
 // depends on it, and is no validator.
 func (m *Model) Eval(definition json.RawMessage, ext External) (Result, error) {
-	var def wire
+	var def Definition
 	if err := json.Unmarshal(definition, &def); err != nil {
 		return Result{}, err
 	}
@@ -109,21 +61,28 @@ func (m *Model) Eval(definition json.RawMessage, ext External) (Result, error) {
 		res.Exclude++
 		res.Members = append(res.Members, p.key)
 	}
+	res.After = m.after(ops, include, filters, exclude)
+	return res, nil
+}
+
+// after counts how many people are left after each parameter, whose operations
+// are given.
+func (m *Model) after(ops []string, include, filters, exclude []keySet) (out []int) {
 	inc, fil, exc := 0, 0, 0
 	for _, op := range ops {
 		switch op {
 		case "OR":
 			inc++
-			res.After = append(res.After, m.left(include[:inc], nil, nil))
+			out = append(out, m.left(include[:inc], nil, nil))
 		case "AND":
 			fil++
-			res.After = append(res.After, m.left(include, filters[:fil], nil))
+			out = append(out, m.left(include, filters[:fil], nil))
 		case "NOT":
 			exc++
-			res.After = append(res.After, m.left(include, filters, exclude[:exc]))
+			out = append(out, m.left(include, filters, exclude[:exc]))
 		}
 	}
-	return res, nil
+	return out
 }
 
 // left counts the people who are in any of include, in all of filters and in
@@ -264,7 +223,7 @@ func (m *Model) evalUpload(raw json.RawMessage, ext External) (keySet, error) {
 
 func (m *Model) evalAffinities(raw json.RawMessage) (keySet, error) {
 	var v struct {
-		Affinities []wireNamed `json:"affinities"`
+		Affinities []Named `json:"affinities"`
 	}
 	if err := json.Unmarshal(raw, &v); err != nil {
 		return nil, err
@@ -286,8 +245,8 @@ func (m *Model) evalAffinities(raw json.RawMessage) (keySet, error) {
 
 func (m *Model) evalB2B(raw json.RawMessage) (keySet, error) {
 	var v struct {
-		Titles    []wireNamed `json:"job_titles"`
-		Employers []wireNamed `json:"employer_names"`
+		Titles    []Named `json:"job_titles"`
+		Employers []Named `json:"employer_names"`
 		Filter    *struct {
 			Count     int    `json:"count"`
 			Direction string `json:"direction"`
@@ -332,16 +291,16 @@ func (m *Model) evalB2B(raw json.RawMessage) (keySet, error) {
 
 func (m *Model) evalLocation(raw json.RawMessage) (keySet, error) {
 	var v struct {
-		Cities    []wireNamed `json:"cities"`
-		Regions   []wireNamed `json:"regions"`
-		DMAs      []wireNamed `json:"dmas"`
-		Countries []wireNamed `json:"countries"`
+		Cities    []Named `json:"cities"`
+		Regions   []Named `json:"regions"`
+		DMAs      []Named `json:"dmas"`
+		Countries []Named `json:"countries"`
 	}
 	if err := json.Unmarshal(raw, &v); err != nil {
 		return nil, err
 	}
 	wanted := map[[2]string]bool{}
-	for kind, list := range map[string][]wireNamed{"city": v.Cities, "region": v.Regions, "dma": v.DMAs, "country": v.Countries} {
+	for kind, list := range map[string][]Named{"city": v.Cities, "region": v.Regions, "dma": v.DMAs, "country": v.Countries} {
 		for _, n := range list {
 			at := [2]string{kind, string(n.ID)}
 			if _, ok := m.places.byID[at]; !ok {
@@ -393,14 +352,16 @@ func (m *Model) evalValues(kind string, raw json.RawMessage) (keySet, error) {
 	}), nil
 }
 
-func foldName(s string) string { return lower(strings.TrimPrefix(s, "@")) }
+// FoldName gives the form in which screen names are compared, without an @
+// before them.
+func FoldName(s string) string { return lower(strings.TrimPrefix(s, "@")) }
 
 func (m *Model) evalFollowers(network string, raw json.RawMessage) (keySet, error) {
 	var v struct {
-		Accounts    []wireNamed `json:"accounts"`
-		Cutoff      *int        `json:"cutoff"`
-		CutOff      *int        `json:"cut_off"`
-		LastTweeted int         `json:"last_tweeted"`
+		Accounts    []Named `json:"accounts"`
+		Cutoff      *int    `json:"cutoff"`
+		CutOff      *int    `json:"cut_off"`
+		LastTweeted int     `json:"last_tweeted"`
 	}
 	if err := json.Unmarshal(raw, &v); err != nil {
 		return nil, err
@@ -417,9 +378,9 @@ func (m *Model) evalFollowers(network string, raw json.RawMessage) (keySet, erro
 			listed[string(a.ID)], written["id "+string(a.ID)] = true, true
 			continue
 		}
-		written["name "+foldName(a.ScreenName)] = true
+		written["name "+FoldName(a.ScreenName)] = true
 		for _, known := range m.accounts {
-			if known.network == network && foldName(known.screenName) == foldName(a.ScreenName) {
+			if known.network == network && FoldName(known.screenName) == FoldName(a.ScreenName) {
 				listed[known.id] = true
 			}
 		}

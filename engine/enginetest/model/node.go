@@ -1,4 +1,4 @@
-package enginetest
+package model
 
 import (
 	"slices"
@@ -53,14 +53,7 @@ func (m *Model) EvalNode(n query.Node) Keys {
 		}
 	case query.AtLeast:
 		for _, p := range m.people {
-			terms := m.terms(p, n.Field)
-			met := map[string]bool{}
-			for _, v := range n.Values {
-				if slices.Contains(terms, v) {
-					met[v] = true
-				}
-			}
-			if len(met) >= n.K {
+			if distinct(m.terms(p, n.Field), n.Values) >= n.K {
 				out[p.key] = true
 			}
 		}
@@ -76,6 +69,35 @@ func (m *Model) EvalNode(n query.Node) Keys {
 		}
 	}
 	return out
+}
+
+// distinct is how many of values are among terms; one that is named twice
+// counts once.
+func distinct(terms, values []string) int {
+	met := map[string]bool{}
+	for _, v := range values {
+		if slices.Contains(terms, v) {
+			met[v] = true
+		}
+	}
+	return len(met)
+}
+
+// Breakdown counts the people among keys who have each term of a field, and
+// those of whom anything is known.
+func (m *Model) Breakdown(keys []string, f query.Field) (counts map[string]uint32, known uint64) {
+	counts = map[string]uint32{}
+	for _, k := range keys {
+		p := m.byKey[k]
+		terms := m.terms(p, f)
+		for _, t := range terms {
+			counts[t]++
+		}
+		if len(terms) > 0 || f == query.Personality && len(p.scores) > 0 {
+			known++
+		}
+	}
+	return counts, known
 }
 
 // terms are a person's terms of a field.

@@ -1,4 +1,4 @@
-package enginetest
+package model
 
 import (
 	"strings"

@@ -1,4 +1,4 @@
-package storage
+package format
 
 import (
 	"encoding/binary"
@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"os"
+	"path/filepath"
 	"sync"
 )
 
@@ -19,10 +20,11 @@ type FileSum struct {
 	Head uint32 `json:"head,omitempty"`
 }
 
-// fileWriter writes an index file in one pass. The first error stays, and is
-// what finish returns.
-type fileWriter struct {
+// Writer writes an index file in one pass. The first error stays, and is what
+// Finish returns. It is for one goroutine.
+type Writer struct {
 	path string
+	name string
 	kind uint32
 	file *os.File
 	buf  []byte // unwritten; begins with a chunk
@@ -33,19 +35,30 @@ type fileWriter struct {
 	err  error
 }
 
-const writeBuffer = 8 * chunkSize
+const writeBuffer = 8 * ChunkSize
 
-// newFileWriter creates the file, which must not exist.
-func newFileWriter(path string, kind uint32) (*fileWriter, error) {
+// Create creates a file of a kind within a folder; name has slashes. It must not
+// exist, where it would lie must.
+func Create(dir, name string, kind uint32) (*Writer, error) {
+	path := filepath.Join(dir, filepath.FromSlash(name))
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("create index file: %w", err)
 	}
-	return &fileWriter{path: path, kind: kind, file: f, buf: make([]byte, 0, writeBuffer)}, nil
+	return &Writer{path: path, name: name, kind: kind, file: f, buf: make([]byte, 0, writeBuffer)}, nil
 }
 
-// write appends to the payload.
-func (w *fileWriter) write(b []byte) {
+// Len is how many bytes the payload has so far.
+func (w *Writer) Len() uint64 { return w.n }
+
+// Err is the first error, which Finish will return.
+func (w *Writer) Err() error { return w.err }
+
+// Path is where the file is.
+func (w *Writer) Path() string { return w.path }
+
+// Append appends to the payload.
+func (w *Writer) Append(b []byte) {
 	for len(b) > 0 {
 		if len(w.buf) >= writeBuffer {
 			w.drain()
@@ -57,9 +70,9 @@ func (w *fileWriter) write(b []byte) {
 	}
 }
 
-// reserve gives memory for n more bytes, in which a piece of the payload is
-// made in its place. What commit is then told of it is appended.
-func (w *fileWriter) reserve(n int) []byte {
+// Reserve gives memory for n more bytes, in which a piece of the payload is
+// made in its place. What Commit is then told of it is appended.
+func (w *Writer) Reserve(n int) []byte {
 	if cap(w.buf)-len(w.buf) < n {
 		w.drain()
 		if cap(w.buf)-len(w.buf) < n {
@@ -69,23 +82,24 @@ func (w *fileWriter) reserve(n int) []byte {
 	return w.buf[len(w.buf) : len(w.buf)+n]
 }
 
-func (w *fileWriter) commit(n int) {
+// Commit appends the first n bytes of what Reserve gave.
+func (w *Writer) Commit(n int) {
 	w.buf = w.buf[:len(w.buf)+n]
 	w.n += uint64(n)
 }
 
-// align pads the payload to a multiple of n, a power of two up to 8.
-func (w *fileWriter) align(n uint64) {
+// Align pads the payload to a multiple of n, a power of two up to 8.
+func (w *Writer) Align(n uint64) {
 	var zero [8]byte
-	w.write(zero[:-w.n&(n-1)])
+	w.Append(zero[:-w.n&(n-1)])
 }
 
 // drain writes the whole chunks of the buffer. Their checksums make up the
 // file's, so that every byte is summed once.
-func (w *fileWriter) drain() {
-	whole := len(w.buf) &^ (chunkSize - 1)
-	for b := w.buf[:whole]; len(b) > 0; b = b[chunkSize:] {
-		sum := crc32.Checksum(b[:chunkSize], castagnoli)
+func (w *Writer) drain() {
+	whole := len(w.buf) &^ (ChunkSize - 1)
+	for b := w.buf[:whole]; len(b) > 0; b = b[ChunkSize:] {
+		sum := crc32.Checksum(b[:ChunkSize], castagnoli)
 		w.sums = append(w.sums, sum)
 		w.crc = beforeChunk(w.crc) ^ sum
 	}
@@ -93,7 +107,7 @@ func (w *fileWriter) drain() {
 	w.buf = w.buf[:copy(w.buf, w.buf[whole:])]
 }
 
-func (w *fileWriter) flush(b []byte) {
+func (w *Writer) flush(b []byte) {
 	w.size += int64(len(b))
 	if w.err == nil && len(b) > 0 {
 		_, w.err = w.file.Write(b)
@@ -103,7 +117,7 @@ func (w *fileWriter) flush(b []byte) {
 // chunkShifts is what a checksum becomes when a chunk of zeros follows, for
 // each byte of it: that is linear.
 var chunkShifts = sync.OnceValue(func() *[4][256]uint32 {
-	var zeros [chunkSize]byte
+	var zeros [ChunkSize]byte
 	var t [4][256]uint32
 	for i := range 32 {
 		t[i/8][1<<(i%8)] = ^crc32.Update(^(uint32(1) << i), castagnoli, zeros[:])
@@ -125,23 +139,23 @@ func beforeChunk(sum uint32) uint32 {
 	return t[0][sum&0xff] ^ t[1][sum>>8&0xff] ^ t[2][sum>>16&0xff] ^ t[3][sum>>24]
 }
 
-// finish ends the file with its directory, makes it durable and closes it.
-func (w *fileWriter) finish(name string, meta []byte) (FileSum, error) {
+// Finish ends the file with its directory, makes it durable and closes it.
+func (w *Writer) Finish(meta []byte) (FileSum, error) {
 	w.drain()
 	if len(w.buf) > 0 {
 		w.sums = append(w.sums, crc32.Checksum(w.buf, castagnoli))
 	}
 	le := binary.LittleEndian
-	w.buf = padded(w.buf)
+	w.buf = Padded(w.buf)
 	last := len(w.buf)
-	tail := padded(append(w.buf, meta...))
+	tail := Padded(append(w.buf, meta...))
 	for _, s := range w.sums {
 		tail = le.AppendUint32(tail, s)
 	}
-	tail = padded(tail)
+	tail = Padded(tail)
 	tail = append(tail, magic...)
 	tail = le.AppendUint32(tail, w.kind)
-	tail = le.AppendUint32(tail, format)
+	tail = le.AppendUint32(tail, Version)
 	tail = le.AppendUint64(tail, w.n)
 	tail = le.AppendUint64(tail, uint64(len(meta)))
 	tail = le.AppendUint64(tail, 4*uint64(len(w.sums)))
@@ -158,20 +172,14 @@ func (w *fileWriter) finish(name string, meta []byte) (FileSum, error) {
 		return FileSum{}, fmt.Errorf("write %s: %w", w.path, err)
 	}
 	w.file = nil
-	return FileSum{Name: name, Size: w.size, CRC32C: w.crc, Head: head}, nil
+	return FileSum{Name: w.name, Size: w.size, CRC32C: w.crc, Head: head}, nil
 }
 
-// abort closes the file, which is left to whoever removes the folder.
-func (w *fileWriter) abort() {
+// Abort closes the file, which is left to whoever removes the folder. After
+// Finish it does nothing.
+func (w *Writer) Abort() {
 	if w.file != nil {
 		w.file.Close()
 		w.file = nil
 	}
-}
-
-func padded(b []byte) []byte {
-	for len(b)%8 != 0 {
-		b = append(b, 0)
-	}
-	return b
 }

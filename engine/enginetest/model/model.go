@@ -1,4 +1,4 @@
-package enginetest
+package model
 
 import (
 	"encoding/json"
@@ -61,34 +61,13 @@ type Model struct {
 	known    map[string][]string                   // what people have, for generators; made when asked for
 }
 
-var roots = []string{".b2b.", ".brands.", ".influencers.", ".interests.", ".media.", ".personas.", ".private."}
-
-var networks = []string{"twitter", "twitch", "youtube", "instagram", "tiktok"}
-
-var identifierTypes = []string{
-	"twitter_id", "twitter_user", "md5", "email_raw", "cint_id", "ramp_id", "ma_id",
-	"imei", "imei_md5", "idfa", "idfa_md5", "gaid", "gaid_md5", "oaid", "oaid_md5", "idfv", "idfv_md5",
-}
-
-// personalityTerms are the 52, in the vendor's order.
-var personalityTerms = []string{
-	"challenge", "closeness", "curiosity", "excitement", "harmony", "ideal", "liberty", "love",
-	"practicality", "self-expression", "stability", "structure", "agreeableness", "altruism", "cooperation",
-	"modesty", "morality", "sympathy", "trust", "conscientiousness", "achievement striving", "cautiousness",
-	"dutifulness", "orderliness", "self-discipline", "self-efficacy", "extraversion", "activity level",
-	"assertiveness", "cheerfulness", "excitement-seeking", "friendliness", "gregariousness", "neuroticism",
-	"anger", "anxiety", "depression", "immoderation", "self-consciousness", "vulnerability", "openness",
-	"adventurousness", "artistic interests", "emotionality", "imagination", "intellect", "liberalism",
-	"conservation", "hedonism", "openness to change", "self-enhancement", "self-transcendence",
-}
-
 var errReject = errors.New("rejected")
 
 // errSkip marks a row left out on purpose.
 var errSkip = errors.New("skipped")
 
-// LoadModel reads a dataset folder. now stands for the time of the load.
-func LoadModel(dir string, now time.Time) (*Model, error) {
+// Load reads a dataset folder. now stands for the time of the load.
+func Load(dir string, now time.Time) (*Model, error) {
 	m := &Model{
 		AsOf: now.UTC(), Threshold: 0.75, byKey: map[string]*person{}, underage: map[string]bool{},
 		nodes: map[string]node{},
@@ -139,16 +118,22 @@ func LoadModel(dir string, now time.Time) (*Model, error) {
 			return nil, err
 		}
 	}
+	m.giveMapped(mapped)
+	return m, nil
+}
+
+// giveMapped gives people the affinities that go with the accounts they follow:
+// those of a network and an account.
+func (m *Model) giveMapped(affinities map[[2]string][]string) {
 	for _, p := range m.people {
 		for network, accounts := range p.follows {
 			for a := range accounts {
-				for _, affinity := range mapped[[2]string{network, a}] {
+				for _, affinity := range affinities[[2]string{network, a}] {
 					m.giveAffinity(p, affinity)
 				}
 			}
 		}
 	}
-	return m, nil
 }
 
 func (m *Model) readSettings(name string) error {
@@ -172,7 +157,7 @@ func (m *Model) readSettings(name string) error {
 		m.Threshold = *s.Threshold
 	}
 	if s.AsOf != "" {
-		at, ok := parseTime(s.AsOf)
+		at, ok := ParseTime(s.AsOf)
 		if !ok {
 			return errors.New("read dataset.json: malformed as_of")
 		}
@@ -225,7 +210,8 @@ func (m *Model) People() []string {
 	return keys
 }
 
-func parseTime(s string) (time.Time, bool) {
+// ParseTime reads a day or a time as tables hold them.
+func ParseTime(s string) (time.Time, bool) {
 	if t, err := time.Parse("2006-01-02", s); err == nil {
 		return t, true
 	}
@@ -254,7 +240,7 @@ func (m *Model) addPerson(c map[string]string) error {
 	if slices.Contains([]string{"asian", "black", "hispanic", "native", "white"}, c["ethnicity"]) {
 		p.ethnicity = c["ethnicity"]
 	}
-	if at, ok := parseTime(c["last_tweeted"]); ok {
+	if at, ok := ParseTime(c["last_tweeted"]); ok {
 		p.lastTweeted = at
 	}
 	m.people = append(m.people, p)
@@ -475,7 +461,7 @@ func (m *Model) addTweet(c map[string]string) error {
 	if err != nil {
 		return err
 	}
-	at, ok := parseTime(c["posted_at"])
+	at, ok := ParseTime(c["posted_at"])
 	if !ok {
 		return errReject
 	}

@@ -1,51 +1,16 @@
 package storage
 
 import (
-	"errors"
-	"os"
 	"path/filepath"
 	"testing"
 
+	"throng/engine/bitmap/format"
 	"throng/query"
 )
 
-// TestFooter flips every bit of a footer: each is found, whatever it means.
-func TestFooter(t *testing.T) {
-	dir := t.TempDir()
-	w, err := NewDictWriter(dir, DictName)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Add(query.Gender, []byte("male"), 1); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(dir, DictName)
-	whole, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for bit := (len(whole) - footerSize) * 8; bit < len(whole)*8; bit++ {
-		b := append([]byte(nil), whole...)
-		b[bit/8] ^= 1 << (bit % 8)
-		if err := os.WriteFile(path, b, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		d, err := OpenDict(path)
-		if !errors.Is(err, ErrCorrupt) {
-			t.Errorf("OpenDict with bit %d flipped = %v, want %v", bit, err, ErrCorrupt)
-		}
-		if err == nil {
-			d.Close()
-		}
-	}
-}
-
 // TestTail writes more numbers than a tail keeps in memory.
 func TestTail(t *testing.T) {
-	const n = 3*tailMemory/4 + 5
+	const n = 3*format.TailMemory/4 + 5
 	dir := t.TempDir()
 	w, err := NewLookupWriter(dir, "x.idx", n)
 	if err != nil {

@@ -1,4 +1,4 @@
-package enginetest
+package model
 
 import (
 	"encoding/json"
@@ -30,7 +30,7 @@ func TestModelOnRespondents(t *testing.T) {
 	if err := json.Unmarshal(raw, &expected); err != nil {
 		t.Fatal(err)
 	}
-	m, err := LoadModel(dir, time.Now())
+	m, err := Load(dir, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

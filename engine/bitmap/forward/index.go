@@ -1,9 +1,20 @@
-package storage
+// Package forward is the forward index of a part: what each of its rows has. A
+// [Writer] writes it, block by block, of sections that an [Encoder] makes; an
+// [Index] is one mapped, which counts the terms of rows ([Block.Count]), adds up
+// their weights ([Block.Weigh]) and lists them ([Block.Numbers]). It knows rows,
+// terms and codes; which terms are what is the dictionary's, and which way of
+// counting is cheaper is for the engine.
+//
+// Loops over rows look at records without verifying each: a block's section is
+// verified by [Index.Block], as its codes are by [Index.Codes], and what such a
+// record says is held to its bounds. Errors of damage wrap [engine.ErrCorrupt]
+// and name the file.
+package forward
 
 import (
 	"encoding/binary"
-	"fmt"
-	"strings"
+
+	"throng/engine/bitmap/format"
 )
 
 // A forward index holds, for each row of a part, its counted terms. Terms have
@@ -15,7 +26,7 @@ import (
 //
 //	records   of each row: a head, then codes of dense terms and of other
 //	          frequent ones (u8), of others (u16, less those before), numbers
-//	          of rare ones. forwardSlack bytes; padding
+//	          of rare ones. slack bytes; padding
 //	offsets   where rows 0, 32, 64 … begin (u32), where each row begins from
 //	          there (u16); one more stands for the end. Or all u32; padding
 //	known     for each of KnownFields, which rows have a value; padding each
@@ -29,21 +40,21 @@ import (
 // u64, terms of all rows u32, dense ones among them u32, bytes of records u32,
 // flags u32, and for each known field u32: what is listed, and how many.
 const (
-	forwardMeta  = 24
-	forwardShort = 255 // codes of one byte
-	forwardLong  = 1 << 16
-	// forwardDense is how many times a term's rows make up the part, at most,
+	metaBytes  = 24
+	shortCodes = 255 // codes of one byte
+	longCodes  = 1 << 16
+	// denseShare is how many times a term's rows make up the part, at most,
 	// for the term to be a dense one: the postings of those are bitmaps.
-	forwardDense  = BlockRows / ArrayMax
-	forwardGroup  = 32 // rows that share a base
-	forwardEscape = 0xff
-	// forwardSlack is how far a reader may look past the end of the records.
-	forwardSlack = 64
+	denseShare = format.BlockRows / format.ArrayMax
+	groupRows  = 32 // rows that share a base
+	escape     = 0xff
+	// slack is how far a reader may look past the end of the records.
+	slack = 64
 
-	maxForwardRecords = 1<<32 - 1<<16
+	maxRecords = 1<<32 - 1<<16
 
-	forwardRare = 1 // flag of a part: some terms have no code
-	forwardWide = 1 // flag of a block: offsets are u32
+	flagRare = 1 // flag of a part: some terms have no code
+	flagWide = 1 // flag of a block: offsets are u32
 )
 
 // What is listed of a known field.
@@ -60,8 +71,8 @@ type knownRows struct {
 
 const knownFields = 9
 
-// forwardBlock is what meta says of a block.
-type forwardBlock struct {
+// blockMeta is what meta says of a block.
+type blockMeta struct {
 	at      uint64
 	pairs   uint32
 	dense   uint32 // of the pairs
@@ -70,9 +81,9 @@ type forwardBlock struct {
 	known   [knownFields]knownRows
 }
 
-const forwardBlockMeta = 24 + 4*knownFields
+const blockMetaBytes = 24 + 4*knownFields
 
-func (b *forwardBlock) append(meta []byte) []byte {
+func (b *blockMeta) append(meta []byte) []byte {
 	le := binary.LittleEndian
 	meta = le.AppendUint64(meta, b.at)
 	meta = le.AppendUint32(meta, b.pairs)
@@ -85,7 +96,7 @@ func (b *forwardBlock) append(meta []byte) []byte {
 	return meta
 }
 
-func readForwardBlock(meta []byte) (b forwardBlock) {
+func readBlockMeta(meta []byte) (b blockMeta) {
 	le := binary.LittleEndian
 	b.at, b.pairs, b.dense = le.Uint64(meta), le.Uint32(meta[8:]), le.Uint32(meta[12:])
 	b.records, b.flags = le.Uint32(meta[16:]), le.Uint32(meta[20:])
@@ -99,24 +110,24 @@ func readForwardBlock(meta []byte) (b forwardBlock) {
 // offsetBytes is what the offsets of a block take, without padding.
 func offsetBytes(rows int, flags uint32) uint64 {
 	n := uint64(rows + 1)
-	if flags&forwardWide != 0 {
+	if flags&flagWide != 0 {
 		return 4 * n
 	}
-	return 4*uint64(rows/forwardGroup+1) + 2*n
+	return 4*uint64(rows/groupRows+1) + 2*n
 }
 
 // bytes is what the list takes, without padding.
 func (k knownRows) bytes() uint64 {
 	if k.kind == knownBitmap {
-		return 8 * BlockWords
+		return 8 * format.BlockWords
 	}
 	return 2 * uint64(k.n)
 }
 
-// Forward is a mapped forward index of a part. It is safe for concurrent use
+// Index is a mapped forward index of a part. It is safe for concurrent use
 // until Close.
-type Forward struct {
-	*file
+type Index struct {
+	*format.File
 	first  uint32
 	rows   int
 	limit  uint32 // terms are below
@@ -124,16 +135,16 @@ type Forward struct {
 	dense  int
 	short  int
 	rare   bool
-	blocks []forwardBlock
+	blocks []blockMeta
 }
 
-// OpenForward maps a forward index.
-func OpenForward(path string) (*Forward, error) {
-	f, err := openFile(path, kindForward)
+// Open maps a forward index.
+func Open(path string) (*Index, error) {
+	f, err := format.Open(path, format.KindForward)
 	if err != nil {
 		return nil, err
 	}
-	w := &Forward{file: f}
+	w := &Index{File: f}
 	if err := w.open(); err != nil {
 		f.Close()
 		return nil, err
@@ -141,83 +152,64 @@ func OpenForward(path string) (*Forward, error) {
 	return w, nil
 }
 
-func (f *Forward) open() error {
-	if len(f.meta) < forwardMeta {
-		return f.corrupt("directory has a wrong length")
+func (f *Index) open() error {
+	if len(f.Meta()) < metaBytes {
+		return f.Corrupt("directory has a wrong length")
 	}
 	le := binary.LittleEndian
-	f.first, f.limit = le.Uint32(f.meta), le.Uint32(f.meta[8:])
-	rows, codes := le.Uint32(f.meta[4:]), uint64(le.Uint32(f.meta[12:]))
-	f.dense, f.short = int(le.Uint16(f.meta[16:])), int(le.Uint16(f.meta[18:]))
-	f.rare = le.Uint32(f.meta[20:])&forwardRare != 0
-	if rows > PartRows || f.first%PartRows != 0 || codes > forwardShort+forwardLong ||
-		f.dense > f.short || f.short > forwardShort || uint64(f.short) > codes || 4*codes > uint64(len(f.payload)) {
-		return f.corrupt("directory does not fit the file")
+	f.first, f.limit = le.Uint32(f.Meta()), le.Uint32(f.Meta()[8:])
+	rows, codes := le.Uint32(f.Meta()[4:]), uint64(le.Uint32(f.Meta()[12:]))
+	f.dense, f.short = int(le.Uint16(f.Meta()[16:])), int(le.Uint16(f.Meta()[18:]))
+	f.rare = le.Uint32(f.Meta()[20:])&flagRare != 0
+	if rows > format.PartRows || f.first%format.PartRows != 0 || codes > shortCodes+longCodes ||
+		f.dense > f.short || f.short > shortCodes || uint64(f.short) > codes || 4*codes > uint64(len(f.Payload())) {
+		return f.Corrupt("directory does not fit the file")
 	}
 	f.rows = int(rows)
-	n := (f.rows + BlockRows - 1) / BlockRows
-	if len(f.meta) != forwardMeta+n*forwardBlockMeta {
-		return f.corrupt("directory has a wrong length")
+	n := (f.rows + format.BlockRows - 1) / format.BlockRows
+	if len(f.Meta()) != metaBytes+n*blockMetaBytes {
+		return f.Corrupt("directory has a wrong length")
 	}
-	f.terms = view[uint32](f.payload[:4*codes])
+	f.terms = format.View[uint32](f.Payload()[:4*codes])
 	at := 4 * codes
 	for i := range n {
-		b := readForwardBlock(f.meta[forwardMeta+i*forwardBlockMeta:])
-		size := pad8(uint64(b.records)+forwardSlack) + offsetBytes(f.rowsOf(i), b.flags)
+		b := readBlockMeta(f.Meta()[metaBytes+i*blockMetaBytes:])
+		size := format.Pad8(uint64(b.records)+slack) + offsetBytes(f.rowsOf(i), b.flags)
 		for _, k := range b.known {
 			if k.kind > knownBitmap || int(k.n) > f.rowsOf(i) {
-				return f.corrupt("directory contradicts itself")
+				return f.Corrupt("directory contradicts itself")
 			}
-			size = pad8(size) + k.bytes()
+			size = format.Pad8(size) + k.bytes()
 		}
-		if at = pad8(at); b.at != at || size > uint64(len(f.payload)) || at+size > uint64(len(f.payload)) {
-			return f.corrupt("directory does not fit the file")
+		if at = format.Pad8(at); b.at != at || size > uint64(len(f.Payload())) || at+size > uint64(len(f.Payload())) {
+			return f.Corrupt("directory does not fit the file")
 		}
 		at += size
 		f.blocks = append(f.blocks, b)
 	}
-	if at != uint64(len(f.payload)) {
-		return f.corrupt("directory does not fit the file")
+	if at != uint64(len(f.Payload())) {
+		return f.Corrupt("directory does not fit the file")
 	}
 	return nil
 }
 
 // rowsOf is how many rows a block of the part has.
-func (f *Forward) rowsOf(block int) int { return min(f.rows-block*BlockRows, BlockRows) }
-
-func isForward(name string) bool { return strings.HasSuffix(name, ".forward") }
-
-func (g *Files) openForward(f FileSum, path string) error {
-	for i := range g.Forwards {
-		if ForwardName(i) != f.Name {
-			continue
-		}
-		w, err := add(g, f, path, OpenForward)
-		if err != nil {
-			return err
-		}
-		if int64(w.FirstRow()) != int64(i)*PartRows || w.Rows() != min(PartRows, int(g.Manifest.Rows)-i*PartRows) {
-			return fmt.Errorf("%w: %s: holds other rows", ErrCorrupt, path)
-		}
-		g.Forwards[i] = w
-	}
-	return nil
-}
+func (f *Index) rowsOf(block int) int { return min(f.rows-block*format.BlockRows, format.BlockRows) }
 
 // FirstRow is the number of the part's first row.
-func (f *Forward) FirstRow() uint32 { return f.first }
+func (f *Index) FirstRow() uint32 { return f.first }
 
 // Rows is the number of rows of the part.
-func (f *Forward) Rows() int { return f.rows }
+func (f *Index) Rows() int { return f.rows }
 
 // Limit is the number of counted terms of the generation.
-func (f *Forward) Limit() uint32 { return f.limit }
+func (f *Index) Limit() uint32 { return f.limit }
 
 // Pairs is how many terms the rows of a block have together.
-func (f *Forward) Pairs(block int) uint32 { return f.blocks[block].pairs }
+func (f *Index) Pairs(block int) uint32 { return f.blocks[block].pairs }
 
 // PairsOfPart is how many terms all rows of the part have together.
-func (f *Forward) PairsOfPart() (n uint64) {
+func (f *Index) PairsOfPart() (n uint64) {
 	for i := range f.blocks {
 		n += uint64(f.blocks[i].pairs)
 	}
@@ -225,14 +217,14 @@ func (f *Forward) PairsOfPart() (n uint64) {
 }
 
 // DensePairs is how many of them are of dense terms.
-func (f *Forward) DensePairs(block int) uint32 { return f.blocks[block].dense }
+func (f *Index) DensePairs(block int) uint32 { return f.blocks[block].dense }
 
 // Blocks is the number of blocks of the part.
-func (f *Forward) Blocks() int { return len(f.blocks) }
+func (f *Index) Blocks() int { return len(f.blocks) }
 
 // KnownCount is how many rows of a block have a value of the i-th of
 // KnownFields.
-func (f *Forward) KnownCount(block, i int) int {
+func (f *Index) KnownCount(block, i int) int {
 	k := f.blocks[block].known[i]
 	if k.kind == knownNot {
 		return f.rowsOf(block) - int(k.n)
@@ -241,19 +233,19 @@ func (f *Forward) KnownCount(block, i int) int {
 }
 
 // Codes gives the terms that have a code, by code. The first dense ones are
-// those that many of the part's rows have, one in forwardDense. The slice aliases
-// the mapping. An error wraps [ErrCorrupt].
-func (f *Forward) Codes() (terms []uint32, dense int, err error) {
-	if err := f.check(0, 4*uint64(len(f.terms))); err != nil {
+// those that many of the part's rows have, one in denseShare. The slice aliases
+// the mapping. An error wraps [engine.ErrCorrupt].
+func (f *Index) Codes() (terms []uint32, dense int, err error) {
+	if err := f.Check(0, 4*uint64(len(f.terms))); err != nil {
 		return nil, 0, err
 	}
 	return f.terms, f.dense, nil
 }
 
-// ForwardBlock is the section of one block. It aliases the mapping and is
+// Block is the section of one block. It aliases the mapping and is
 // valid until the file is closed.
-type ForwardBlock struct {
-	f       *Forward
+type Block struct {
+	f       *Index
 	rows    int
 	records []byte // with slack
 	end     uint32 // of the records
@@ -268,40 +260,40 @@ type ForwardBlock struct {
 type KnownRows struct {
 	Array  []uint16
 	Not    bool
-	Bitmap []uint64 // BlockWords long
+	Bitmap []uint64 // format.BlockWords long
 }
 
 // Block gives the section of a block of the part, verified. An error wraps
-// [ErrCorrupt].
-func (f *Forward) Block(block int) (ForwardBlock, error) {
+// [engine.ErrCorrupt].
+func (f *Index) Block(block int) (Block, error) {
 	m := &f.blocks[block]
-	end := uint64(len(f.payload))
+	end := uint64(len(f.Payload()))
 	if block+1 < len(f.blocks) {
 		end = f.blocks[block+1].at
 	}
-	if err := f.check(m.at, end-m.at); err != nil {
-		return ForwardBlock{}, err
+	if err := f.Check(m.at, end-m.at); err != nil {
+		return Block{}, err
 	}
-	data := f.payload[m.at:end]
-	b := ForwardBlock{f: f, rows: f.rowsOf(block), end: m.records}
-	at := pad8(uint64(m.records) + forwardSlack)
+	data := f.Payload()[m.at:end]
+	b := Block{f: f, rows: f.rowsOf(block), end: m.records}
+	at := format.Pad8(uint64(m.records) + slack)
 	b.records = data[:at]
 	n := offsetBytes(b.rows, m.flags)
 	offsets := data[at:][:n]
-	if m.flags&forwardWide != 0 {
-		b.wide = view[uint32](offsets)
+	if m.flags&flagWide != 0 {
+		b.wide = format.View[uint32](offsets)
 	} else {
-		bases := 4 * (b.rows/forwardGroup + 1)
-		b.bases, b.offsets = view[uint32](offsets[:bases]), view[uint16](offsets[bases:])
+		bases := 4 * (b.rows/groupRows + 1)
+		b.bases, b.offsets = format.View[uint32](offsets[:bases]), format.View[uint16](offsets[bases:])
 	}
 	at += n
 	for i, k := range m.known {
-		at = pad8(at)
+		at = format.Pad8(at)
 		list := data[at:][:k.bytes()]
 		if k.kind == knownBitmap {
-			b.known[i].Bitmap = view[uint64](list)
+			b.known[i].Bitmap = format.View[uint64](list)
 		} else {
-			b.known[i].Array, b.known[i].Not = view[uint16](list), k.kind == knownNot
+			b.known[i].Array, b.known[i].Not = format.View[uint16](list), k.kind == knownNot
 		}
 		at += k.bytes()
 	}
@@ -309,17 +301,17 @@ func (f *Forward) Block(block int) (ForwardBlock, error) {
 }
 
 // Known is which rows of the block have a value of the i-th of KnownFields.
-func (b *ForwardBlock) Known(i int) KnownRows { return b.known[i] }
+func (b *Block) Known(i int) KnownRows { return b.known[i] }
 
 // offset is where the record of a row begins; row may be the number of rows.
-func (b *ForwardBlock) offset(row int) uint32 {
+func (b *Block) offset(row int) uint32 {
 	if b.wide != nil {
 		return b.wide[row]
 	}
-	return b.bases[row/forwardGroup] + uint32(b.offsets[row])
+	return b.bases[row/groupRows] + uint32(b.offsets[row])
 }
 
-func (b *ForwardBlock) corrupt() error { return b.f.corrupt("terms of a row are not sound") }
+func (b *Block) corrupt() error { return b.f.Corrupt("terms of a row are not sound") }
 
 // record is the codes of one row.
 type record struct {
@@ -331,7 +323,7 @@ type record struct {
 
 // record takes the record of a row apart; ok is false where it contradicts
 // itself.
-func (b *ForwardBlock) record(row int) (r record, ok bool) {
+func (b *Block) record(row int) (r record, ok bool) {
 	from, to := b.offset(row), b.offset(row+1)
 	if from >= to || to > b.end {
 		return r, false
@@ -339,7 +331,7 @@ func (b *ForwardBlock) record(row int) (r record, ok bool) {
 	data := b.records[from:to]
 	n, m := int(data[0]&15), int(data[0]>>4)
 	data = data[1:]
-	if n+m == 30 { // forwardEscape
+	if n+m == 30 { // escape
 		if len(data) < 2 {
 			return r, false
 		}
@@ -349,7 +341,7 @@ func (b *ForwardBlock) record(row int) (r record, ok bool) {
 	long := uint64(len(data) - n - m)
 	if b.f.rare {
 		v, k := binary.Uvarint(data)
-		if k <= 0 || v > forwardLong {
+		if k <= 0 || v > longCodes {
 			return r, false
 		}
 		data, long = data[k:], 2*v
@@ -365,8 +357,8 @@ func (b *ForwardBlock) record(row int) (r record, ok bool) {
 
 // Terms appends the terms of a row of the block to dst: first those of dense
 // codes, then of frequent, then of other ones, then those without a code, each
-// ascending. Codes must have been verified. An error wraps [ErrCorrupt].
-func (b *ForwardBlock) Terms(dst []uint32, row int) ([]uint32, error) {
+// ascending. Codes must have been verified. An error wraps [engine.ErrCorrupt].
+func (b *Block) Terms(dst []uint32, row int) ([]uint32, error) {
 	r, ok := b.record(row)
 	if !ok {
 		return dst, b.corrupt()

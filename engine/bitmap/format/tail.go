@@ -1,4 +1,4 @@
-package storage
+package format
 
 import (
 	"encoding/binary"
@@ -8,36 +8,40 @@ import (
 	"os"
 )
 
-// tail is numbers that follow in the payload of a file what is still being
+// Tail is numbers that follow in the payload of a file what is still being
 // written. The first few are kept in memory, the others in a file beside it.
-type tail struct {
-	w    *fileWriter
+type Tail struct {
+	w    *Writer
 	path string
 	buf  []byte
 	file *os.File
 }
 
-// tailMemory is how many bytes a tail keeps.
-const tailMemory = 1 << 20
+// TailMemory is how many bytes a Tail keeps in memory.
+const TailMemory = 1 << 20
 
-func newTail(w *fileWriter, name string) *tail { return &tail{w: w, path: w.path + "." + name} }
+// NewTail makes the tail of a file, which spills into one beside it: its name and
+// the given one.
+func NewTail(w *Writer, name string) *Tail { return &Tail{w: w, path: w.path + "." + name} }
 
-func (t *tail) add32(n uint32) {
+// Add32 adds a number.
+func (t *Tail) Add32(n uint32) {
 	t.buf = binary.LittleEndian.AppendUint32(t.buf, n)
-	if len(t.buf) >= tailMemory {
+	if len(t.buf) >= TailMemory {
 		t.spill()
 	}
 }
 
-func (t *tail) add64(n uint64) {
+// Add64 adds a number of 64 bits.
+func (t *Tail) Add64(n uint64) {
 	t.buf = binary.LittleEndian.AppendUint64(t.buf, n)
-	if len(t.buf) >= tailMemory {
+	if len(t.buf) >= TailMemory {
 		t.spill()
 	}
 }
 
 // spill empties the buffer. An error becomes that of the file.
-func (t *tail) spill() {
+func (t *Tail) spill() {
 	if t.file == nil && t.w.err == nil {
 		t.file, t.w.err = os.OpenFile(t.path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	}
@@ -47,26 +51,26 @@ func (t *tail) spill() {
 	t.buf = t.buf[:0]
 }
 
-// end writes the numbers to the payload.
-func (t *tail) end() {
+// End writes the numbers to the payload and removes the file beside it.
+func (t *Tail) End() {
 	if t.file != nil && t.w.err == nil {
 		_, t.w.err = t.file.Seek(0, io.SeekStart)
-		b := make([]byte, chunkSize)
+		b := make([]byte, ChunkSize)
 		for t.w.err == nil {
 			n, err := t.file.Read(b)
-			t.w.write(b[:n])
+			t.w.Append(b[:n])
 			if errors.Is(err, io.EOF) {
 				break
 			}
 			t.w.err = err
 		}
 	}
-	t.w.write(t.buf)
-	t.close()
+	t.w.Append(t.buf)
+	t.Close()
 }
 
-// close removes the file.
-func (t *tail) close() {
+// Close removes the file beside it. After End it does nothing.
+func (t *Tail) Close() {
 	t.buf = nil
 	if t.file == nil {
 		return
