@@ -13,12 +13,14 @@ import (
 	"time"
 
 	"throng"
+	"throng/blob"
 	"throng/engine"
 	"throng/identifier"
 	"throng/internal/logs"
 	"throng/internal/seal"
 	"throng/job"
 	"throng/query"
+	"throng/service/export"
 	"throng/sqldb"
 )
 
@@ -183,7 +185,7 @@ func permanent(err error) error {
 }
 
 func permanentError(err error) bool {
-	return errors.Is(err, engine.ErrCorrupt) || errors.Is(err, engine.ErrFormat) || errors.Is(err, errDamaged) ||
+	return errors.Is(err, engine.ErrCorrupt) || errors.Is(err, engine.ErrFormat) || errors.Is(err, blob.ErrDamaged) ||
 		throng.CodeOf(err) == throng.Invalid || throng.CodeOf(err) == throng.QuotaExceeded
 }
 
@@ -205,15 +207,27 @@ func (s *Service) find(ctx context.Context, j job.Job, g engine.Generation, row 
 	if hidden { // members are kept for later generations, and nothing else
 		types = []identifier.Type{identifier.SSID}
 	}
-	outputs, err := s.writeOutputs(ctx, g, rows, b.files, types, func(share float64) { p.at(stepFiles, 0.4+0.55*share) })
+	files, err := export.Write(ctx, s.cfg.Blobs, g, rows, b.files, types, func(share float64) { p.at(stepFiles, 0.4+0.55*share) })
 	if err != nil {
 		return fmt.Errorf("write files: %w", err)
 	}
 	if !hidden {
-		b.outputs = outputs
+		b.outputs = outputsOf(b.files, files)
 	}
 	p.at(stepFinish, 0.98)
 	return nil
+}
+
+// outputsOf are the rows of files that were written below a prefix.
+func outputsOf(prefix string, files []export.File) []sqldb.Output {
+	rows := make([]sqldb.Output, len(files))
+	for i, f := range files {
+		rows[i] = sqldb.Output{
+			Type: string(f.Type), People: int64(f.People), Rows: int64(f.Rows), Bytes: f.Bytes,
+			SHA256: f.SHA256, BlobKey: export.TextKey(prefix, f.Type),
+		}
+	}
+	return rows
 }
 
 // members finds whom an audience is made of.
@@ -334,7 +348,7 @@ func failureOf(cause error) throng.Failure {
 		return throng.Failure{Code: string(throng.Internal), Message: "a file of the index is damaged; the operator must load the dataset again", Retry: true}
 	case errors.Is(cause, engine.ErrFormat):
 		return throng.Failure{Code: string(throng.Internal), Message: "the index was written by another version; the operator must load the dataset again", Retry: true}
-	case errors.Is(cause, errDamaged):
+	case errors.Is(cause, blob.ErrDamaged):
 		return throng.Failure{Code: string(throng.Internal), Message: "a stored list that this is made of is damaged; send the upload again, or regenerate the audience", Retry: true}
 	case errors.Is(cause, job.ErrDied):
 		return throng.Failure{Code: string(throng.Internal), Message: "the server ended too often while it worked on this; the operator must find out why", Retry: true}

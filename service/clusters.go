@@ -15,6 +15,7 @@ import (
 	"throng/identifier"
 	"throng/insight"
 	"throng/query"
+	"throng/service/export"
 	"throng/sqldb"
 )
 
@@ -106,7 +107,7 @@ func (s *Service) writeCluster(ctx context.Context, g engine.Generation, rows qu
 	if err := s.writeRows(ctx, g, rowsKey(prefix, g.Info().ID), rows); err != nil {
 		return err
 	}
-	_, err := s.writeOutputs(ctx, g, rows, prefix, []identifier.Type{identifier.SSID}, func(float64) {})
+	_, err := export.Write(ctx, s.cfg.Blobs, g, rows, prefix, []identifier.Type{identifier.SSID}, func(float64) {})
 	return err
 }
 
@@ -175,7 +176,7 @@ func (s *Service) clusterOf(ctx context.Context, row sqldb.Audience, n int) (rep
 func (s *Service) clusterMembers(ctx context.Context, g engine.Generation, b *built) (query.RowSet, error) {
 	c := b.details.Cluster
 	rows, err := s.rows(ctx, g, c.Files, func() (query.RowSet, error) {
-		return s.matchLines(ctx, g, identifier.SSID, textKey(c.Files, identifier.SSID), int64(c.Size))
+		return s.matchLines(ctx, g, identifier.SSID, export.TextKey(c.Files, identifier.SSID), int64(c.Size))
 	})
 	if errors.Is(err, blob.ErrNotFound) {
 		return nil, throng.Errorf(throng.Invalid, "the insight that cluster %d is of was made anew; make an audience of a cluster of the new one", c.ID)

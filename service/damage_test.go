@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"throng"
+	"throng/blob"
 	"throng/identifier"
 )
 
@@ -81,10 +82,10 @@ func TestTornOutputs(t *testing.T) {
 		for _, typ := range []identifier.Type{identifier.SSID, identifier.MD5} {
 			a := s.build(s.caller, everyone)
 			s.tear(s.textOf(a.ID, typ), tears["shorter by a line"])
-			if f, err := s.OpenOutput(t.Context(), s.caller, a.ID, string(typ), form); !errors.Is(err, errDamaged) {
+			if f, err := s.OpenOutput(t.Context(), s.caller, a.ID, string(typ), form); !errors.Is(err, blob.ErrDamaged) {
 				t.Errorf("a torn file of %s as %s is opened: %v, %v", typ, form, f, err)
 			}
-			if f, err := s.OpenPacked(t.Context(), s.caller, a.ID, string(typ), form); !errors.Is(err, errDamaged) {
+			if f, err := s.OpenPacked(t.Context(), s.caller, a.ID, string(typ), form); !errors.Is(err, blob.ErrDamaged) {
 				t.Errorf("a torn file of %s as %s is opened, packed: %v, %v", typ, form, f, err)
 			}
 		}

@@ -16,6 +16,7 @@ import (
 	"throng/internal/logs"
 	"throng/internal/seal"
 	"throng/job"
+	"throng/service/devicelist"
 	"throng/sqldb"
 	"throng/webhook"
 )
@@ -33,8 +34,8 @@ const stepLists = "listing devices"
 
 // deliveryState is how far a delivery is.
 type deliveryState struct {
-	Files string       `json:"files,omitempty"` // prefix of the lists' keys
-	Lists []deviceList `json:"lists,omitempty"`
+	Files string            `json:"files,omitempty"` // prefix of the lists' keys
+	Lists []devicelist.List `json:"lists,omitempty"`
 	// Remote is what the destination wants to know at the next step.
 	Remote json.RawMessage `json:"remote,omitempty"`
 }
@@ -152,7 +153,8 @@ func (r *deliveryRun) list(ctx context.Context) error {
 		return fmt.Errorf("find members: %w", err)
 	}
 	files := deliveryPrefix(r.row.ID) + seal.NewSecret()[:12]
-	lists, left, err := r.s.writeDeviceLists(ctx, g, rows, files, deviceLists{Platform: r.set.Platform, PlainAs: r.set.PlainAs})
+	cfg := devicelist.Config{Blobs: r.s.cfg.Blobs, TempDir: r.s.cfg.TempDir, Memory: r.s.cfg.SortMemory}
+	lists, left, err := devicelist.Write(ctx, cfg, g, rows, files, devicelist.Choice{Platform: r.set.Platform, PlainAs: r.set.PlainAs})
 	if err != nil {
 		return fmt.Errorf("list devices: %w", err)
 	}
@@ -167,7 +169,7 @@ func (r *deliveryRun) list(ctx context.Context) error {
 }
 
 // nothingListed says why there is nothing to send.
-func nothingListed(members uint64, left leftOut) error {
+func nothingListed(members uint64, left devicelist.LeftOut) error {
 	switch {
 	case left.Plain > 0:
 		return throng.Errorf(throng.Conflict, "no device id is known as what it is: %d mobile advertising ids are plain ma_id; "+
@@ -179,7 +181,7 @@ func nothingListed(members uint64, left leftOut) error {
 }
 
 // warn tells of what is not as the caller may think.
-func (r *deliveryRun) warn(g engine.Generation, a sqldb.Audience, gone uint64, left leftOut) {
+func (r *deliveryRun) warn(g engine.Generation, a sqldb.Audience, gone uint64, left devicelist.LeftOut) {
 	add := func(format string, args ...any) {
 		r.row.Warnings = append(r.row.Warnings, fmt.Sprintf(format, args...))
 	}
@@ -195,7 +197,7 @@ func (r *deliveryRun) warn(g engine.Generation, a sqldb.Audience, gone uint64, l
 }
 
 // platformOf is the platform ordered, or the one that all lists are of.
-func platformOf(ordered throng.Platform, lists []deviceList) throng.Platform {
+func platformOf(ordered throng.Platform, lists []devicelist.List) throng.Platform {
 	for _, l := range lists {
 		runs, _ := delivery.Runs(l.Type)
 		switch ordered {
@@ -227,7 +229,7 @@ func (r *deliveryRun) open() (delivery.Destination, error) {
 func (r *deliveryRun) lists() []delivery.List {
 	lists := make([]delivery.List, len(r.state.Lists))
 	for i, l := range r.state.Lists {
-		key := deviceKey(r.state.Files, l.Type)
+		key := devicelist.Key(r.state.Files, l.Type)
 		lists[i] = delivery.List{Type: l.Type, Rows: l.Rows, Open: func(ctx context.Context) (io.ReadCloser, error) {
 			return r.s.cfg.Blobs.Open(ctx, key)
 		}}

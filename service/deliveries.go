@@ -15,6 +15,7 @@ import (
 	"throng/engine"
 	"throng/identifier"
 	"throng/job"
+	"throng/service/devicelist"
 	"throng/sqldb"
 )
 
@@ -85,10 +86,10 @@ type deliverySettings struct {
 
 // deliveryReport is what there is to tell of a delivery.
 type deliveryReport struct {
-	Platform throng.Platform `json:"platform,omitempty"`
-	Lists    []deviceList    `json:"lists,omitempty"`
-	Sent     []delivery.Sent `json:"sent,omitempty"`
-	RemoteID string          `json:"remote_id,omitempty"`
+	Platform throng.Platform   `json:"platform,omitempty"`
+	Lists    []devicelist.List `json:"lists,omitempty"`
+	Sent     []delivery.Sent   `json:"sent,omitempty"`
+	RemoteID string            `json:"remote_id,omitempty"`
 }
 
 // deliveryAttempts is how often a delivery is taken up at most. Waiting for a

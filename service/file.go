@@ -1,9 +1,7 @@
 package service
 
 import (
-	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -11,14 +9,12 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"throng"
 	"throng/blob"
 	"throng/identifier"
 	"throng/internal/huffgz"
-	"throng/internal/lines"
+	"throng/service/export"
 	"throng/sqldb"
 )
 
@@ -131,10 +127,7 @@ type output struct {
 
 // whole makes sure that the text is as long as it was written.
 func (o output) whole(text blob.Reader) error {
-	if text.Size() != o.text {
-		return fmt.Errorf("%w: %s has %d bytes, %d were written", errDamaged, textKey(o.files, o.typ), text.Size(), o.text)
-	}
-	return nil
+	return export.Whole(text, export.TextKey(o.files, o.typ), o.text)
 }
 
 // output finds a file that the caller may download, whether or not it was made.
@@ -198,7 +191,7 @@ func (s *Service) openFile(ctx context.Context, o output, made func() error) (*F
 	if err != nil {
 		return nil, deleted(err, o.id)
 	}
-	if o.key == textKey(o.files, o.typ) {
+	if o.key == export.TextKey(o.files, o.typ) {
 		if err := o.whole(r); err != nil {
 			return nil, errors.Join(fmt.Errorf("open output: %w", err), r.Close())
 		}
@@ -223,15 +216,15 @@ func (s *Service) makeFile(ctx context.Context, o output) error {
 		return nil
 	}
 	return s.makeOnce(ctx, o.key, func(w io.Writer) error {
-		pairs, err := s.openPairs(ctx, o)
+		pairs, err := export.Open(ctx, s.cfg.Blobs, o.files, o.typ, o.text)
 		if err != nil {
 			return err
 		}
-		defer pairs.close()
+		defer pairs.Close()
 		if o.format == CSV {
-			return writeCSV(w, o.typ, pairs)
+			return pairs.WriteCSV(w)
 		}
-		return writeParquet(w, o.typ, pairs)
+		return pairs.WriteParquet(w)
 	})
 }
 
@@ -255,75 +248,4 @@ func (s *Service) makeOnce(ctx context.Context, key string, write func(io.Writer
 		return err
 	}
 	return w.Commit()
-}
-
-// writeCSV writes pairs in the form of encoding/csv.
-func writeCSV(w io.Writer, t identifier.Type, pairs *pairReader) error {
-	out := append(make([]byte, 0, writeBuffer+lines.Max), "person,"+string(t)+"\n"...)
-	for {
-		more, err := pairs.next()
-		if err != nil {
-			return err
-		}
-		for i := range pairs.person.ends {
-			out = append(appendCSV(out, pairs.person.value(i)), ',')
-			out = append(appendCSV(out, pairs.value.value(i)), '\n')
-			if len(out) >= writeBuffer {
-				if _, err := w.Write(out); err != nil {
-					return err
-				}
-				out = out[:0]
-			}
-		}
-		if !more {
-			_, err := w.Write(out)
-			return err
-		}
-	}
-}
-
-// appendCSV appends a field, in quotes where encoding/csv would quote it; there
-// are no line ends in identifiers.
-func appendCSV(out, field []byte) []byte {
-	if plain(field) || !quoted(field) {
-		return append(out, field...)
-	}
-	out = append(out, '"')
-	for _, c := range field {
-		if c == '"' {
-			out = append(out, '"')
-		}
-		out = append(out, c)
-	}
-	return append(out, '"')
-}
-
-// plain tells of most fields that are not to be quoted that they are not.
-func plain(field []byte) bool {
-	if len(field) < 8 {
-		return len(field) == 0 || !quoted(field)
-	}
-	last := binary.LittleEndian.Uint64(field[len(field)-8:])
-	special := specials(last)
-	for f := field; len(f) > 8; f = f[8:] {
-		special |= specials(binary.LittleEndian.Uint64(f))
-	}
-	return special == 0 && field[0] > ' '
-}
-
-// specials has a bit for a comma, a quote or a byte beyond ASCII in eight
-// bytes. A byte above one of them may be taken for another.
-func specials(w uint64) uint64 {
-	const each, top = 0x0101010101010101, 0x8080808080808080
-	comma, quote := w^each*',', w^each*'"'
-	return ((comma-each)&^comma | (quote-each)&^quote | w) & top
-}
-
-// quoted tells whether a field is to be quoted.
-func quoted(field []byte) bool {
-	if len(field) == 0 {
-		return false
-	}
-	first, _ := utf8.DecodeRune(field)
-	return string(field) == `\.` || bytes.ContainsAny(field, ",\"\r\n") || unicode.IsSpace(first)
 }

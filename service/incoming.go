@@ -254,9 +254,10 @@ func (s *Service) takeIn(
 	if err != nil {
 		return stored, "", fmt.Errorf("receive file: %w", err)
 	}
-	out := newSink(w, md5.New())
-	defer out.abort()
-	read, err := out.readFrom(lines.Limit(lines.Limit(body, s.cfg.UploadLimit, errFileTooLarge(s.cfg.UploadLimit)), room, errNoRoom))
+	sum := md5.New()
+	out := blob.NewSink(w, sum)
+	defer out.Abort()
+	read, err := out.Take(lines.Limit(lines.Limit(body, s.cfg.UploadLimit, errFileTooLarge(s.cfg.UploadLimit)), room, errNoRoom))
 	if errors.Is(read, errNoRoom) {
 		return stored, "", s.noRoom(ctx, c, sqldb.Stored{Incoming: room + 1})
 	}
@@ -264,16 +265,16 @@ func (s *Service) takeIn(
 		return stored, "", receiveError(ctx, read)
 	}
 	if err == nil {
-		err = out.flush()
+		err = out.Flush()
 	}
 	if err != nil {
 		return stored, "", fmt.Errorf("receive file: %w", err)
 	}
-	file.MD5, file.Size = hex.EncodeToString(out.sum.Sum(nil)), out.size
+	file.MD5, file.Size = hex.EncodeToString(sum.Sum(nil)), out.Size()
 	if row.MD5 != "" && row.MD5 != file.MD5 {
 		return stored, "", throng.Errorf(throng.Invalid, "the bytes that were sent to it have another MD5 than was announced: %s", file.MD5)
 	}
-	if err := out.commit(); err != nil {
+	if err := out.Commit(); err != nil {
 		return stored, "", fmt.Errorf("receive file: %w", err)
 	}
 	stored, err = s.recordIncoming(ctx, c, row, file)

@@ -38,7 +38,7 @@ func (s *Service) recount(ctx context.Context, c *throng.Caller, uploads []sqldb
 			defer leave()
 		}
 		switch err := s.recountOne(ctx, g, u); {
-		case errors.Is(err, errDamaged):
+		case errors.Is(err, blob.ErrDamaged):
 			s.cfg.Logger.ErrorContext(ctx, "count upload anew", "upload", u.ID, "err", err)
 		case err != nil && !errors.Is(err, blob.ErrNotFound):
 			return err

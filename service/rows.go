@@ -13,6 +13,7 @@ import (
 	"throng/engine"
 	"throng/identifier"
 	"throng/query"
+	"throng/service/export"
 	"throng/sqldb"
 )
 
@@ -50,7 +51,7 @@ func (s *Service) memberRows(ctx context.Context, g engine.Generation, a sqldb.A
 		return nil, 0, nil
 	}
 	rows, err = s.rows(ctx, g, d.Files, func() (query.RowSet, error) {
-		return s.matchLines(ctx, g, identifier.SSID, textKey(d.Files, identifier.SSID), *a.Size)
+		return s.matchLines(ctx, g, identifier.SSID, export.TextKey(d.Files, identifier.SSID), *a.Size)
 	})
 	if err != nil {
 		return nil, 0, err
@@ -119,15 +120,11 @@ func (s *Service) writeRows(ctx context.Context, g engine.Generation, key string
 	return w.Commit()
 }
 
-// errDamaged says that a file in the store is not the one that was written. It
-// is found by its size, or by how many lines it has.
-var errDamaged = errors.New("stored file is damaged")
-
 // anyNumber is that of the lines of a list of which only the list tells.
 const anyNumber = -1
 
 // matchLines matches the lines of a blob, normalised and distinct already. It is
-// errDamaged where it has another number of them than was written: what fewer
+// blob.ErrDamaged where it has another number of them than was written: what fewer
 // lines match would look like a result.
 func (s *Service) matchLines(ctx context.Context, g engine.Generation, t identifier.Type, key string, written int64) (query.RowSet, error) {
 	rows, _, err := s.countLines(ctx, g, t, key, written)
@@ -155,7 +152,7 @@ func (s *Service) countLines(ctx context.Context, g engine.Generation, t identif
 		return nil, 0, fmt.Errorf("match lines of %s: %w", key, err)
 	}
 	if written != anyNumber && read != written {
-		return nil, 0, fmt.Errorf("%w: %s has %d lines, %d were written", errDamaged, key, read, written)
+		return nil, 0, fmt.Errorf("%w: %s has %d lines, %d were written", blob.ErrDamaged, key, read, written)
 	}
 	return rows, matched, nil
 }
@@ -172,7 +169,7 @@ func linesOf(r io.Reader, failure *error) iter.Seq[[]byte] {
 			case errors.Is(err, io.EOF) && len(line) == 0:
 				return
 			case errors.Is(err, io.EOF), errors.Is(err, bufio.ErrBufferFull):
-				*failure = fmt.Errorf("%w: a line has no end", errDamaged)
+				*failure = fmt.Errorf("%w: a line has no end", blob.ErrDamaged)
 				return
 			case err != nil:
 				*failure = err

@@ -237,3 +237,23 @@ func orEmpty[T any](row T, err error) (T, error) {
 	}
 	return row, err
 }
+
+// deleteFiles removes the blobs below a prefix but those below another.
+func (s *Service) deleteFiles(ctx context.Context, prefix, but string) error {
+	s.kept.dropBelow(prefix, but)
+	s.reports.drop(func(key string) bool { return lies(key, prefix, but) })
+	var errs []error
+	for info, err := range s.cfg.Blobs.List(ctx, prefix) {
+		if err != nil {
+			return err
+		}
+		if but == "" || len(info.Key) < len(but) || info.Key[:len(but)] != but {
+			err := s.cfg.Blobs.Delete(ctx, info.Key)
+			if throng.IsAway(err) {
+				return err // as would be the others; the sweep finds them
+			}
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}

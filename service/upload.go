@@ -20,6 +20,9 @@ import (
 	"throng/sqldb"
 )
 
+// writeBuffer is how many bytes of a file are written at once.
+const writeBuffer = 128 << 10
+
 // linesKey is the file of an upload's normalised, sorted, distinct lines.
 func linesKey(prefix string) string { return prefix + "/lines" }
 

@@ -1,4 +1,4 @@
-package service
+package export
 
 import (
 	"bytes"
@@ -41,8 +41,8 @@ func BenchmarkFiles(b *testing.B) {
 		}
 	}
 	batch.Lines = sums[:batch.Ends[len(batch.Ends)-1]]
-	pairs := func() *pairReader {
-		p := &pairReader{none: true}
+	pairs := func() *Pairs {
+		p := &Pairs{typ: identifier.MD5, none: true}
 		p.people.r, p.values.r, p.steps.r = bytes.NewReader(keys), bytes.NewReader(sums), bytes.NewReader(steps)
 		return p
 	}
@@ -51,7 +51,7 @@ func BenchmarkFiles(b *testing.B) {
 		write func(w *os.File) error
 	}{
 		{"text/own", func(w *os.File) error {
-			f := &outputFile{typ: identifier.MD5, text: newSink(fileWriter{w}, nil)}
+			f := &outputFile{typ: identifier.MD5, text: blob.NewSink(fileWriter{w}, nil)}
 			return addAll(f, batch, people)
 		}},
 		{"text+sha256/own", func(w *os.File) error {
@@ -75,12 +75,12 @@ func BenchmarkFiles(b *testing.B) {
 			return z.Close()
 		}},
 		{"csv/library", func(w *os.File) error { return csvByLibrary(w, pairs()) }},
-		{"csv/own", func(w *os.File) error { return writeCSV(w, identifier.MD5, pairs()) }},
+		{"csv/own", func(w *os.File) error { return pairs().WriteCSV(w) }},
 		{"parquet/library", func(w *os.File) error { return parquetByLibrary(w, pairs(), nil) }},
 		{"parquet/library-zstd", func(w *os.File) error {
 			return parquetByLibrary(w, pairs(), parquet.Compression(&zstd.Codec{Level: zstd.SpeedFastest}))
 		}},
-		{"parquet/own", func(w *os.File) error { return writeParquet(w, identifier.MD5, pairs()) }},
+		{"parquet/own", func(w *os.File) error { return pairs().WriteParquet(w) }},
 	} {
 		b.Run(fmt.Sprintf("people=%d/%s", people, way.name), func(b *testing.B) {
 			f, err := os.Create(filepath.Join(b.TempDir(), "file"))
@@ -136,7 +136,7 @@ func addAll(f *outputFile, batch *engine.Batch, people int) error {
 	return f.commit()
 }
 
-func csvByLibrary(w io.Writer, pairs *pairReader) error {
+func csvByLibrary(w io.Writer, pairs *Pairs) error {
 	c := csv.NewWriter(w)
 	record := make([]string, 2)
 	for more := true; more; {
@@ -155,7 +155,7 @@ func csvByLibrary(w io.Writer, pairs *pairReader) error {
 	return c.Error()
 }
 
-func parquetByLibrary(w io.Writer, pairs *pairReader, o parquet.WriterOption) error {
+func parquetByLibrary(w io.Writer, pairs *Pairs, o parquet.WriterOption) error {
 	type row struct {
 		Person string `parquet:"person"`
 		MD5    string `parquet:"md5"`

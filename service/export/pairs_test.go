@@ -1,4 +1,4 @@
-package service
+package export
 
 import (
 	"bytes"
@@ -14,13 +14,16 @@ import (
 	"testing/iotest"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/parquet-go/parquet-go"
 
 	"throng/engine"
 	"throng/identifier"
 )
 
+var errBroken = errors.New("the disk is broken")
+
 // memoryPairs reads pairs out of memory.
-func memoryPairs(people, values []string, steps []byte) *pairReader {
+func memoryPairs(people, values []string, steps []byte) *Pairs {
 	text := func(lines []string) io.Reader {
 		var b strings.Builder
 		for _, l := range lines {
@@ -28,12 +31,12 @@ func memoryPairs(people, values []string, steps []byte) *pairReader {
 		}
 		return iotest.OneByteReader(strings.NewReader(b.String()))
 	}
-	p := &pairReader{none: true}
+	p := &Pairs{none: true}
 	p.people.r, p.values.r, p.steps.r = text(people), text(values), bytes.NewReader(steps)
 	return p
 }
 
-func readAll(p *pairReader) (pairs [][2]string, err error) {
+func readAll(p *Pairs) (pairs [][2]string, err error) {
 	for more := true; more; {
 		if more, err = p.next(); err != nil {
 			return nil, err
@@ -74,7 +77,7 @@ func TestPairs(t *testing.T) {
 
 func TestPairsDamaged(t *testing.T) {
 	people, values, steps, _ := somePairs(rand.New(rand.NewPCG(3, 4)), 100)
-	for name, p := range map[string]*pairReader{
+	for name, p := range map[string]*Pairs{
 		"a step too few":  memoryPairs(people, values, steps[:len(steps)-1]),
 		"a step too many": memoryPairs(people, values, append(slices.Clone(steps), 0)),
 		"people too few":  memoryPairs(people[:50], values, steps),
@@ -86,9 +89,9 @@ func TestPairsDamaged(t *testing.T) {
 		}
 	}
 	broken := memoryPairs(people, values, steps)
-	broken.values.r = io.MultiReader(strings.NewReader("a\nb"), iotest.ErrReader(errGate))
-	if _, err := readAll(broken); !errors.Is(err, errGate) {
-		t.Errorf("a text that breaks off: %v, want %v", err, errGate)
+	broken.values.r = io.MultiReader(strings.NewReader("a\nb"), iotest.ErrReader(errBroken))
+	if _, err := readAll(broken); !errors.Is(err, errBroken) {
+		t.Errorf("a text that breaks off: %v, want %v", err, errBroken)
 	}
 }
 
@@ -153,7 +156,7 @@ func FuzzCSV(f *testing.F) {
 // TestParquetGroups reads files of several pages and row groups back.
 func TestParquetGroups(t *testing.T) {
 	for _, n := range []int{0, 1, pageRows, pageRows + 1, parquetRows, parquetRows + 1, 2*parquetRows + 5} {
-		p := &pairReader{same: true}
+		p := &Pairs{typ: identifier.CintID, same: true}
 		var want [][2]string
 		var text bytes.Buffer
 		for i := range n {
@@ -163,10 +166,22 @@ func TestParquetGroups(t *testing.T) {
 		}
 		p.people.r = &text
 		var file bytes.Buffer
-		if err := writeParquet(&file, identifier.CintID, p); err != nil {
+		if err := p.WriteParquet(&file); err != nil {
 			t.Fatal(err)
 		}
-		if got := readPairs(t, file.Bytes(), identifier.CintID); !slices.Equal(got, want) {
+		type row struct {
+			Person string `parquet:"person"`
+			Value  string `parquet:"cint_id"`
+		}
+		rows, err := parquet.Read[row](bytes.NewReader(file.Bytes()), int64(file.Len()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got [][2]string
+		for _, r := range rows {
+			got = append(got, [2]string{r.Person, r.Value})
+		}
+		if !slices.Equal(got, want) {
 			t.Errorf("%d pairs come back, want %d", len(got), n)
 		}
 	}

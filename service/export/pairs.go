@@ -1,4 +1,4 @@
-package service
+package export
 
 import (
 	"bytes"
@@ -12,6 +12,9 @@ import (
 	"throng/engine"
 	"throng/identifier"
 )
+
+// writeBuffer is how many bytes are read or written at once.
+const writeBuffer = 128 << 10
 
 // pairBatch is how many pairs are read at once.
 const pairBatch = 4096
@@ -37,9 +40,10 @@ func (t *textList) value(i int) []byte {
 	return t.data[from:t.ends[i]]
 }
 
-// pairReader joins the ss_id text and a type's text by what lies beside the
-// latter.
-type pairReader struct {
+// Pairs joins the ss_id text and a type's text by what lies beside the latter. It
+// is for one goroutine, and read once.
+type Pairs struct {
+	typ           identifier.Type
 	person, value textList // of the pairs read last, as many of each
 
 	people, values lineScanner
@@ -50,12 +54,14 @@ type pairReader struct {
 	closers        []io.Closer
 }
 
-// openPairs opens the pairs of a type of identifier, to be ended by close.
-func (s *Service) openPairs(ctx context.Context, o output) (_ *pairReader, err error) {
-	p := &pairReader{same: o.typ == identifier.SSID, none: true}
+// Open opens the pairs of a type of identifier that were written below a prefix,
+// to be ended by Close. size is that of the type's text in bytes: where it has
+// another the error wraps [blob.ErrDamaged].
+func Open(ctx context.Context, from blob.Store, prefix string, t identifier.Type, size int64) (_ *Pairs, err error) {
+	p := &Pairs{typ: t, same: t == identifier.SSID, none: true}
 	defer func() {
 		if err != nil {
-			p.close()
+			p.Close()
 		}
 	}()
 	open := func(key string) blob.Reader {
@@ -63,32 +69,42 @@ func (s *Service) openPairs(ctx context.Context, o output) (_ *pairReader, err e
 			return nil
 		}
 		var r blob.Reader
-		if r, err = s.cfg.Blobs.Open(ctx, key); err != nil {
+		if r, err = from.Open(ctx, key); err != nil {
 			return nil
 		}
 		p.closers = append(p.closers, r)
 		return r
 	}
-	text := open(textKey(o.files, o.typ))
+	text := open(TextKey(prefix, t))
 	if p.people.r = text; !p.same {
 		p.values.r = text
-		p.people.r = open(textKey(o.files, identifier.SSID))
-		p.steps.r = open(membersKey(o.files, o.typ))
+		p.people.r = open(TextKey(prefix, identifier.SSID))
+		p.steps.r = open(membersKey(prefix, t))
 	}
 	if err == nil {
-		err = o.whole(text)
+		err = Whole(text, TextKey(prefix, t), size)
 	}
 	return p, err
 }
 
-func (p *pairReader) close() {
+// Whole makes sure that a text is as long as it was written: else the error wraps
+// [blob.ErrDamaged] and names the key.
+func Whole(text blob.Reader, key string, size int64) error {
+	if text.Size() != size {
+		return fmt.Errorf("%w: %s has %d bytes, %d were written", blob.ErrDamaged, key, text.Size(), size)
+	}
+	return nil
+}
+
+// Close closes what Open opened.
+func (p *Pairs) Close() {
 	for _, c := range p.closers {
 		c.Close()
 	}
 }
 
 // next reads the next pairs; more tells whether others may follow.
-func (p *pairReader) next() (more bool, err error) {
+func (p *Pairs) next() (more bool, err error) {
 	if n := len(p.person.ends); n > 0 {
 		p.last = append(p.last[:0], p.person.value(n-1)...)
 	}
@@ -117,7 +133,7 @@ func (p *pairReader) next() (more bool, err error) {
 }
 
 // advance adds the key of the next value's person.
-func (p *pairReader) advance() error {
+func (p *Pairs) advance() error {
 	step, err := p.steps.uvarint()
 	if err != nil {
 		return fmt.Errorf("read members of lines: %w", err)
@@ -147,7 +163,7 @@ func (p *pairReader) advance() error {
 }
 
 // atEnd makes sure that no more members come than lines came.
-func (p *pairReader) atEnd(err error) error {
+func (p *Pairs) atEnd(err error) error {
 	if err != nil {
 		return nil
 	}

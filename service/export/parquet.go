@@ -1,4 +1,4 @@
-package service
+package export
 
 import (
 	"fmt"
@@ -8,7 +8,6 @@ import (
 	"github.com/parquet-go/parquet-go/encoding/delta"
 	"github.com/parquet-go/parquet-go/format"
 
-	"throng/identifier"
 	"throng/internal/huffgz"
 	"throng/internal/parquetfile"
 )
@@ -41,21 +40,22 @@ type parquetColumn struct {
 	offsets      []uint32
 }
 
-// writeParquet writes pairs as a Parquet file.
-func writeParquet(w io.Writer, t identifier.Type, pairs *pairReader) error {
+// WriteParquet writes the pairs as a Parquet file with the columns person and the
+// type's name.
+func (p *Pairs) WriteParquet(w io.Writer) error {
 	out := &parquetWriter{}
 	schema := parquetfile.Schema{Name: "pairs", CreatedBy: "throng"}
-	for i, name := range []string{"person", string(t)} {
+	for i, name := range []string{"person", string(p.typ)} {
 		schema.Columns = append(schema.Columns, parquetfile.Column{Name: name, Type: format.ByteArray, Codec: format.Gzip})
 		out.columns[i].chunk.Encodings = []format.Encoding{format.DeltaLengthByteArray}
 	}
 	out.file = parquetfile.NewWriter(w, schema)
 	for more := true; more && out.file.Err() == nil; {
 		var err error
-		if more, err = pairs.next(); err != nil {
+		if more, err = p.next(); err != nil {
 			return err
 		}
-		if err := out.add(&pairs.person, &pairs.value); err != nil {
+		if err := out.add(&p.person, &p.value); err != nil {
 			return err
 		}
 	}

@@ -1,4 +1,8 @@
-package service
+// Package devicelist writes the device ids of members as lists in which every
+// device is once, however it is known: a sum is left out where its raw form is
+// listed, a plain mobile advertising id where the same is listed as what it is,
+// whoever owns it.
+package devicelist
 
 import (
 	"bytes"
@@ -11,6 +15,7 @@ import (
 	"path/filepath"
 
 	"throng"
+	"throng/blob"
 	"throng/delivery"
 	"throng/engine"
 	"throng/identifier"
@@ -19,8 +24,18 @@ import (
 	"throng/query"
 )
 
-// deviceLists says which device ids of some members are listed.
-type deviceLists struct {
+// Config says where lists are written, and in what memory.
+type Config struct {
+	Blobs blob.Store
+	// TempDir holds temporary files. "" is os.TempDir().
+	TempDir string
+	// Memory is how many bytes are sorted in memory before a temporary file takes
+	// them; one and a half times as much in all at most.
+	Memory int
+}
+
+// Choice says which device ids of some members are listed.
+type Choice struct {
 	// Platform leaves out the devices of others; 0 and throng.Mixed do not.
 	Platform throng.Platform
 	// PlainAs is what a mobile advertising id is that is not known as an IDFA or
@@ -28,35 +43,33 @@ type deviceLists struct {
 	PlainAs identifier.Type
 }
 
-// deviceList is one list that was written: every id once, one a line, below the
-// prefix of the delivery's files.
-type deviceList struct {
+// List is one list that was written: every id once, one a line. It is kept as
+// JSON.
+type List struct {
 	Type identifier.Type `json:"type"`
 	Rows int64           `json:"rows"`
 }
 
-// leftOut counts device ids that were not listed.
-type leftOut struct {
+// LeftOut counts device ids that were not listed.
+type LeftOut struct {
 	Plain    int64 // of which nobody says what they are
 	Platform int64 // of the other platform
 }
 
-// deviceKey is where the list of a type lies.
-func deviceKey(files string, t identifier.Type) string { return files + "/" + string(t) }
+// Key is the file of the list of a type, below a prefix.
+func Key(prefix string, t identifier.Type) string { return prefix + "/" + string(t) }
 
-// lister writes lists of device ids in bounded memory. Every device is in them
-// once: a sum is left out where its raw form is listed, a plain mobile
-// advertising id where the same is listed as what it is, whoever owns it. For
-// that all are sorted by what they are compared by.
+// lister writes lists of device ids in bounded memory. For that all are sorted by
+// what they are compared by.
 type lister struct {
-	s     *Service
-	files string
-	set   deviceLists
-	dir   string // of the sorters' files
+	cfg    Config
+	prefix string
+	set    Choice
+	dir    string // of the sorters' files
 
-	out  map[identifier.Type]*sink
+	out  map[identifier.Type]*blob.Sink
 	rows map[identifier.Type]int64
-	left leftOut
+	left LeftOut
 
 	raw   map[identifier.Type]*keySorter // by the MD5 of the raw form
 	plain *keySorter                     // by UUID
@@ -102,17 +115,18 @@ func (k *keySorter) eachUnlisted(yield func(hexkey.Key) error) error {
 	})
 }
 
-// writeDeviceLists lists the device ids of rows below a prefix. The files are
+// Write lists the device ids of rows below a prefix, in the order of
+// [identifier.Devices]; a type of which there is none has no list. The files are
 // durable when it returns nil; after an error some may be there.
-func (s *Service) writeDeviceLists(
-	ctx context.Context, g engine.Generation, rows query.RowSet, files string, set deviceLists,
-) (lists []deviceList, left leftOut, err error) {
-	dir, err := os.MkdirTemp(s.cfg.TempDir, "throng-delivery-*")
+func Write(
+	ctx context.Context, cfg Config, g engine.Generation, rows query.RowSet, prefix string, set Choice,
+) (lists []List, left LeftOut, err error) {
+	dir, err := os.MkdirTemp(cfg.TempDir, "throng-delivery-*")
 	if err != nil {
 		return nil, left, fmt.Errorf("make folder for temporary files: %w", err)
 	}
 	l := &lister{
-		s: s, files: files, set: set, dir: dir, out: map[identifier.Type]*sink{}, rows: map[identifier.Type]int64{},
+		cfg: cfg, prefix: prefix, set: set, dir: dir, out: map[identifier.Type]*blob.Sink{}, rows: map[identifier.Type]int64{},
 		raw: map[identifier.Type]*keySorter{},
 	}
 	defer func() { err = errors.Join(err, l.close(), os.RemoveAll(dir)) }()
@@ -133,10 +147,10 @@ func (s *Service) writeDeviceLists(
 	}
 	for _, t := range identifier.Devices() {
 		if out := l.out[t]; out != nil {
-			if err := out.commit(); err != nil {
+			if err := out.Commit(); err != nil {
 				return nil, left, err
 			}
-			lists = append(lists, deviceList{t, l.rows[t]})
+			lists = append(lists, List{t, l.rows[t]})
 		}
 	}
 	return lists, l.left, nil
@@ -144,7 +158,7 @@ func (s *Service) writeDeviceLists(
 
 func (l *lister) sorter(name string) *keySorter {
 	// Six at most are in use, of which a population mostly fills two.
-	return newKeySorter(filepath.Join(l.dir, name), int64(l.s.cfg.SortMemory)/4)
+	return newKeySorter(filepath.Join(l.dir, name), int64(l.cfg.Memory)/4)
 }
 
 // close drops what was not committed.
@@ -154,7 +168,7 @@ func (l *lister) close() error {
 		errs = append(errs, s.Close())
 	}
 	for _, out := range l.out {
-		out.abort()
+		out.Abort()
 	}
 	return errors.Join(errs...)
 }
@@ -239,15 +253,16 @@ func (l *lister) takes(t identifier.Type) bool {
 func (l *lister) write(ctx context.Context, t identifier.Type, lines []byte, n int64) error {
 	out := l.out[t]
 	if out == nil {
-		w, err := l.s.cfg.Blobs.Create(ctx, deviceKey(l.files, t))
+		w, err := l.cfg.Blobs.Create(ctx, Key(l.prefix, t))
 		if err != nil {
 			return err
 		}
-		out = newSink(w, nil)
+		out = blob.NewSink(w, nil)
 		l.out[t] = out
 	}
 	l.rows[t] += n
-	return out.write(lines)
+	_, err := out.Write(lines)
+	return err
 }
 
 // addPlain lists the mobile advertising ids that are not known as something

@@ -1,29 +1,37 @@
-package service
+// Package export writes the identifiers of members, of all types in one pass over
+// them, and reads them back as pairs of person and identifier, in the formats
+// that callers download. What it has written it reads without the generation.
+package export
 
 import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"hash"
 	"slices"
 
-	"throng"
 	"throng/blob"
 	"throng/engine"
 	"throng/identifier"
 	"throng/query"
-	"throng/sqldb"
 )
 
-// Keys of the files of a build, below its prefix.
-func textKey(files string, t identifier.Type) string    { return files + "/text-" + string(t) }
-func membersKey(files string, t identifier.Type) string { return files + "/members-" + string(t) }
+// TextKey is the file of a type's identifiers, one a line, below a prefix.
+func TextKey(prefix string, t identifier.Type) string { return prefix + "/text-" + string(t) }
 
-// writeBuffer is a compromise between fourteen open files and few writes.
-const writeBuffer = 128 << 10
+// membersKey is the file that tells whose each line of a text is.
+func membersKey(prefix string, t identifier.Type) string { return prefix + "/members-" + string(t) }
+
+// File is what was written of one type.
+type File struct {
+	Type   identifier.Type
+	People uint64 // who have any
+	Rows   uint64
+	Bytes  int64
+	SHA256 string // of the text, in hex
+}
 
 // outputFile is one type's text and, beside it, whose each line is: for every
 // line a uvarint, how many members further on than the line before it its
@@ -31,19 +39,20 @@ const writeBuffer = 128 << 10
 // of person and identifier are known without the generation.
 type outputFile struct {
 	typ           identifier.Type
-	text, members *sink // members is nil for ss_id
+	text, members *blob.Sink // members is nil for ss_id
 	sum           hash.Hash
 	people, rows  uint64
 	last          uint32
 	scratch       []byte
 }
 
-// writeOutputs streams the identifiers of rows into files below a prefix, all
-// types in one pass. The files are durable when it returns nil; after an error
-// some may be there.
-func (s *Service) writeOutputs(
-	ctx context.Context, g engine.Generation, rows query.RowSet, files string, types []identifier.Type, progress func(share float64),
-) ([]sqldb.Output, error) {
+// Write streams the identifiers of rows into files below a prefix, all types in
+// one pass, and tells of them in the order of types. progress is told how much
+// of the rows is done, 0 to 1. The files are durable when it returns nil; after
+// an error some may be there.
+func Write(
+	ctx context.Context, to blob.Store, g engine.Generation, rows query.RowSet, prefix string, types []identifier.Type, progress func(share float64),
+) ([]File, error) {
 	open := map[identifier.Type]*outputFile{}
 	defer func() {
 		for _, f := range open {
@@ -51,7 +60,7 @@ func (s *Service) writeOutputs(
 		}
 	}()
 	for _, t := range types {
-		f, err := s.createOutput(ctx, files, t)
+		f, err := createOutput(ctx, to, prefix, t)
 		if err != nil {
 			return nil, err
 		}
@@ -71,7 +80,7 @@ func (s *Service) writeOutputs(
 	if err != nil {
 		return nil, err
 	}
-	outputs := make([]sqldb.Output, 0, len(types))
+	files := make([]File, 0, len(types))
 	for _, t := range types {
 		f := open[t]
 		if t == identifier.SSID && f.rows != rows.Len() {
@@ -80,16 +89,15 @@ func (s *Service) writeOutputs(
 		if err := f.commit(); err != nil {
 			return nil, err
 		}
-		outputs = append(outputs, sqldb.Output{
-			Type: string(t), People: int64(f.people), Rows: int64(f.rows), Bytes: f.text.size,
-			SHA256: hex.EncodeToString(f.sum.Sum(nil)), BlobKey: textKey(files, t),
+		files = append(files, File{
+			Type: t, People: f.people, Rows: f.rows, Bytes: f.text.Size(), SHA256: hex.EncodeToString(f.sum.Sum(nil)),
 		})
 	}
-	return outputs, nil
+	return files, nil
 }
 
-func (s *Service) createOutput(ctx context.Context, files string, t identifier.Type) (*outputFile, error) {
-	text, err := s.cfg.Blobs.Create(ctx, textKey(files, t))
+func createOutput(ctx context.Context, to blob.Store, prefix string, t identifier.Type) (*outputFile, error) {
+	text, err := to.Create(ctx, TextKey(prefix, t))
 	if err != nil {
 		return nil, err
 	}
@@ -97,18 +105,18 @@ func (s *Service) createOutput(ctx context.Context, files string, t identifier.T
 	if t == identifier.SSID {
 		return f, nil
 	}
-	members, err := s.cfg.Blobs.Create(ctx, membersKey(files, t))
+	members, err := to.Create(ctx, membersKey(prefix, t))
 	if err != nil {
 		f.abort()
 		return nil, err
 	}
-	f.members = newSink(members, nil)
+	f.members = blob.NewSink(members, nil)
 	return f, nil
 }
 
 func newOutputFile(t identifier.Type, text blob.Writer) *outputFile {
 	f := &outputFile{typ: t, sum: sha256.New()}
-	f.text = newSink(text, f.sum)
+	f.text = blob.NewSink(text, f.sum)
 	return f
 }
 
@@ -116,7 +124,7 @@ func (f *outputFile) add(b *engine.Batch) error {
 	if len(b.Ends) != len(b.Members) {
 		return fmt.Errorf("engine streams %d values of %d members: %w", len(b.Ends), len(b.Members), engine.ErrCorrupt)
 	}
-	if err := f.text.write(b.Lines); err != nil {
+	if _, err := f.text.Write(b.Lines); err != nil {
 		return err
 	}
 	if f.members == nil {
@@ -139,7 +147,8 @@ func (f *outputFile) add(b *engine.Batch) error {
 		}
 	}
 	f.rows += uint64(len(b.Members))
-	return f.members.write(f.scratch)
+	_, err := f.members.Write(f.scratch)
+	return err
 }
 
 // addPeople notes the members of a batch of person keys: every member has one.
@@ -155,39 +164,19 @@ func (f *outputFile) addPeople(members []uint32) error {
 }
 
 func (f *outputFile) commit() error {
-	if err := f.text.commit(); err != nil {
+	if err := f.text.Commit(); err != nil {
 		return err
 	}
 	if f.members == nil {
 		return nil
 	}
-	return f.members.commit()
+	return f.members.Commit()
 }
 
 // abort drops what was not committed.
 func (f *outputFile) abort() {
-	f.text.abort()
+	f.text.Abort()
 	if f.members != nil {
-		f.members.abort()
+		f.members.Abort()
 	}
-}
-
-// deleteFiles removes the blobs below a prefix but those below another.
-func (s *Service) deleteFiles(ctx context.Context, prefix, but string) error {
-	s.kept.dropBelow(prefix, but)
-	s.reports.drop(func(key string) bool { return lies(key, prefix, but) })
-	var errs []error
-	for info, err := range s.cfg.Blobs.List(ctx, prefix) {
-		if err != nil {
-			return err
-		}
-		if but == "" || len(info.Key) < len(but) || info.Key[:len(but)] != but {
-			err := s.cfg.Blobs.Delete(ctx, info.Key)
-			if throng.IsAway(err) {
-				return err // as would be the others; the sweep finds them
-			}
-			errs = append(errs, err)
-		}
-	}
-	return errors.Join(errs...)
 }
