@@ -41,12 +41,12 @@ func (s *Service) baselineDefinitions(ctx context.Context, g engine.Generation) 
 		return list, nil
 	}
 	for _, b := range own {
-		k := &compiler{s: s, g: g}
-		d := insight.Definition{Name: b.Name}
-		if d.Query, err = k.compile(ctx, b.Parameters); err != nil {
+		k, err := s.compile(ctx, g, 0, b.Parameters, false)
+		if err != nil {
 			return nil, fmt.Errorf("compile baseline %s: %w", b.Name, err)
 		}
-		if err := refuse(k.problems, nil); err != nil {
+		d := insight.Definition{Name: b.Name, Query: k.Definition}
+		if err := refuse(k.Problems, nil); err != nil {
 			d.Problem = throng.MessageOf(err)
 		}
 		list = append(list, d)

@@ -245,19 +245,18 @@ func (s *Service) members(ctx context.Context, g engine.Generation, row sqldb.Au
 	if err != nil {
 		return nil, err
 	}
-	c := &compiler{s: s, g: g, callerID: row.CallerID}
-	d, err := c.compile(ctx, params)
+	c, err := s.compile(ctx, g, row.CallerID, params, false)
 	if err != nil {
 		return nil, err
 	}
-	if err := refuse(c.problems, nil); err != nil {
+	if err := refuse(c.Problems, nil); err != nil {
 		return nil, err // the dataset has changed since the definition was accepted
 	}
-	rows, counts, err := g.Select(ctx, d, engine.Alone)
+	rows, counts, err := g.Select(ctx, c.Definition, engine.Alone)
 	if err != nil {
 		return nil, fmt.Errorf("select members: %w", err)
 	}
-	b.counts, b.warnings = counts, c.warnings
+	b.counts, b.warnings = counts, c.Warnings
 	return rows, nil
 }
 

@@ -132,14 +132,14 @@ func (s *Service) checkReapplied(ctx context.Context, c *throng.Caller, row sqld
 		return err
 	}
 	defer g.Release()
-	x := &compiler{s: s, g: g, callerID: c.ID, dry: true}
-	if _, err := x.compile(ctx, reapplied(params, e.ReapplyFilters, e.ReapplyExclusions)); err != nil {
+	x, err := s.compile(ctx, g, c.ID, reapplied(params, e.ReapplyFilters, e.ReapplyExclusions), true)
+	if err != nil {
 		return err
 	}
-	if err := refuse(x.problems, nil); err != nil {
+	if err := refuse(x.Problems, nil); err != nil {
 		return err
 	}
-	k.uploads, k.audiences = x.uploads, slices.Concat(k.audiences, x.audiences)
+	k.uploads, k.audiences = x.Uploads, slices.Concat(k.audiences, x.Audiences)
 	slices.Sort(k.audiences)
 	k.audiences = slices.Compact(k.audiences)
 	return nil

@@ -67,15 +67,14 @@ func (s *Service) best(ctx context.Context, g engine.Generation, m *lookalike.Mo
 		if err != nil {
 			return nil, err
 		}
-		c := &compiler{s: s, g: g, callerID: source.CallerID}
-		again, err := c.compile(ctx, reapplied(params, x.ReapplyFilters, x.ReapplyExclusions))
+		again, err := s.compile(ctx, g, source.CallerID, reapplied(params, x.ReapplyFilters, x.ReapplyExclusions), false)
 		if err != nil {
 			return nil, err
 		}
-		if err := refuse(c.problems, nil); err != nil {
+		if err := refuse(again.Problems, nil); err != nil {
 			return nil, err // the dataset has changed since the definition was accepted
 		}
-		d.Steps = append(d.Steps, again.Steps...)
+		d.Steps = append(d.Steps, again.Definition.Steps...)
 	}
 	if x.IncludeSeed || x.RemoveSeed {
 		d.Steps = append(d.Steps, query.Step{Op: query.Exclude, Node: query.Rows{Set: seed}})
