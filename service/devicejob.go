@@ -15,10 +15,12 @@ import (
 	"throng/device"
 	"throng/engine"
 	"throng/internal/hexkey"
+	"throng/internal/lines"
 	"throng/internal/logs"
 	"throng/internal/seal"
 	"throng/job"
 	"throng/query"
+	"throng/service/idlist"
 	"throng/sqldb"
 )
 
@@ -188,8 +190,8 @@ func (s *Service) collect(ctx context.Context, c *device.Collector, sources []de
 		}))
 		r.Close()
 		switch {
-		case archiveTrouble(err) != "":
-			return badFile(f, archiveTrouble(err)), nil
+		case idlist.ArchiveTrouble(err) != "":
+			return badFile(f, idlist.ArchiveTrouble(err)), nil
 		case errors.Is(err, device.ErrTooLarge):
 			return badFile(f, "has more in it than is allowed"), nil
 		case err != nil:
@@ -362,7 +364,7 @@ func (s *Service) keepMA(ctx context.Context, g engine.Generation, c *device.Col
 	rows, err := passing(ctx, g, maType, func(yield func([]byte) bool) error {
 		var writeErr error
 		err := c.EachMA(ctx, func(text []byte) bool {
-			writeErr = writeLine(out, text)
+			writeErr = lines.Write(out, text)
 			return writeErr == nil && yield(text)
 		})
 		return errors.Join(err, writeErr)

@@ -12,6 +12,7 @@ import (
 	"throng/identifier"
 	"throng/internal/hexkey"
 	"throng/query"
+	"throng/service/idlist"
 	"throng/sqldb"
 )
 
@@ -95,7 +96,7 @@ func (s *Service) matchDevices(ctx context.Context, g engine.Generation, prefix 
 	case err != nil:
 		return nil, err
 	default:
-		rows, err := s.matchLines(ctx, g, maType, linesKey(prefix), anyNumber)
+		rows, err := s.matchLines(ctx, g, maType, linesKey(prefix), idlist.AnyNumber)
 		if err != nil {
 			return nil, err
 		}

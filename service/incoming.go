@@ -21,6 +21,7 @@ import (
 	"throng/blob"
 	"throng/internal/lines"
 	"throng/internal/seal"
+	"throng/service/idlist"
 	"throng/sqldb"
 )
 
@@ -158,7 +159,7 @@ func (s *Service) Receive(ctx context.Context, token string, size int64, body io
 		return "", err
 	}
 	if size > s.cfg.UploadLimit {
-		return "", errFileTooLarge(s.cfg.UploadLimit)
+		return "", idlist.TooLarge(s.cfg.UploadLimit)
 	}
 	if row.Status == sqldb.IncomingReceived {
 		return row.MD5, s.sameFile(ctx, row, size, body)
@@ -195,10 +196,6 @@ func (s *Service) incomingOf(ctx context.Context, token string) (row sqldb.Incom
 	}
 	c, err = s.admitted(fromCaller(caller))
 	return row, c, err
-}
-
-func errFileTooLarge(limit int64) error {
-	return throng.Errorf(throng.TooLarge, "the file is larger than the %d bytes allowed", limit)
 }
 
 func errOtherBytes() error {
@@ -257,7 +254,7 @@ func (s *Service) takeIn(
 	sum := md5.New()
 	out := blob.NewSink(w, sum)
 	defer out.Abort()
-	read, err := out.Take(lines.Limit(lines.Limit(body, s.cfg.UploadLimit, errFileTooLarge(s.cfg.UploadLimit)), room, errNoRoom))
+	read, err := out.Take(lines.Limit(lines.Limit(body, s.cfg.UploadLimit, idlist.TooLarge(s.cfg.UploadLimit)), room, errNoRoom))
 	if errors.Is(read, errNoRoom) {
 		return stored, "", s.noRoom(ctx, c, sqldb.Stored{Incoming: room + 1})
 	}
@@ -315,7 +312,7 @@ func receiveError(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return fmt.Errorf("receive file: %w", readError(err))
+	return fmt.Errorf("receive file: %w", idlist.ReadError(err))
 }
 
 // received finds what a caller sent to a path, and keeps it for another 24

@@ -8,6 +8,7 @@ import (
 	"throng/blob"
 	"throng/engine"
 	"throng/identifier"
+	"throng/service/idlist"
 	"throng/sqldb"
 )
 
@@ -48,7 +49,7 @@ func (s *Service) recount(ctx context.Context, c *throng.Caller, uploads []sqldb
 }
 
 func (s *Service) recountOne(ctx context.Context, g engine.Generation, u *sqldb.Upload) error {
-	_, matched, err := s.countLines(ctx, g, identifier.Type(u.Type), linesKey(u.BlobKey), u.Matched+u.Unmatched)
+	_, matched, err := idlist.Match(ctx, s.cfg.Blobs, g, identifier.Type(u.Type), linesKey(u.BlobKey), u.Matched+u.Unmatched)
 	if err != nil {
 		return err
 	}

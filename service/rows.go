@@ -1,12 +1,8 @@
 package service
 
 import (
-	"bufio"
 	"context"
 	"errors"
-	"fmt"
-	"io"
-	"iter"
 
 	"throng"
 	"throng/blob"
@@ -14,6 +10,7 @@ import (
 	"throng/identifier"
 	"throng/query"
 	"throng/service/export"
+	"throng/service/idlist"
 	"throng/sqldb"
 )
 
@@ -120,64 +117,8 @@ func (s *Service) writeRows(ctx context.Context, g engine.Generation, key string
 	return w.Commit()
 }
 
-// anyNumber is that of the lines of a list of which only the list tells.
-const anyNumber = -1
-
-// matchLines matches the lines of a blob, normalised and distinct already. It is
-// blob.ErrDamaged where it has another number of them than was written: what fewer
-// lines match would look like a result.
+// matchLines matches the lines of a blob, of which so many were written.
 func (s *Service) matchLines(ctx context.Context, g engine.Generation, t identifier.Type, key string, written int64) (query.RowSet, error) {
-	rows, _, err := s.countLines(ctx, g, t, key, written)
+	rows, _, err := idlist.Match(ctx, s.cfg.Blobs, g, t, key, written)
 	return rows, err
-}
-
-// countLines is matchLines that tells how many lines matched, too.
-func (s *Service) countLines(ctx context.Context, g engine.Generation, t identifier.Type, key string, written int64) (_ query.RowSet, matched uint64, _ error) {
-	r, err := s.cfg.Blobs.Open(ctx, key)
-	if err != nil {
-		return nil, 0, err
-	}
-	defer r.Close()
-	var readErr error
-	var read int64
-	all := linesOf(r, &readErr)
-	rows, matched, err := g.Match(ctx, t, func(yield func([]byte) bool) {
-		for line := range all {
-			if read++; !yield(line) {
-				return
-			}
-		}
-	})
-	if err = errors.Join(err, readErr); err != nil {
-		return nil, 0, fmt.Errorf("match lines of %s: %w", key, err)
-	}
-	if written != anyNumber && read != written {
-		return nil, 0, fmt.Errorf("%w: %s has %d lines, %d were written", blob.ErrDamaged, key, read, written)
-	}
-	return rows, matched, nil
-}
-
-// linesOf yields the lines of a file without their ends, of which the last one
-// has one, too. A line is valid until the next one is asked for. An error ends it
-// and is in *failure.
-func linesOf(r io.Reader, failure *error) iter.Seq[[]byte] {
-	return func(yield func([]byte) bool) {
-		b := bufio.NewReaderSize(r, 256<<10)
-		for {
-			line, err := b.ReadSlice('\n')
-			switch {
-			case errors.Is(err, io.EOF) && len(line) == 0:
-				return
-			case errors.Is(err, io.EOF), errors.Is(err, bufio.ErrBufferFull):
-				*failure = fmt.Errorf("%w: a line has no end", blob.ErrDamaged)
-				return
-			case err != nil:
-				*failure = err
-				return
-			}
-			if !yield(line[:len(line)-1]) {
-				return
-			}
-		}
-	}
 }

@@ -1,4 +1,4 @@
-package service
+package idlist
 
 import (
 	"bytes"
@@ -34,10 +34,10 @@ func sortedAs(t identifier.Type) idsort.Form {
 // sortLines reads a list to its end and gives each of its lines its fate. One
 // goroutine reads and cuts at line ends, several normalise and sort. The caller
 // closes the sorters, also after an error.
-func (s *Service) sortLines(ctx context.Context, t identifier.Type, r io.Reader) (sorters []*idsort.Sorter, found lines.Found, err error) {
+func sortLines(ctx context.Context, cfg Config, t identifier.Type, r io.Reader) (sorters []*idsort.Sorter, found lines.Found, err error) {
 	workers := make([]lineWorker, lineWorkers())
 	for i := range workers {
-		workers[i] = lineWorker{typ: t, sorter: idsort.New(sortedAs(t), s.cfg.SortMemory/len(workers), s.cfg.TempDir)}
+		workers[i] = lineWorker{typ: t, sorter: idsort.New(sortedAs(t), cfg.Memory/len(workers), cfg.TempDir)}
 		sorters = append(sorters, workers[i].sorter)
 	}
 	tally := lines.NewTally(throng.MaxInvalidLines)
