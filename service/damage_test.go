@@ -40,7 +40,7 @@ func (s *testService) tear(key string, how func([]byte) []byte) {
 			s.t.Fatal(err)
 		}
 	}
-	s.kept.drop(func(rowCacheKey) bool { return true })
+	s.kept.Drop(func(rowCacheKey) bool { return true })
 }
 
 // TestTornLists has the lists of an upload and of an audience torn: what is made

@@ -246,7 +246,7 @@ func (s *Service) stopAll(ctx context.Context, callerID int64) error {
 			}
 		}
 	}
-	s.offers.forgetAll()
+	s.offers.ForgetAll()
 	return s.db.EraseOffers(ctx, callerID)
 }
 

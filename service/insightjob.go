@@ -189,21 +189,17 @@ func (s *Service) writeCounts(ctx context.Context, key string, counts *insight.C
 // takes 25 MB, or of a hundred on ten thousand.
 const reportBytes = 128 << 20
 
-func newReportCache(limit int64) keptCache[string, *insight.Counts] {
-	return keptCache[string, *insight.Counts]{limit: limit}
-}
-
 // keptCounts reads a file of counts unless it was a short time ago. A file's key
 // is of one attempt to make a report, and nothing is ever written under it again.
 func (s *Service) keptCounts(ctx context.Context, key string) (*insight.Counts, error) {
-	if counts, ok := s.reports.get(key); ok {
+	if counts, ok := s.reports.Get(key); ok {
 		return counts, nil
 	}
 	counts, err := s.readCounts(ctx, key)
 	if err != nil {
 		return nil, err
 	}
-	s.reports.put(key, counts, counts.Bytes())
+	s.reports.Put(key, counts, counts.Bytes())
 	return counts, nil
 }
 

@@ -147,7 +147,8 @@ func TestMatchOfferChangedElsewhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.clock.Add(setFresh) // where the files are is forgotten, and the offer not yet
-	s.offers.kept[offerKey{s.caller.ID, 1}] = recentValue[*throng.Offer]{&throng.Offer{ID: 1, Include: []int64{before}}, s.clock.Now()}
+	s.offers.Forget(offerKey{s.caller.ID, 1})
+	must(s.offers.Get(offerKey{s.caller.ID, 1}, func() (*throng.Offer, error) { return &throng.Offer{ID: 1, Include: []int64{before}}, nil }))
 	got, err := s.MatchOffer(t.Context(), s.caller, 1, devices)
 	if diff := cmp.Diff([]bool{false, true}, got); diff != "" || err != nil {
 		t.Errorf("MatchOffer() after the change: %v (-want +got):\n%s", err, diff)

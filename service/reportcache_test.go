@@ -13,6 +13,7 @@ import (
 
 	"throng/blob"
 	"throng/insight"
+	"throng/internal/cache"
 )
 
 // readings counts how often files of counts are opened.
@@ -77,7 +78,7 @@ func TestReportIsReadOnce(t *testing.T) {
 	if diff := cmp.Diff(before, after); diff != "" || s.keys("insights/")[0] == first {
 		t.Errorf("the report made anew lies at %s and differs (-before +after):\n%s", first, diff)
 	}
-	if _, ok := s.reports.get(first); ok {
+	if _, ok := s.reports.Get(first); ok {
 		t.Error("the report that was replaced is still in memory")
 	}
 	if n := r.n.Load(); n != 3 { // the damaged one by the order
@@ -86,8 +87,8 @@ func TestReportIsReadOnce(t *testing.T) {
 	if err := s.DeleteAudience(t.Context(), s.caller, a.ID); err != nil {
 		t.Fatal(err)
 	}
-	if n := s.reports.order.Len(); n != 0 || s.reports.used != 0 {
-		t.Errorf("%d reports of %d bytes are in memory after the audience was deleted, want none", n, s.reports.used)
+	if n := s.reports.Len(); n != 0 || s.reports.Bytes() != 0 {
+		t.Errorf("%d reports of %d bytes are in memory after the audience was deleted, want none", n, s.reports.Bytes())
 	}
 }
 
@@ -95,7 +96,7 @@ func TestReportIsReadOnce(t *testing.T) {
 func TestReportTooLarge(t *testing.T) {
 	r := &readings{}
 	s := start(t, all, watched(r))
-	s.reports.limit = 1000
+	s.reports = cache.NewSized[string, *insight.Counts](1000)
 	a := s.build(s.caller, everyone)
 	want := s.insight(s.caller, a.ID, InsightQuery{})
 	if diff := cmp.Diff(want, s.insightDone(s.caller, a.ID, InsightQuery{}).Report); diff != "" || r.n.Load() != 2 {
@@ -128,7 +129,7 @@ func BenchmarkReport(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				if from == "file" {
-					s.reports.drop(func(string) bool { return true })
+					s.reports.Drop(func(string) bool { return true })
 				}
 				if _, err := s.Insight(b.Context(), s.caller, a.ID, InsightQuery{}); err != nil {
 					b.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"throng/engine"
+	"throng/internal/cache"
 	"throng/query"
 )
 
@@ -12,11 +13,11 @@ import (
 // so that a preview need not read them, and the engine knows them again by
 // their identity. It is safe for concurrent use.
 type rowCache struct {
-	keptCache[rowCacheKey, query.RowSet]
+	*cache.Sized[rowCacheKey, query.RowSet]
 }
 
 func newRowCache(limit int64) rowCache {
-	return rowCache{keptCache[rowCacheKey, query.RowSet]{limit: limit}}
+	return rowCache{cache.NewSized[rowCacheKey, query.RowSet](limit)}
 }
 
 // rowCacheKey names rows. The time of the load tells generations apart whose
@@ -32,15 +33,15 @@ func newRowCacheKey(prefix string, info engine.Info) rowCacheKey {
 }
 
 // putRows keeps rows of a generation of so many people.
-func (c *rowCache) putRows(key rowCacheKey, rows query.RowSet, people uint64) {
+func (c rowCache) putRows(key rowCacheKey, rows query.RowSet, people uint64) {
 	// What an engine holds is its own matter; no set need take more than two
 	// bytes a row or a bit a person, and a little for each 65,536 people.
-	c.put(key, rows, int64(min(2*rows.Len(), people/8)+people/1024))
+	c.Put(key, rows, int64(min(2*rows.Len(), people/8)+people/1024))
 }
 
 // dropBelow forgets the rows kept below a prefix but those below another.
-func (c *rowCache) dropBelow(prefix, but string) {
-	c.drop(func(key rowCacheKey) bool { return lies(key.prefix+"/", prefix, but) })
+func (c rowCache) dropBelow(prefix, but string) {
+	c.Drop(func(key rowCacheKey) bool { return lies(key.prefix+"/", prefix, but) })
 }
 
 // lies tells whether a key is below a prefix and not below another, "" for none.

@@ -22,7 +22,7 @@ func TestRowCache(t *testing.T) {
 	c.putRows(key("b/1"), full, people)
 	holds := func(prefix string, want query.RowSet) {
 		t.Helper()
-		if got, ok := c.get(key(prefix)); got != want || ok != (want != nil) {
+		if got, ok := c.Get(key(prefix)); got != want || ok != (want != nil) {
 			t.Errorf("get(%s) = %v, want %v", prefix, got, want)
 		}
 	}
@@ -30,7 +30,7 @@ func TestRowCache(t *testing.T) {
 	holds("a", full) // the one used last
 	again := info
 	again.LoadedAt = time.Unix(2, 0)
-	if got, ok := c.get(newRowCacheKey("a", again)); ok {
+	if got, ok := c.Get(newRowCacheKey("a", again)); ok {
 		t.Errorf("get of another load's = %v, want nil", got)
 	}
 	c.putRows(key("b/2"), full, people)
@@ -49,7 +49,7 @@ func TestRowCache(t *testing.T) {
 	holds("b/3", nil)
 	holds("b/4", rowsOfSize(7))
 	c.dropBelow("", "")
-	if c.used != 0 || c.order.Len() != 0 || len(c.kept) != 0 {
-		t.Errorf("after drop of all: %d bytes, %d in order, %d by key, want none", c.used, c.order.Len(), len(c.kept))
+	if c.Len() != 0 || c.Bytes() != 0 {
+		t.Errorf("after drop of all: %d bytes of %d sets, want none", c.Bytes(), c.Len())
 	}
 }

@@ -67,7 +67,7 @@ func rowsKey(prefix, generation string) string { return prefix + "/" + rowsPrefi
 func (s *Service) rows(ctx context.Context, g engine.Generation, prefix string, find func() (query.RowSet, error)) (query.RowSet, error) {
 	info := g.Info()
 	cacheKey := newRowCacheKey(prefix, info)
-	if rows, ok := s.kept.get(cacheKey); ok {
+	if rows, ok := s.kept.Get(cacheKey); ok {
 		return rows, nil
 	}
 	rows, err := s.readOrFind(ctx, g, rowsKey(prefix, info.ID), find)

@@ -16,8 +16,10 @@ import (
 	"throng/delivery"
 	"throng/engine"
 	"throng/insight"
+	"throng/internal/cache"
 	"throng/internal/durable"
 	"throng/internal/keylock"
+	"throng/internal/limit"
 	"throng/internal/seal"
 	"throng/job"
 	"throng/sqldb"
@@ -163,16 +165,16 @@ type Service struct {
 	kept  rowCache     // rows of uploads and audiences
 	sets  deviceSets   // of device audiences
 
-	rates  *rates
-	counts admission  // previews
-	reads  admission  // uploads that are read
+	rates  *limit.Rates
+	counts turns      // previews
+	reads  turns      // uploads that are read
 	groups groupCache // baselines of reports
 
-	reports keptCache[string, *insight.Counts] // by the key of their file
+	reports *cache.Sized[string, *insight.Counts] // by the key of their file
 
-	owners *recent[string, keyOwner] // by access key
-	nobody string                    // the sealed secret of an access key that nobody has
-	offers *recent[offerKey, *throng.Offer]
+	owners *cache.Recent[string, keyOwner] // by access key
+	nobody string                          // the sealed secret of an access key that nobody has
+	offers *cache.Recent[offerKey, *throng.Offer]
 }
 
 // New makes a Service of its parts. It owns none of them. With Render and
@@ -189,10 +191,10 @@ func New(cfg Config) (*Service, error) {
 		}
 	}
 	s := &Service{
-		cfg: cfg, db: cfg.DB, kept: newRowCache(cfg.RowCacheBytes), reports: newReportCache(reportBytes),
-		rates: newRates(cfg.Now), counts: newCounts(), reads: newReads(),
-		owners: newRecent[string, keyOwner](cfg.Now), nobody: cfg.Secrets.Seal(seal.NewSecret(), apiKeyBinding("")),
-		offers: newRecent[offerKey, *throng.Offer](cfg.Now), groups: groupCache{limit: baselineBytes},
+		cfg: cfg, db: cfg.DB, kept: newRowCache(cfg.RowCacheBytes), reports: cache.NewSized[string, *insight.Counts](reportBytes),
+		rates: limit.NewRates(cfg.Now), counts: newCounts(), reads: newReads(),
+		owners: cache.NewRecent[string, keyOwner](cfg.Now), nobody: cfg.Secrets.Seal(seal.NewSecret(), apiKeyBinding("")),
+		offers: cache.NewRecent[offerKey, *throng.Offer](cfg.Now), groups: groupCache{limit: baselineBytes},
 	}
 	if cfg.Render == nil || cfg.Sender == nil {
 		return s, nil

@@ -241,7 +241,7 @@ func orEmpty[T any](row T, err error) (T, error) {
 // deleteFiles removes the blobs below a prefix but those below another.
 func (s *Service) deleteFiles(ctx context.Context, prefix, but string) error {
 	s.kept.dropBelow(prefix, but)
-	s.reports.drop(func(key string) bool { return lies(key, prefix, but) })
+	s.reports.Drop(func(key string) bool { return lies(key, prefix, but) })
 	var errs []error
 	for info, err := range s.cfg.Blobs.List(ctx, prefix) {
 		if err != nil {

@@ -1,4 +1,4 @@
-package service
+package cache
 
 import (
 	"sync"
@@ -6,18 +6,18 @@ import (
 )
 
 const (
-	// recentLife is how long what was read of the database is used again: what
+	// Life is how long what was read of the database is used again: what
 	// another process changes is seen after it at the latest, well within the
 	// 2 s that are promised.
-	recentLife = time.Second
+	Life = time.Second
 	// maxRecent is how many things are kept; a forgotten one costs one read.
 	maxRecent = 10_000
 )
 
-// recent keeps what requests of a thousand a second would else read anew each
+// Recent keeps what requests of a thousand a second would else read anew each
 // time. What this process changes it must forget; what others change it reads
-// again after recentLife. It is safe for concurrent use.
-type recent[K comparable, V any] struct {
+// again after [Life]. It is safe for concurrent use.
+type Recent[K comparable, V any] struct {
 	now func() time.Time
 
 	mu        sync.RWMutex
@@ -30,20 +30,21 @@ type recentValue[V any] struct {
 	at    time.Time // when it began to be read
 }
 
-func newRecent[K comparable, V any](now func() time.Time) *recent[K, V] {
-	return &recent[K, V]{now: now, kept: map[K]recentValue[V]{}}
+// NewRecent makes one by a clock.
+func NewRecent[K comparable, V any](now func() time.Time) *Recent[K, V] {
+	return &Recent[K, V]{now: now, kept: map[K]recentValue[V]{}}
 }
 
-// get gives a value, shared with others, and reads it where it is not kept.
+// Get gives a value, shared with others, and reads it where it is not kept.
 // Errors are not kept. What is forgotten while it is read is given, since the
 // reader began before, but not kept.
-func (r *recent[K, V]) get(key K, read func() (V, error)) (V, error) {
+func (r *Recent[K, V]) Get(key K, read func() (V, error)) (V, error) {
 	at := r.now()
 	r.mu.RLock()
 	kept, ok := r.kept[key]
 	forgotten := r.forgotten
 	r.mu.RUnlock()
-	if age := at.Sub(kept.at); ok && age >= 0 && age < recentLife {
+	if age := at.Sub(kept.at); ok && age >= 0 && age < Life {
 		return kept.value, nil
 	}
 	v, err := read()
@@ -61,16 +62,16 @@ func (r *recent[K, V]) get(key K, read func() (V, error)) (V, error) {
 	return v, nil
 }
 
-// forget is called after a change was committed and before it is answered.
-func (r *recent[K, V]) forget(key K) {
+// Forget is called after a change was committed and before it is answered.
+func (r *Recent[K, V]) Forget(key K) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.forgotten++
 	delete(r.kept, key)
 }
 
-// forgetAll forgets everything.
-func (r *recent[K, V]) forgetAll() {
+// ForgetAll forgets everything.
+func (r *Recent[K, V]) ForgetAll() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.forgotten++
