@@ -198,7 +198,7 @@ func (s *Service) find(ctx context.Context, j job.Job, g engine.Generation, row 
 	if err != nil {
 		return err
 	}
-	if err := s.writeRows(ctx, g, rowsKey(b.files, g.Info().ID), rows); err != nil {
+	if err := s.rows.Write(ctx, g, b.files, rows); err != nil {
 		return fmt.Errorf("write members: %w", err)
 	}
 	p.at(stepFiles, 0.4)

@@ -104,7 +104,7 @@ func (s *Service) addClusters(ctx context.Context, g engine.Generation, row sqld
 // writeCluster keeps members: their rows, for as long as the generation is
 // there, and their keys, by which they are found on any other.
 func (s *Service) writeCluster(ctx context.Context, g engine.Generation, rows query.RowSet, prefix string) error {
-	if err := s.writeRows(ctx, g, rowsKey(prefix, g.Info().ID), rows); err != nil {
+	if err := s.rows.Write(ctx, g, prefix, rows); err != nil {
 		return err
 	}
 	_, err := export.Write(ctx, s.cfg.Blobs, g, rows, prefix, []identifier.Type{identifier.SSID}, func(float64) {})
@@ -175,7 +175,7 @@ func (s *Service) clusterOf(ctx context.Context, row sqldb.Audience, n int) (rep
 // clusterMembers finds the members of the cluster that an audience is made of.
 func (s *Service) clusterMembers(ctx context.Context, g engine.Generation, b *built) (query.RowSet, error) {
 	c := b.details.Cluster
-	rows, err := s.rows(ctx, g, c.Files, func() (query.RowSet, error) {
+	rows, err := s.rows.Find(ctx, g, c.Files, func() (query.RowSet, error) {
 		return s.matchLines(ctx, g, identifier.SSID, export.TextKey(c.Files, identifier.SSID), int64(c.Size))
 	})
 	if errors.Is(err, blob.ErrNotFound) {

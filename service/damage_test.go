@@ -12,6 +12,7 @@ import (
 	"throng"
 	"throng/blob"
 	"throng/identifier"
+	"throng/service/rowstore"
 )
 
 // tears are what file systems make of files that were not synced: none may be
@@ -35,12 +36,12 @@ func (s *testService) tear(key string, how func([]byte) []byte) {
 	r.Close()
 	s.put(key, string(how(whole)))
 	prefix := path.Dir(key)
-	for _, kept := range s.keys(prefix + "/" + rowsPrefix) {
+	for _, kept := range s.keys(prefix + "/" + rowstore.Prefix) {
 		if err := s.blobs.Delete(s.t.Context(), kept); err != nil {
 			s.t.Fatal(err)
 		}
 	}
-	s.kept.Drop(func(rowCacheKey) bool { return true })
+	s.rows.Forget(func(string) bool { return true })
 }
 
 // TestTornLists has the lists of an upload and of an audience torn: what is made

@@ -332,7 +332,7 @@ func (s *Service) keepDevices(ctx context.Context, g engine.Generation, c *devic
 		return err
 	}
 	found.counts.People = people.Len()
-	return s.writeRows(ctx, g, rowsKey(found.files, found.info.ID), people)
+	return s.rows.Write(ctx, g, found.files, people)
 }
 
 // keepFamily writes the devices of a family and counts them.

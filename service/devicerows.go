@@ -67,7 +67,7 @@ func (s *Service) deviceOwnersNow(ctx context.Context, g engine.Generation, a sq
 	if err != nil {
 		return nil, err
 	}
-	return s.rows(ctx, g, prefix, func() (query.RowSet, error) { return s.matchDevices(ctx, g, prefix) })
+	return s.rows.Find(ctx, g, prefix, func() (query.RowSet, error) { return s.matchDevices(ctx, g, prefix) })
 }
 
 // matchDevices matches devices that were read before.

@@ -298,3 +298,19 @@ func TestEraseCallerInterrupted(t *testing.T) {
 		t.Errorf("EraseCaller = %v, %d audiences and the files %q are left", err, left(), s.blobsBelow("audiences/"))
 	}
 }
+
+func TestLies(t *testing.T) {
+	for _, tt := range []struct {
+		key, prefix, but string
+		want             bool
+	}{
+		{"a/1/rows-2", "a/1/", "", true},
+		{"a/12/rows-2", "a/1/", "", false},
+		{"a/1/x/rows-2", "a/1/", "a/1/x/", false},
+		{"a/1/xy/rows-2", "a/1/", "a/1/x/", true},
+	} {
+		if got := lies(tt.key, tt.prefix, tt.but); got != tt.want {
+			t.Errorf("lies(%s, %s, %s) = %t, want %t", tt.key, tt.prefix, tt.but, got, tt.want)
+		}
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"throng"
 	"throng/blob"
 	"throng/engine"
+	"throng/service/rowstore"
 	"throng/sqldb"
 )
 
@@ -53,12 +54,6 @@ func (s *Service) Sweep(ctx context.Context) error {
 		return errors.Join(err, fmt.Errorf("list generations: %w", listErr))
 	}
 	return errors.Join(err, s.sweepOld(ctx), s.sweepAudiences(ctx, all), s.sweepUploads(ctx, all), s.sweepIncoming(ctx), s.sweepDeliveries(ctx), s.sweepInsights(ctx, all))
-}
-
-// stale tells whether a file is a kept set of rows of a generation that is gone.
-func stale(key string, all []engine.Info) bool {
-	_, id, ok := strings.Cut(key[strings.LastIndexByte(key, '/')+1:], rowsPrefix)
-	return ok && !slices.ContainsFunc(all, func(g engine.Info) bool { return g.ID == id })
 }
 
 // SweepGenerations removes the generations that are neither current, nor used
@@ -131,7 +126,7 @@ func (s *Service) sweepAudiences(ctx context.Context, all []engine.Info) error {
 	of := func(id int64) (keptFiles, error) { return s.filesOf(ctx, id) }
 	return sweepFiles(ctx, s, "audiences/", of, func(kept keptFiles, f blob.Info) bool {
 		if kept.prefix != "" && strings.HasPrefix(f.Key, kept.prefix) {
-			return !stale(f.Key, all)
+			return !rowstore.Stale(f.Key, all)
 		}
 		return kept.young && f.ModTime.After(old)
 	})
@@ -177,7 +172,7 @@ func (s *Service) sweepUploads(ctx context.Context, all []engine.Info) error {
 			return err
 		}
 		switch {
-		case stale(info.Key, all):
+		case rowstore.Stale(info.Key, all):
 			if err := s.cfg.Blobs.Delete(ctx, info.Key); err != nil {
 				return err
 			}
@@ -218,7 +213,7 @@ func (s *Service) sweepInsights(ctx context.Context, all []engine.Info) error {
 	of := func(id int64) (sqldb.Insight, error) { return orEmpty(s.db.Insight(ctx, id)) }
 	return sweepFiles(ctx, s, "insights/", of, func(i sqldb.Insight, f blob.Info) bool {
 		if i.BlobKey != "" && strings.HasPrefix(f.Key, reportPrefix(i.BlobKey)) {
-			return !stale(f.Key, all)
+			return !rowstore.Stale(f.Key, all)
 		}
 		return i.Status == sqldb.StatusRunning && f.ModTime.After(old)
 	})
@@ -240,14 +235,17 @@ func orEmpty[T any](row T, err error) (T, error) {
 
 // deleteFiles removes the blobs below a prefix but those below another.
 func (s *Service) deleteFiles(ctx context.Context, prefix, but string) error {
-	s.kept.dropBelow(prefix, but)
-	s.reports.Drop(func(key string) bool { return lies(key, prefix, but) })
+	gone := func(key string) bool {
+		return strings.HasPrefix(key, prefix) && (but == "" || !strings.HasPrefix(key, but))
+	}
+	s.rows.Forget(func(below string) bool { return gone(below + "/") })
+	s.reports.Drop(gone)
 	var errs []error
 	for info, err := range s.cfg.Blobs.List(ctx, prefix) {
 		if err != nil {
 			return err
 		}
-		if but == "" || len(info.Key) < len(but) || info.Key[:len(but)] != but {
+		if gone(info.Key) {
 			err := s.cfg.Blobs.Delete(ctx, info.Key)
 			if throng.IsAway(err) {
 				return err // as would be the others; the sweep finds them
@@ -256,4 +254,9 @@ func (s *Service) deleteFiles(ctx context.Context, prefix, but string) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// lies tells whether a key is below a prefix and not below another, "" for none.
+func lies(key, prefix, but string) bool {
+	return strings.HasPrefix(key, prefix) && (but == "" || !strings.HasPrefix(key, but))
 }

@@ -163,7 +163,7 @@ func (s *Service) readUpload(ctx context.Context, g engine.Generation, t identif
 	if err != nil {
 		return err
 	}
-	if err := s.writeRows(ctx, g, rowsKey(u.BlobKey, g.Info().ID), rows); err != nil {
+	if err := s.rows.Write(ctx, g, u.BlobKey, rows); err != nil {
 		return fmt.Errorf("store upload: %w", err)
 	}
 	raw, err := json.Marshal(list.InvalidLines)

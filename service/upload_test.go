@@ -16,6 +16,8 @@ import (
 	"testing/iotest"
 	"time"
 
+	"throng/service/rowstore"
+
 	"github.com/google/go-cmp/cmp"
 	"github.com/klauspost/compress/zstd"
 
@@ -287,7 +289,7 @@ func TestSweepRows(t *testing.T) {
 	a := s.build(s.caller, use)
 	rows := func() (n int) {
 		for info := range s.blobs.List(t.Context(), "") {
-			if strings.Contains(info.Key, rowsPrefix) {
+			if strings.Contains(info.Key, rowstore.Prefix) {
 				n++
 			}
 		}
