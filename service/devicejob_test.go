@@ -186,9 +186,7 @@ func TestSweepDevices(t *testing.T) {
 	a := s.devicesOf("gaid", gaid2+"\nx\n")
 	want := s.files(a.ID)
 	left := audiencePrefix(a.ID) + "left/devices"
-	if err := s.writeJSON(t.Context(), left, "of an attempt that died"); err != nil {
-		t.Fatal(err)
-	}
+	s.put(left, "of an attempt that died")
 	// Blobs are as old as the machine's clock says.
 	for _, tt := range []struct {
 		now  time.Duration
@@ -209,9 +207,7 @@ func TestSweepDevices(t *testing.T) {
 }
 
 func (s *testService) openSets() int {
-	s.sets.mu.Lock()
-	defer s.sets.mu.Unlock()
-	return len(s.sets.open)
+	return s.sets.Open()
 }
 
 // The set that an offer asks is there before it is asked.

@@ -15,6 +15,7 @@ import (
 	"throng/device"
 	"throng/identifier"
 	"throng/job"
+	"throng/service/deviceset"
 	"throng/sqldb"
 )
 
@@ -92,7 +93,7 @@ func (s *Service) CreateDevices(ctx context.Context, c *throng.Caller, d DeviceL
 }
 
 // startReading has the files of an audience read.
-func (s *Service) startReading(ctx context.Context, tx *sqldb.Tx, row sqldb.Audience, sources []deviceSource) error {
+func (s *Service) startReading(ctx context.Context, tx *sqldb.Tx, row sqldb.Audience, sources []deviceset.Source) error {
 	for _, f := range sources {
 		if err := tx.AddUses(ctx, row.ID, sqldb.UseIncoming, f.Incoming); err != nil {
 			return err
@@ -293,7 +294,7 @@ func (s *Service) deviceRow(ctx context.Context, q queries, c *throng.Caller, id
 // deviceSources are files that were found, and what is wrong with a request for
 // them.
 type deviceSources struct {
-	list     []deviceSource
+	list     []deviceset.Source
 	problems []throng.Detail
 	warnings []string
 }
@@ -337,14 +338,14 @@ func (s *Service) deviceSources(ctx context.Context, c *throng.Caller, p throng.
 			continue
 		}
 		out.warn(p, f)
-		out.list = append(out.list, deviceSource{Type: f.Type, Path: f.Path, At: f.At, Key: file.Key, Size: file.Size, Incoming: file.ID})
+		out.list = append(out.list, deviceset.Source{Type: f.Type, Path: f.Path, At: f.At, Key: file.Key, Size: file.Size, Incoming: file.ID})
 	}
 	return out, nil
 }
 
 // warn tells of what is accepted although it may be a mistake.
 func (d *deviceSources) warn(p throng.Platform, f DeviceSource) {
-	if slices.ContainsFunc(d.list, func(o deviceSource) bool { return o.Path == f.Path && o.Type == f.Type }) {
+	if slices.ContainsFunc(d.list, func(o deviceset.Source) bool { return o.Path == f.Path && o.Type == f.Type }) {
 		d.warnings = append(d.warnings, fmt.Sprintf("%s: is listed twice as %s", f.At, f.Type))
 	}
 	family, _, ok := device.FamilyOf(f.Type)
@@ -421,7 +422,7 @@ func (s *Service) remove(ctx context.Context, tx *sqldb.Tx, row sqldb.Audience) 
 // dropFiles removes the files of a deleted audience. What stays behind is found
 // by Sweep.
 func (s *Service) dropFiles(ctx context.Context, id int64) {
-	s.sets.change(id)("", s.cfg.Now())
+	s.sets.Change(id)("", s.cfg.Now())
 	cleanup := context.WithoutCancel(ctx)
 	if err := errors.Join(s.deleteFiles(cleanup, audiencePrefix(id), ""), s.deleteFiles(cleanup, insightPrefix(id), "")); err != nil {
 		s.cfg.Logger.ErrorContext(ctx, "delete files", "audience", id, "err", err)
@@ -433,22 +434,13 @@ func (s *Service) dropFiles(ctx context.Context, id int64) {
 // raw advertising ids as lines, and lines that were refused.
 type deviceDetails struct {
 	// Sources are the files last given, and Given what was said of the request.
-	Sources []deviceSource `json:"sources,omitempty"`
-	Given   []string       `json:"given,omitempty"`
+	Sources []deviceset.Source `json:"sources,omitempty"`
+	Given   []string           `json:"given,omitempty"`
 	// Counts are of the files that are in use, which Lists are then; nil while
 	// none ever were.
 	Counts *throng.DeviceCounts `json:"counts,omitempty"`
 	// Lists are without their invalid lines, which have a file of their own.
 	Lists []throng.DeviceFile `json:"lists,omitempty"`
-}
-
-type deviceSource struct {
-	Type     identifier.Type `json:"type"`
-	Path     string          `json:"path"`
-	At       string          `json:"at"`
-	Key      string          `json:"key"`
-	Size     int64           `json:"size"`
-	Incoming int64           `json:"incoming"`
 }
 
 // deviceView is a device audience as its caller sees it, without the lines that

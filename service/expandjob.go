@@ -11,6 +11,7 @@ import (
 	"throng/insight"
 	"throng/lookalike"
 	"throng/query"
+	"throng/service/rowstore"
 	"throng/sqldb"
 )
 
@@ -90,7 +91,7 @@ func (s *Service) best(ctx context.Context, g engine.Generation, m *lookalike.Mo
 	if err != nil || !x.IncludeSeed {
 		return rows, err
 	}
-	return union(ctx, g, []query.RowSet{seed, rows})
+	return rowstore.Union(ctx, g, []query.RowSet{seed, rows})
 }
 
 // explain tells what a model goes by, and how well.

@@ -22,6 +22,7 @@ import (
 	"throng/internal/limit"
 	"throng/internal/seal"
 	"throng/job"
+	"throng/service/deviceset"
 	"throng/service/rowstore"
 	"throng/sqldb"
 	"throng/webhook"
@@ -164,7 +165,7 @@ type Service struct {
 	db    *sqldb.DB
 	files keylock.Lock // of files that are made on demand
 	rows  *rowstore.Store
-	sets  deviceSets // of device audiences
+	sets  *deviceset.Sets // of device audiences
 
 	rates  *limit.Rates
 	counts turns      // previews
@@ -192,7 +193,7 @@ func New(cfg Config) (*Service, error) {
 		}
 	}
 	s := &Service{
-		cfg: cfg, db: cfg.DB, rows: rowstore.New(cfg.Blobs, cfg.RowCacheBytes, cfg.Logger), reports: cache.NewSized[string, *insight.Counts](reportBytes),
+		cfg: cfg, db: cfg.DB, sets: deviceset.New(cfg.Blobs, cfg.TempDir), rows: rowstore.New(cfg.Blobs, cfg.RowCacheBytes, cfg.Logger), reports: cache.NewSized[string, *insight.Counts](reportBytes),
 		rates: limit.NewRates(cfg.Now), counts: newCounts(), reads: newReads(),
 		owners: cache.NewRecent[string, keyOwner](cfg.Now), nobody: cfg.Secrets.Seal(seal.NewSecret(), apiKeyBinding("")),
 		offers: cache.NewRecent[offerKey, *throng.Offer](cfg.Now), groups: groupCache{limit: baselineBytes},

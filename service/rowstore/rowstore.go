@@ -6,6 +6,7 @@ package rowstore
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -103,4 +104,19 @@ func (s *Store) write(ctx context.Context, g engine.Generation, key string, rows
 		return err
 	}
 	return w.Commit()
+}
+
+// Union is whoever is in any of the sets.
+func Union(ctx context.Context, g engine.Generation, sets []query.RowSet) (query.RowSet, error) {
+	var or query.Or
+	for _, rows := range sets {
+		if rows != nil && rows.Len() > 0 {
+			or.Nodes = append(or.Nodes, query.Rows{Set: rows})
+		}
+	}
+	rows, _, err := g.Select(ctx, query.Definition{Steps: []query.Step{{Op: query.Include, Node: or}}}, 0)
+	if err != nil {
+		return nil, fmt.Errorf("unite owners: %w", err)
+	}
+	return rows, nil
 }

@@ -1,4 +1,4 @@
-package service
+package deviceset
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 	"throng/internal/hexkey"
 	"throng/query"
 	"throng/service/idlist"
-	"throng/sqldb"
+	"throng/service/rowstore"
 )
 
 // maType is the type of advertising ids of which the dataset does not say whose
@@ -34,45 +34,10 @@ func passing(ctx context.Context, g engine.Generation, t identifier.Type, each f
 	return rows, failed
 }
 
-// union is whoever is in any of the sets.
-func union(ctx context.Context, g engine.Generation, sets []query.RowSet) (query.RowSet, error) {
-	var or query.Or
-	for _, rows := range sets {
-		if rows != nil && rows.Len() > 0 {
-			or.Nodes = append(or.Nodes, query.Rows{Set: rows})
-		}
-	}
-	rows, _, err := g.Select(ctx, query.Definition{Steps: []query.Step{{Op: query.Include, Node: or}}}, 0)
-	if err != nil {
-		return nil, fmt.Errorf("unite owners: %w", err)
-	}
-	return rows, nil
-}
-
-// deviceOwners finds who owns any device of an audience on a generation.
-func (s *Service) deviceOwners(ctx context.Context, g engine.Generation, a sqldb.Audience) (query.RowSet, error) {
-	rows, err := s.deviceOwnersNow(ctx, g, a)
-	if !errors.Is(err, blob.ErrNotFound) {
-		return rows, err
-	}
-	// An update may just have replaced the files.
-	if a, err = s.db.Audience(ctx, 0, a.ID); err != nil {
-		return nil, err
-	}
-	return s.deviceOwnersNow(ctx, g, a)
-}
-
-func (s *Service) deviceOwnersNow(ctx context.Context, g engine.Generation, a sqldb.Audience) (query.RowSet, error) {
-	prefix, err := usedPrefix(a)
-	if err != nil {
-		return nil, err
-	}
-	return s.rows.Find(ctx, g, prefix, func() (query.RowSet, error) { return s.matchDevices(ctx, g, prefix) })
-}
-
-// matchDevices matches devices that were read before.
-func (s *Service) matchDevices(ctx context.Context, g engine.Generation, prefix string) (query.RowSet, error) {
-	set, release, err := s.holdSet(ctx, prefix)
+// Owners finds who owns any device that was kept below a prefix on a generation. It
+// wraps [blob.ErrNotFound] where there is none.
+func (d *Sets) Owners(ctx context.Context, g engine.Generation, prefix string) (query.RowSet, error) {
+	set, release, err := d.Hold(ctx, prefix)
 	if err != nil {
 		return nil, err
 	}
@@ -91,18 +56,18 @@ func (s *Service) matchDevices(ctx context.Context, g engine.Generation, prefix 
 		}
 		owners = append(owners, rows)
 	}
-	switch _, err := s.cfg.Blobs.Stat(ctx, linesKey(prefix)); {
+	switch _, err := d.blobs.Stat(ctx, linesKey(prefix)); {
 	case errors.Is(err, blob.ErrNotFound): // no raw advertising ids
 	case err != nil:
 		return nil, err
 	default:
-		rows, err := s.matchLines(ctx, g, maType, linesKey(prefix), idlist.AnyNumber)
+		rows, _, err := idlist.Match(ctx, d.blobs, g, maType, linesKey(prefix), idlist.AnyNumber)
 		if err != nil {
 			return nil, err
 		}
 		owners = append(owners, rows)
 	}
-	return union(ctx, g, owners)
+	return rowstore.Union(ctx, g, owners)
 }
 
 // comparedTypes are the types of raw ids in a dataset that may be those of sums

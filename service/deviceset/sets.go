@@ -1,4 +1,8 @@
-package service
+// Package deviceset makes the devices of device audiences out of the lists that
+// callers send, keeps them as sets, holds the sets that are asked for mapped, and
+// finds who owns any device of one. Below the prefix of an audience's files there
+// are a set, raw advertising ids as lines, and the lines that were refused.
+package deviceset
 
 import (
 	"context"
@@ -11,31 +15,51 @@ import (
 
 	"throng/blob"
 	"throng/device"
-	"throng/sqldb"
+	"throng/internal/keylock"
 )
 
 const (
-	// setFresh is for how long it is not asked again which files an audience
+	// Fresh is for how long it is not asked again which files an audience
 	// has: others processes' updates are seen that late.
-	setFresh = time.Second
+	Fresh = time.Second
 	// setBytes is how much of the temporary folder, and so of memory if there
 	// is as much, copies of sets take while nobody holds them.
 	setBytes = 4 << 30
 )
 
-// deviceSets keeps the sets that were asked for last, mapped. It is safe for
-// concurrent use.
-type deviceSets struct {
+// Sets keeps the sets that were asked for last, mapped. It is safe for concurrent
+// use.
+type Sets struct {
+	blobs   blob.Store
+	tempDir string
+	opening keylock.Lock // by prefix
+
 	mu       sync.Mutex
 	clock    uint64
-	files    map[int64]deviceFiles // of audiences
-	changing map[int64]int         // those whose files change: how often at once
-	changes  uint64                // how often a change began or ended
-	open     map[string]*openSet   // by prefix of files
+	files    map[int64]usedFiles // of audiences
+	changing map[int64]int       // those whose files change: how often at once
+	changes  uint64              // how often a change began or ended
+	open     map[string]*openSet // by prefix of files
 	bytes    int64
 }
 
-type deviceFiles struct {
+// New makes sets of files in blobs, of which copies are mapped that lie in a
+// folder for temporary files; "" is os.TempDir().
+func New(blobs blob.Store, tempDir string) *Sets {
+	return &Sets{
+		blobs: blobs, tempDir: tempDir,
+		files: map[int64]usedFiles{}, changing: map[int64]int{}, open: map[string]*openSet{},
+	}
+}
+
+// Open is how many sets are mapped.
+func (d *Sets) Open() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.open)
+}
+
+type usedFiles struct {
 	prefix string
 	at     time.Time // when the database was asked
 }
@@ -48,8 +72,8 @@ type openSet struct {
 	gone  bool   // to be closed by its last user
 }
 
-// hold gives the set of a prefix if it is open, to be given back.
-func (d *deviceSets) hold(prefix string) *openSet {
+// held gives the set of a prefix if it is open, to be given back.
+func (d *Sets) held(prefix string) *openSet {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	o := d.open[prefix]
@@ -61,12 +85,9 @@ func (d *deviceSets) hold(prefix string) *openSet {
 }
 
 // put keeps a set that was opened, and holds it.
-func (d *deviceSets) put(prefix string, set *device.Set) *openSet {
+func (d *Sets) put(prefix string, set *device.Set) *openSet {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.open == nil {
-		d.open = map[string]*openSet{}
-	}
 	d.clock++
 	o := &openSet{set: set, bytes: set.Size(), users: 1, used: d.clock}
 	d.open[prefix] = o
@@ -78,7 +99,7 @@ func (d *deviceSets) put(prefix string, set *device.Set) *openSet {
 
 // evict closes the set that nobody has used for longest; false where all are
 // in use.
-func (d *deviceSets) evict() bool {
+func (d *Sets) evict() bool {
 	oldest := ""
 	for prefix, o := range d.open {
 		if o.users == 0 && (oldest == "" || o.used < d.open[oldest].used) {
@@ -92,7 +113,7 @@ func (d *deviceSets) evict() bool {
 }
 
 // drop has a set closed once nobody holds it.
-func (d *deviceSets) drop(prefix string) {
+func (d *Sets) drop(prefix string) {
 	o := d.open[prefix]
 	if o == nil {
 		return
@@ -104,14 +125,14 @@ func (d *deviceSets) drop(prefix string) {
 	}
 }
 
-// discard is drop for who does not hold the lock.
-func (d *deviceSets) discard(prefix string) {
+// Discard has the set of a prefix closed once nobody holds it.
+func (d *Sets) Discard(prefix string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.drop(prefix)
 }
 
-func (d *deviceSets) release(o *openSet) {
+func (d *Sets) release(o *openSet) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if o.users--; o.users == 0 && o.gone {
@@ -121,16 +142,16 @@ func (d *deviceSets) release(o *openSet) {
 
 // prefixOf is where the files of an audience are, as far as is known at a time.
 // While they change nothing is. seen is for learn.
-func (d *deviceSets) prefixOf(id int64, now time.Time) (prefix string, seen uint64, ok bool) {
+func (d *Sets) prefixOf(id int64, now time.Time) (prefix string, seen uint64, ok bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	f, ok := d.files[id]
-	return f.prefix, d.changes, ok && d.changing[id] == 0 && now.Sub(f.at) < setFresh
+	return f.prefix, d.changes, ok && d.changing[id] == 0 && now.Sub(f.at) < Fresh
 }
 
 // learn notes where the files of an audience are, unless any changed since
 // prefixOf was asked: then that may be of before.
-func (d *deviceSets) learn(id int64, prefix string, seen uint64, now time.Time) {
+func (d *Sets) learn(id int64, prefix string, seen uint64, now time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.changing[id] == 0 && d.changes == seen {
@@ -140,7 +161,7 @@ func (d *deviceSets) learn(id int64, prefix string, seen uint64, now time.Time) 
 
 // note keeps where the files of an audience are; "" is nowhere. The set of
 // those before is not needed any more.
-func (d *deviceSets) note(id int64, prefix string, now time.Time) {
+func (d *Sets) note(id int64, prefix string, now time.Time) {
 	if before := d.files[id].prefix; before != prefix {
 		d.drop(before)
 	}
@@ -148,22 +169,16 @@ func (d *deviceSets) note(id int64, prefix string, now time.Time) {
 		delete(d.files, id)
 		return
 	}
-	if d.files == nil {
-		d.files = map[int64]deviceFiles{}
-	}
-	d.files[id] = deviceFiles{prefix, now}
+	d.files[id] = usedFiles{prefix, now}
 }
 
-// change is called before an audience's other files are committed, or that it
+// Change is called before an audience's other files are committed, or that it
 // has none any more, and the function it returns after that, with where they
 // are; "" where that is not known. Between them the database is asked, so that
 // nobody who sees the change is answered from before.
-func (d *deviceSets) change(id int64) (changed func(prefix string, now time.Time)) {
+func (d *Sets) Change(id int64) (changed func(prefix string, now time.Time)) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.changing == nil {
-		d.changing = map[int64]int{}
-	}
 	d.changing[id]++
 	d.changes++
 	return func(prefix string, now time.Time) {
@@ -177,19 +192,19 @@ func (d *deviceSets) change(id int64) (changed func(prefix string, now time.Time
 	}
 }
 
-// deviceSet holds the set of an audience that was read once, until release is
-// called. It is kept open between requests. errNoDevices where there is none.
-func (s *Service) deviceSet(ctx context.Context, audienceID int64) (set *device.Set, release func(), err error) {
-	now := s.cfg.Now()
-	prefix, seen, ok := s.sets.prefixOf(audienceID, now)
+// Of holds the set of an audience until release is called. It is kept open between
+// requests. where asks the database for the prefix of the audience's files; now is
+// the time.
+func (d *Sets) Of(ctx context.Context, id int64, now time.Time, where func() (prefix string, err error)) (set *device.Set, release func(), err error) {
+	prefix, seen, ok := d.prefixOf(id, now)
 	for attempt := 0; ; attempt++ {
 		if !ok {
-			if prefix, err = s.devicePrefix(ctx, audienceID); err != nil {
+			if prefix, err = where(); err != nil {
 				return nil, nil, err
 			}
-			s.sets.learn(audienceID, prefix, seen, now)
+			d.learn(id, prefix, seen, now)
 		}
-		set, release, err = s.holdSet(ctx, prefix)
+		set, release, err = d.Hold(ctx, prefix)
 		// An update may just have replaced the files.
 		if attempt > 0 || !errors.Is(err, blob.ErrNotFound) {
 			return set, release, err
@@ -198,56 +213,36 @@ func (s *Service) deviceSet(ctx context.Context, audienceID int64) (set *device.
 	}
 }
 
-// devicePrefix is where the files of an audience are.
-func (s *Service) devicePrefix(ctx context.Context, id int64) (string, error) {
-	row, err := s.db.Audience(ctx, 0, id)
-	if err != nil {
-		return "", err
-	}
-	return usedPrefix(row)
-}
-
-// usedPrefix is the prefix of the files of an audience that are in use.
-func usedPrefix(row sqldb.Audience) (string, error) {
-	d, err := readDetails(row)
-	if err != nil {
-		return "", err
-	}
-	if d.Devices == nil || d.Devices.Counts == nil {
-		return "", fmt.Errorf("audience %d: %w", row.ID, errNoDevices)
-	}
-	return d.Files, nil
-}
-
-// holdSet opens the set of a prefix, unless it is open.
-func (s *Service) holdSet(ctx context.Context, prefix string) (*device.Set, func(), error) {
-	o := s.sets.hold(prefix)
+// Hold gives the set of a prefix, which it opens unless it is open, until release
+// is called. It wraps [blob.ErrNotFound] where there is none.
+func (d *Sets) Hold(ctx context.Context, prefix string) (*device.Set, func(), error) {
+	o := d.held(prefix)
 	if o == nil {
-		unlock, err := s.files.Lock(ctx, setKey(prefix))
+		unlock, err := d.opening.Lock(ctx, prefix)
 		if err != nil {
 			return nil, nil, err
 		}
 		defer unlock()
-		if o = s.sets.hold(prefix); o == nil { // nobody was faster
-			set, err := s.copySet(ctx, setKey(prefix))
+		if o = d.held(prefix); o == nil { // nobody was faster
+			set, err := d.copySet(ctx, Key(prefix))
 			if err != nil {
 				return nil, nil, err
 			}
-			o = s.sets.put(prefix, set)
+			o = d.put(prefix, set)
 		}
 	}
-	return o.set, sync.OnceFunc(func() { s.sets.release(o) }), nil
+	return o.set, sync.OnceFunc(func() { d.release(o) }), nil
 }
 
 // copySet maps a copy of a set: the store may be anywhere, and the copy has no
 // name, so that nobody can change it and nothing is left of it.
-func (s *Service) copySet(ctx context.Context, key string) (*device.Set, error) {
-	r, err := s.cfg.Blobs.Open(ctx, key)
+func (d *Sets) copySet(ctx context.Context, key string) (*device.Set, error) {
+	r, err := d.blobs.Open(ctx, key)
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close()
-	f, err := os.CreateTemp(s.cfg.TempDir, "throng-set-*")
+	f, err := os.CreateTemp(d.tempDir, "throng-set-*")
 	if err != nil {
 		return nil, fmt.Errorf("copy set: %w", err)
 	}
@@ -261,5 +256,5 @@ func (s *Service) copySet(ctx context.Context, key string) (*device.Set, error) 
 	return device.OpenSet(f.Name())
 }
 
-// setKey is the file of the devices of an audience, below its prefix.
-func setKey(prefix string) string { return prefix + "/devices" }
+// Key is the file of a set, below the prefix of an audience's files.
+func Key(prefix string) string { return prefix + "/devices" }
