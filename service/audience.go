@@ -12,6 +12,7 @@ import (
 	"throng/engine"
 	"throng/identifier"
 	"throng/job"
+	"throng/service/page"
 	"throng/sqldb"
 )
 
@@ -222,7 +223,7 @@ func (s *Service) Audience(ctx context.Context, c *throng.Caller, id int64) (*th
 
 // ListAudiences lists a caller's audiences, newest first; next is "" at the end.
 func (s *Service) ListAudiences(ctx context.Context, c *throng.Caller, f AudienceFilter) ([]throng.Audience, string, error) {
-	limit, before, problems := listPage(f.Page)
+	limit, before, problems := page.ReadByID(f.Page)
 	if f.Kind == "" {
 		f.Kind = throng.Built
 	}
@@ -257,7 +258,7 @@ func (s *Service) ListAudiences(ctx context.Context, c *throng.Caller, f Audienc
 	}
 	next := ""
 	if more {
-		next = cursor(idCursor{Before: rows[len(rows)-1].ID})
+		next = page.AfterID(rows[len(rows)-1].ID)
 	}
 	return list, next, nil
 }

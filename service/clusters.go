@@ -158,7 +158,7 @@ func (s *Service) clusterOf(ctx context.Context, row sqldb.Audience, n int) (rep
 	case report.Status != sqldb.StatusDone:
 		return report, found, throng.Errorf(throng.Conflict, "the insight of audience %d is not done: its status is %s", row.ID, report.Status)
 	}
-	counts, err := s.readCounts(ctx, report.BlobKey)
+	counts, err := s.reports.Read(ctx, report.BlobKey)
 	if errors.Is(err, insight.ErrDamaged) || errors.Is(err, insight.ErrVersion) || errors.Is(err, blob.ErrNotFound) {
 		return report, found, throng.Errorf(throng.Conflict, "the insight of audience %d cannot be read; ask for it again", row.ID)
 	}

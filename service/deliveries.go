@@ -16,6 +16,7 @@ import (
 	"throng/identifier"
 	"throng/job"
 	"throng/service/devicelist"
+	"throng/service/page"
 	"throng/sqldb"
 )
 
@@ -276,7 +277,7 @@ func (s *Service) Deliveries(ctx context.Context, c *throng.Caller, audienceID i
 	if _, err := s.audienceRow(ctx, s.db, c, audienceID); err != nil {
 		return nil, "", err
 	}
-	limit, before, problems := listPage(p)
+	limit, before, problems := page.ReadByID(p)
 	if err := refuse(problems, nil); err != nil {
 		return nil, "", err
 	}
@@ -292,7 +293,7 @@ func (s *Service) Deliveries(ctx context.Context, c *throng.Caller, audienceID i
 		list = append(list, *d)
 	}
 	if more {
-		next = cursor(idCursor{Before: rows[len(rows)-1].ID})
+		next = page.AfterID(rows[len(rows)-1].ID)
 	}
 	return list, next, nil
 }

@@ -16,6 +16,7 @@ import (
 	"throng/identifier"
 	"throng/job"
 	"throng/service/deviceset"
+	"throng/service/page"
 	"throng/sqldb"
 )
 
@@ -240,13 +241,13 @@ func (s *Service) DeleteDevices(ctx context.Context, c *throng.Caller, ids []int
 // ListDevices lists a caller's device audiences, newest first, and how many
 // there are on all pages. Invalid lines are told of a single one alone.
 func (s *Service) ListDevices(ctx context.Context, c *throng.Caller, f DeviceFilter) (list []throng.DeviceAudience, total int64, err error) {
-	limit, page := min(max(f.Limit, 0), maxPage), max(f.Page, 1)
+	limit, number := min(max(f.Limit, 0), page.Max), max(f.Page, 1)
 	if limit == 0 {
-		limit = defaultPage
+		limit = page.Default
 	}
 	filter := sqldb.AudienceFilter{
 		CallerID: c.ID, Kind: string(throng.Device), IDs: f.IDs, Query: f.Query, Platform: int64(f.Platform),
-		Limit: limit, Offset: int64(page-1) * int64(limit),
+		Limit: limit, Offset: int64(number-1) * int64(limit),
 	}
 	if total, err = s.db.CountAudiences(ctx, filter); err != nil {
 		return nil, 0, err

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"throng"
+	"throng/service/page"
 	"throng/sqldb"
 )
 
@@ -167,7 +168,7 @@ func (s *Service) eraseFiles(ctx context.Context, callerID int64, done func()) e
 	for more := true; more; {
 		var list []sqldb.Upload
 		var err error
-		if list, more, err = s.db.ListUploads(ctx, sqldb.UploadFilter{CallerID: callerID, Limit: maxPage}); err != nil {
+		if list, more, err = s.db.ListUploads(ctx, sqldb.UploadFilter{CallerID: callerID, Limit: page.Max}); err != nil {
 			return err
 		}
 		for _, u := range list {

@@ -1,9 +1,7 @@
 package service
 
 import (
-	"context"
-	"crypto/sha1" //nolint:gosec // a name for contents, which the contract wants; nothing is proved by it
-	"encoding/hex"
+	"context" //nolint:gosec // a name for contents, which the contract wants; nothing is proved by it
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,11 +9,10 @@ import (
 
 	"throng"
 	"throng/engine"
-	"throng/identifier"
 	"throng/insight"
 	"throng/internal/seal"
 	"throng/job"
-	"throng/query"
+	"throng/service/reportstore"
 	"throng/sqldb"
 )
 
@@ -69,7 +66,7 @@ func (s *Service) runInsight(ctx context.Context, j job.Job) error {
 	if err := s.keepClusters(ctx, g, row, files, counts); err != nil {
 		return permanent(errors.Join(err, s.deleteFiles(cleanup, files+"/", "")))
 	}
-	if err := s.writeCounts(ctx, countsKey(files), counts); err != nil {
+	if err := s.reports.Write(ctx, countsKey(files), counts); err != nil {
 		return errors.Join(err, s.deleteFiles(cleanup, files+"/", ""))
 	}
 	i.Hash, i.Generation, i.BlobKey, i.Details = counts.Hash, counts.Generation, countsKey(files), more
@@ -141,7 +138,7 @@ func (s *Service) countAudience(ctx context.Context, g engine.Generation, row sq
 	if counts, err = insight.Keep(ctx, g, audience, baselines, s.cfg.InsightMinimum); err != nil {
 		return nil, nil, err
 	}
-	if counts.Hash, err = membersHash(ctx, g, rows); err != nil {
+	if counts.Hash, err = reportstore.MembersHash(ctx, g, rows); err != nil {
 		return nil, nil, err
 	}
 	if gone > 0 {
@@ -155,60 +152,4 @@ func (s *Service) countAudience(ctx context.Context, g engine.Generation, row sq
 	}
 	more, err = json.Marshal(d)
 	return counts, more, err
-}
-
-// membersHash names members and their generation: the SHA-1 of the generation's
-// id and the members' keys, a line each.
-func membersHash(ctx context.Context, g engine.Generation, rows query.RowSet) (string, error) {
-	sum := sha1.New() //nolint:gosec // as above
-	fmt.Fprintln(sum, g.Info().ID)
-	err := g.Stream(ctx, rows, []identifier.Type{identifier.SSID}, func(b *engine.Batch) error {
-		sum.Write(b.Lines)
-		return nil
-	})
-	if err != nil {
-		return "", fmt.Errorf("sum members: %w", err)
-	}
-	return hex.EncodeToString(sum.Sum(nil)), nil
-}
-
-func (s *Service) writeCounts(ctx context.Context, key string, counts *insight.Counts) error {
-	w, err := s.cfg.Blobs.Create(ctx, key)
-	if err != nil {
-		return err
-	}
-	defer w.Abort() //nolint:errcheck // of no effect after Commit
-	if err := counts.Write(w); err != nil {
-		return err
-	}
-	return w.Commit()
-}
-
-// reportBytes is how much memory the counts of the reports that were read last may
-// take: those of some five reports on half a million members, each of which
-// takes 25 MB, or of a hundred on ten thousand.
-const reportBytes = 128 << 20
-
-// keptCounts reads a file of counts unless it was a short time ago. A file's key
-// is of one attempt to make a report, and nothing is ever written under it again.
-func (s *Service) keptCounts(ctx context.Context, key string) (*insight.Counts, error) {
-	if counts, ok := s.reports.Get(key); ok {
-		return counts, nil
-	}
-	counts, err := s.readCounts(ctx, key)
-	if err != nil {
-		return nil, err
-	}
-	s.reports.Put(key, counts, counts.Bytes())
-	return counts, nil
-}
-
-// readCounts reads a file of counts as it is now.
-func (s *Service) readCounts(ctx context.Context, key string) (*insight.Counts, error) {
-	r, err := s.cfg.Blobs.Open(ctx, key)
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	return insight.Read(r)
 }

@@ -110,7 +110,7 @@ func (s *Service) keptInsight(ctx context.Context, c *throng.Caller, id int64) (
 	if err != nil {
 		return nil, err
 	}
-	counts, err := s.readCounts(ctx, row.BlobKey)
+	counts, err := s.reports.Read(ctx, row.BlobKey)
 	if errors.Is(err, insight.ErrDamaged) || errors.Is(err, insight.ErrVersion) || errors.Is(err, blob.ErrNotFound) {
 		s.cfg.Logger.WarnContext(ctx, "read report", "audience", id, "err", err)
 		return nil, nil
@@ -221,7 +221,7 @@ func (s *Service) Insight(ctx context.Context, c *throng.Caller, id int64, q Ins
 	if err != nil || i.Status != sqldb.StatusDone {
 		return out, err
 	}
-	counts, err := s.keptCounts(ctx, i.BlobKey)
+	counts, err := s.reports.Counts(ctx, i.BlobKey)
 	switch {
 	case errors.Is(err, insight.ErrVersion), errors.Is(err, insight.ErrDamaged):
 		s.cfg.Logger.ErrorContext(ctx, "read report", "audience", id, "err", err)

@@ -73,7 +73,7 @@ func (s *Service) ReplacePublicLink(ctx context.Context, c *throng.Caller, id in
 		r.Baseline = insight.Global
 	}
 	// A baseline that cannot be shown is told now, not on the page.
-	counts, err := s.keptCounts(ctx, report.BlobKey)
+	counts, err := s.reports.Counts(ctx, report.BlobKey)
 	if err != nil {
 		return nil, err
 	}
@@ -193,7 +193,7 @@ func (s *Service) PublicReport(ctx context.Context, token string, q InsightQuery
 	if err != nil {
 		return nil, err
 	}
-	counts, err := s.keptCounts(ctx, i.BlobKey)
+	counts, err := s.reports.Counts(ctx, i.BlobKey)
 	if err != nil {
 		return nil, err
 	}

@@ -13,7 +13,7 @@ import (
 
 	"throng/blob"
 	"throng/insight"
-	"throng/internal/cache"
+	"throng/service/reportstore"
 )
 
 // readings counts how often files of counts are opened.
@@ -78,8 +78,8 @@ func TestReportIsReadOnce(t *testing.T) {
 	if diff := cmp.Diff(before, after); diff != "" || s.keys("insights/")[0] == first {
 		t.Errorf("the report made anew lies at %s and differs (-before +after):\n%s", first, diff)
 	}
-	if _, ok := s.reports.Get(first); ok {
-		t.Error("the report that was replaced is still in memory")
+	if n, _ := s.reports.Kept(); n != 1 {
+		t.Errorf("%d reports are in memory, want the one that was made anew", n)
 	}
 	if n := r.n.Load(); n != 3 { // the damaged one by the order
 		t.Errorf("the file was read %d times, want 3", n)
@@ -87,8 +87,8 @@ func TestReportIsReadOnce(t *testing.T) {
 	if err := s.DeleteAudience(t.Context(), s.caller, a.ID); err != nil {
 		t.Fatal(err)
 	}
-	if n := s.reports.Len(); n != 0 || s.reports.Bytes() != 0 {
-		t.Errorf("%d reports of %d bytes are in memory after the audience was deleted, want none", n, s.reports.Bytes())
+	if n, bytes := s.reports.Kept(); n != 0 || bytes != 0 {
+		t.Errorf("%d reports of %d bytes are in memory after the audience was deleted, want none", n, bytes)
 	}
 }
 
@@ -96,7 +96,7 @@ func TestReportIsReadOnce(t *testing.T) {
 func TestReportTooLarge(t *testing.T) {
 	r := &readings{}
 	s := start(t, all, watched(r))
-	s.reports = cache.NewSized[string, *insight.Counts](1000)
+	s.reports = reportstore.New(s.cfg.Blobs, 1000)
 	a := s.build(s.caller, everyone)
 	want := s.insight(s.caller, a.ID, InsightQuery{})
 	if diff := cmp.Diff(want, s.insightDone(s.caller, a.ID, InsightQuery{}).Report); diff != "" || r.n.Load() != 2 {
@@ -129,7 +129,7 @@ func BenchmarkReport(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				if from == "file" {
-					s.reports.Drop(func(string) bool { return true })
+					s.reports.Forget(func(string) bool { return true })
 				}
 				if _, err := s.Insight(b.Context(), s.caller, a.ID, InsightQuery{}); err != nil {
 					b.Fatal(err)

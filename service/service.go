@@ -23,6 +23,8 @@ import (
 	"throng/internal/seal"
 	"throng/job"
 	"throng/service/deviceset"
+	"throng/service/export"
+	"throng/service/reportstore"
 	"throng/service/rowstore"
 	"throng/sqldb"
 	"throng/webhook"
@@ -163,16 +165,16 @@ func (c Config) withDefaults() (Config, error) {
 type Service struct {
 	cfg   Config
 	db    *sqldb.DB
-	files keylock.Lock // of files that are made on demand
+	files keylock.Lock // that were sent straight to the store, by slot
 	rows  *rowstore.Store
 	sets  *deviceset.Sets // of device audiences
 
 	rates  *limit.Rates
-	counts turns      // previews
-	reads  turns      // uploads that are read
-	groups groupCache // baselines of reports
+	counts turns // previews
+	reads  turns // uploads that are read
 
-	reports *cache.Sized[string, *insight.Counts] // by the key of their file
+	reports *reportstore.Store
+	forms   *export.Maker // of files of identifiers
 
 	owners *cache.Recent[string, keyOwner] // by access key
 	nobody string                          // the sealed secret of an access key that nobody has
@@ -193,10 +195,10 @@ func New(cfg Config) (*Service, error) {
 		}
 	}
 	s := &Service{
-		cfg: cfg, db: cfg.DB, sets: deviceset.New(cfg.Blobs, cfg.TempDir), rows: rowstore.New(cfg.Blobs, cfg.RowCacheBytes, cfg.Logger), reports: cache.NewSized[string, *insight.Counts](reportBytes),
+		cfg: cfg, db: cfg.DB, sets: deviceset.New(cfg.Blobs, cfg.TempDir), rows: rowstore.New(cfg.Blobs, cfg.RowCacheBytes, cfg.Logger), reports: reportstore.New(cfg.Blobs, reportstore.Bytes), forms: export.NewMaker(cfg.Blobs),
 		rates: limit.NewRates(cfg.Now), counts: newCounts(), reads: newReads(),
 		owners: cache.NewRecent[string, keyOwner](cfg.Now), nobody: cfg.Secrets.Seal(seal.NewSecret(), apiKeyBinding("")),
-		offers: cache.NewRecent[offerKey, *throng.Offer](cfg.Now), groups: groupCache{limit: baselineBytes},
+		offers: cache.NewRecent[offerKey, *throng.Offer](cfg.Now),
 	}
 	if cfg.Render == nil || cfg.Sender == nil {
 		return s, nil

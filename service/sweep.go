@@ -12,6 +12,7 @@ import (
 	"throng"
 	"throng/blob"
 	"throng/engine"
+	"throng/service/page"
 	"throng/service/rowstore"
 	"throng/sqldb"
 )
@@ -185,7 +186,7 @@ func (s *Service) sweepUploads(ctx context.Context, all []engine.Info) error {
 	}
 	used := map[string]bool{}
 	for before := int64(0); ; {
-		rows, more, err := s.db.ListUploads(ctx, sqldb.UploadFilter{BeforeID: before, Limit: maxPage})
+		rows, more, err := s.db.ListUploads(ctx, sqldb.UploadFilter{BeforeID: before, Limit: page.Max})
 		if err != nil {
 			return err
 		}
@@ -239,7 +240,7 @@ func (s *Service) deleteFiles(ctx context.Context, prefix, but string) error {
 		return strings.HasPrefix(key, prefix) && (but == "" || !strings.HasPrefix(key, but))
 	}
 	s.rows.Forget(func(below string) bool { return gone(below + "/") })
-	s.reports.Drop(gone)
+	s.reports.Forget(gone)
 	var errs []error
 	for info, err := range s.cfg.Blobs.List(ctx, prefix) {
 		if err != nil {

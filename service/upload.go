@@ -16,11 +16,9 @@ import (
 	"throng/identifier"
 	"throng/internal/seal"
 	"throng/service/idlist"
+	"throng/service/page"
 	"throng/sqldb"
 )
-
-// writeBuffer is how many bytes of a file are written at once.
-const writeBuffer = 128 << 10
 
 // linesKey is the file of an upload's normalised, sorted, distinct lines.
 func linesKey(prefix string) string { return prefix + "/lines" }
@@ -210,7 +208,7 @@ func (s *Service) storeUpload(ctx context.Context, c *throng.Caller, u sqldb.Upl
 // Uploads lists a caller's uploads, newest first; next is "" at the end. Counts
 // are of the current generation. Unavailable where there is none.
 func (s *Service) Uploads(ctx context.Context, c *throng.Caller, p throng.Page) ([]throng.Upload, string, error) {
-	limit, before, problems := listPage(p)
+	limit, before, problems := page.ReadByID(p)
 	if err := refuse(problems, nil); err != nil {
 		return nil, "", err
 	}
@@ -231,7 +229,7 @@ func (s *Service) Uploads(ctx context.Context, c *throng.Caller, p throng.Page) 
 	}
 	next := ""
 	if more {
-		next = cursor(idCursor{Before: rows[len(rows)-1].ID})
+		next = page.AfterID(rows[len(rows)-1].ID)
 	}
 	return list, next, nil
 }

@@ -82,14 +82,14 @@ func Open(ctx context.Context, from blob.Store, prefix string, t identifier.Type
 		p.steps.r = open(membersKey(prefix, t))
 	}
 	if err == nil {
-		err = Whole(text, TextKey(prefix, t), size)
+		err = whole(text, TextKey(prefix, t), size)
 	}
 	return p, err
 }
 
-// Whole makes sure that a text is as long as it was written: else the error wraps
+// whole makes sure that a text is as long as it was written: else the error wraps
 // [blob.ErrDamaged] and names the key.
-func Whole(text blob.Reader, key string, size int64) error {
+func whole(text blob.Reader, key string, size int64) error {
 	if text.Size() != size {
 		return fmt.Errorf("%w: %s has %d bytes, %d were written", blob.ErrDamaged, key, text.Size(), size)
 	}
