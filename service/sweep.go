@@ -7,7 +7,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"throng"
 	"throng/blob"
@@ -241,21 +244,34 @@ func (s *Service) deleteFiles(ctx context.Context, prefix, but string) error {
 	}
 	s.rows.Forget(func(below string) bool { return gone(below + "/") })
 	s.reports.Forget(gone)
-	var errs []error
+	var mu sync.Mutex
+	var failures []error // guarded by mu
+	deletions, ctx := errgroup.WithContext(ctx)
+	deletions.SetLimit(deletionsAtOnce)
 	for info, err := range s.cfg.Blobs.List(ctx, prefix) {
 		if err != nil {
-			return err
+			return errors.Join(err, deletions.Wait())
 		}
-		if gone(info.Key) {
+		if !gone(info.Key) {
+			continue
+		}
+		deletions.Go(func() error {
 			err := s.cfg.Blobs.Delete(ctx, info.Key)
 			if throng.IsAway(err) {
 				return err // as would be the others; the sweep finds them
 			}
-			errs = append(errs, err)
-		}
+			mu.Lock()
+			defer mu.Unlock()
+			failures = append(failures, err)
+			return nil
+		})
 	}
-	return errors.Join(errs...)
+	err := deletions.Wait()
+	return errors.Join(append(failures, err)...)
 }
+
+// deletionsAtOnce hides the way to a bucket, and leaves it room for others.
+const deletionsAtOnce = 8
 
 // lies tells whether a key is below a prefix and not below another, "" for none.
 func lies(key, prefix, but string) bool {

@@ -133,7 +133,7 @@ func addAll(f *outputFile, batch *engine.Batch, people int) error {
 			return err
 		}
 	}
-	return f.commit()
+	return commit(map[identifier.Type]*outputFile{f.typ: f})
 }
 
 func csvByLibrary(w io.Writer, pairs *Pairs) error {

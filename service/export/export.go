@@ -12,6 +12,8 @@ import (
 	"hash"
 	"slices"
 
+	"golang.org/x/sync/errgroup"
+
 	"throng/blob"
 	"throng/engine"
 	"throng/identifier"
@@ -80,20 +82,33 @@ func Write(
 	if err != nil {
 		return nil, err
 	}
+	if f := open[identifier.SSID]; f != nil && f.rows != rows.Len() {
+		return nil, fmt.Errorf("engine streams %d person keys for %d members: %w", f.rows, rows.Len(), engine.ErrCorrupt)
+	}
+	if err := commit(open); err != nil {
+		return nil, err
+	}
 	files := make([]File, 0, len(types))
 	for _, t := range types {
 		f := open[t]
-		if t == identifier.SSID && f.rows != rows.Len() {
-			return nil, fmt.Errorf("engine streams %d person keys for %d members: %w", f.rows, rows.Len(), engine.ErrCorrupt)
-		}
-		if err := f.commit(); err != nil {
-			return nil, err
-		}
 		files = append(files, File{
 			Type: t, People: f.people, Rows: f.rows, Bytes: f.text.Size(), SHA256: hex.EncodeToString(f.sum.Sum(nil)),
 		})
 	}
 	return files, nil
+}
+
+// commit makes all files visible, all at once: a bucket needs three answers for
+// each, one after the other, and a disk carries out many syncs with one.
+func commit(open map[identifier.Type]*outputFile) error {
+	var commits errgroup.Group
+	for _, f := range open {
+		commits.Go(f.text.Commit)
+		if f.members != nil {
+			commits.Go(f.members.Commit)
+		}
+	}
+	return commits.Wait()
 }
 
 func createOutput(ctx context.Context, to blob.Store, prefix string, t identifier.Type) (*outputFile, error) {
@@ -161,16 +176,6 @@ func (f *outputFile) addPeople(members []uint32) error {
 	f.rows += uint64(len(members))
 	f.people = f.rows
 	return nil
-}
-
-func (f *outputFile) commit() error {
-	if err := f.text.Commit(); err != nil {
-		return err
-	}
-	if f.members == nil {
-		return nil
-	}
-	return f.members.Commit()
 }
 
 // abort drops what was not committed.
