@@ -99,8 +99,8 @@ func (s *Service) prepareSet(ctx context.Context, id int64, prefix string) (rele
 // they hold. bad is what makes the files of no use, which is the caller's doing.
 func (s *Service) findDevices(ctx context.Context, j job.Job, sources []deviceset.Source, found *deviceset.Found) (bad *throng.Failure, err error) {
 	p := s.follow(ctx, j)
-	defer p.stop()
-	p.at(deviceset.StepReading, 0.01)
+	defer p.Stop()
+	p.At(deviceset.StepReading, 0.01)
 	g, err := s.cfg.Engine.Acquire(ctx, "")
 	switch {
 	case errors.Is(err, engine.ErrNoGeneration):
@@ -112,10 +112,10 @@ func (s *Service) findDevices(ctx context.Context, j job.Job, sources []devicese
 		defer g.Release()
 	}
 	cfg := deviceset.Config{Blobs: s.cfg.Blobs, Rows: s.rows, Memory: s.cfg.SortMemory, TempDir: s.cfg.TempDir, Limit: s.cfg.UploadLimit}
-	if bad, err := deviceset.Read(ctx, cfg, g, sources, found, p.at); bad != nil || err != nil {
+	if bad, err := deviceset.Read(ctx, cfg, g, sources, found, p.At); bad != nil || err != nil {
 		return bad, err
 	}
-	p.at(stepFinish, 0.98)
+	p.At(stepFinish, 0.98)
 	return nil, nil
 }
 

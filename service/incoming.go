@@ -4,23 +4,18 @@ import (
 	"cmp"
 	"context"
 	"crypto/md5"
-	"crypto/rand"
-	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"throng"
 	"throng/blob"
 	"throng/internal/lines"
-	"throng/internal/seal"
+	"throng/service/address"
 	"throng/service/idlist"
 	"throng/sqldb"
 )
@@ -58,13 +53,13 @@ func (s *Service) PresignFile(ctx context.Context, c *throng.Caller, name, md5 s
 		return nil, err
 	}
 	name, md5 = cmp.Or(name, "file"), strings.ToLower(md5)
-	now, slot := s.now(), newSlot()
+	now, slot := s.now(), address.NewSlot()
 	direct, isDirect := s.cfg.Blobs.(blob.Presigner)
 	bucket := folderBucket
 	if isDirect {
 		bucket = direct.Bucket()
 	}
-	in := &Incoming{Method: http.MethodPut, TTL: incomingTTL, Path: incomingPath(bucket, now, slot, md5, name)}
+	in := &Incoming{Method: http.MethodPut, TTL: incomingTTL, Path: address.Path(bucket, now, slot, md5, name)}
 	_, err := s.db.InsertIncoming(ctx, sqldb.Incoming{CallerID: c.ID, Slot: slot, Path: in.Path, Name: name, MD5: md5, CreatedAt: now})
 	if err != nil {
 		return nil, err
@@ -75,76 +70,20 @@ func (s *Service) PresignFile(ctx context.Context, c *throng.Caller, name, md5 s
 		}
 		return in, nil
 	}
-	in.URL = s.cfg.URL() + "/incoming/" + incomingToken(s.cfg.Secrets, slot, now.Add(incomingTTL))
+	in.URL = s.cfg.URL() + "/incoming/" + address.Token(s.cfg.Secrets, slot, now.Add(incomingTTL))
 	return in, nil
 }
 
 // fileProblems is what is wrong with what was said of a file to come; either may
 // be left out.
 func fileProblems(name, md5 string) (problems []throng.Detail) {
-	if name != "" && !fileName(name) {
+	if name != "" && !address.IsName(name) {
 		problems = append(problems, throng.Detail{Path: "name", Message: "must be 1 to 255 characters of UTF-8 without slashes and control characters"})
 	}
-	if md5 != "" && !isMD5(strings.ToLower(md5)) {
+	if md5 != "" && !address.IsMD5(strings.ToLower(md5)) {
 		problems = append(problems, throng.Detail{Path: "md5", Message: "must be 32 hexadecimal digits"})
 	}
 	return problems
-}
-
-func incomingPath(bucket string, now time.Time, slot, md5, name string) string {
-	parts := []string{"s3:/", bucket, "audience/tmp_upload", now.Format("2006/01/02"), slot}
-	if md5 != "" {
-		parts = append(parts, md5)
-	}
-	return strings.Join(append(parts, name), "/")
-}
-
-func fileName(name string) bool {
-	return name != "." && name != ".." && utf8.ValidString(name) && utf8.RuneCountInString(name) <= throng.MaxName &&
-		!strings.ContainsFunc(name, func(r rune) bool { return r == '/' || unicode.IsControl(r) })
-}
-
-func isMD5(text string) bool {
-	_, err := hex.DecodeString(text)
-	return err == nil && len(text) == 2*md5.Size
-}
-
-// slotLen letters are 75 random bits.
-const slotLen = 16
-
-// newSlot makes 16 lower-case letters, as the vendor's paths have them.
-func newSlot() string {
-	slot := make([]byte, 0, slotLen)
-	var b [2 * slotLen]byte
-	for {
-		rand.Read(b[:]) // never fails: it ends the program instead
-		for _, c := range b {
-			if c >= 26*9 { // the rest of a byte would prefer some letters
-				continue
-			}
-			if slot = append(slot, 'a'+c%26); len(slot) == slotLen {
-				return string(slot)
-			}
-		}
-	}
-}
-
-// incomingToken signs a slot and the second in which its address ends.
-func incomingToken(key *seal.Key, slot string, ends time.Time) string {
-	head := slot + "." + strconv.FormatInt(ends.Unix(), 36)
-	return head + "." + base64.RawURLEncoding.EncodeToString(key.MAC("incoming", head))
-}
-
-// readIncomingToken gives the slot of a token that was signed by the key, and
-// when it ends.
-func readIncomingToken(key *seal.Key, token string) (slot string, ends time.Time, ok bool) {
-	i := strings.LastIndexByte(token, '.')
-	if i < 0 || !seal.Equal(token[i+1:], base64.RawURLEncoding.EncodeToString(key.MAC("incoming", token[:i]))) {
-		return "", time.Time{}, false
-	}
-	slot, text, _ := strings.Cut(token[:i], ".")
-	n, err := strconv.ParseInt(text, 36, 64)
-	return slot, time.Unix(n, 0), err == nil
 }
 
 // Receive takes the file that is sent to an address of PresignFile, and returns
@@ -173,7 +112,7 @@ func (s *Service) Receive(ctx context.Context, token string, size int64, body io
 
 // incomingOf finds the address that a token opens, and whose it is.
 func (s *Service) incomingOf(ctx context.Context, token string) (row sqldb.Incoming, c *throng.Caller, err error) {
-	slot, ends, ok := readIncomingToken(s.cfg.Secrets, token)
+	slot, ends, ok := address.ReadToken(s.cfg.Secrets, token)
 	if !ok {
 		return row, nil, throng.Errorf(throng.Forbidden, "the address is not one that was given out here")
 	}
@@ -246,7 +185,7 @@ func (s *Service) takeIn(
 	if err != nil {
 		return stored, "", err
 	}
-	file := receivedFile{ID: row.ID, Key: receivedPrefix + newSlot(), Name: row.Name}
+	file := receivedFile{ID: row.ID, Key: receivedPrefix + address.NewSlot(), Name: row.Name}
 	w, err := s.cfg.Blobs.Create(ctx, file.Key)
 	if err != nil {
 		return stored, "", fmt.Errorf("receive file: %w", err)
