@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"slices"
-	"strconv"
 	"time"
 
 	"throng"
@@ -21,6 +20,7 @@ import (
 	"throng/query"
 	"throng/service/export"
 	"throng/service/progress"
+	"throng/service/record"
 	"throng/sqldb"
 )
 
@@ -92,7 +92,7 @@ func nothingToDo(status string, err error) bool {
 type built struct {
 	files    string // prefix of the keys
 	counts   engine.Counts
-	details  details // for the audience's row
+	details  record.Details // for the audience's row
 	warnings []string
 	outputs  []sqldb.Output
 }
@@ -123,7 +123,7 @@ func (s *Service) build(ctx context.Context, j job.Job) error {
 	if err != nil {
 		return err
 	}
-	b := built{files: audiencePrefix(row.ID) + seal.NewSecret()[:12]}
+	b := built{files: record.AudiencePrefix(row.ID) + seal.NewSecret()[:12]}
 	cleanup := context.WithoutCancel(ctx)
 	if err = s.find(ctx, j, g, row, &b); err != nil {
 		return permanent(errors.Join(err, s.deleteFiles(cleanup, b.files+"/", "")))
@@ -132,7 +132,7 @@ func (s *Service) build(ctx context.Context, j job.Job) error {
 		return permanent(err)
 	}
 	// What else lies there is of attempts that died.
-	if err := errors.Join(s.deleteFiles(cleanup, audiencePrefix(row.ID), b.files+"/"), s.SweepGenerations(cleanup)); err != nil {
+	if err := errors.Join(s.deleteFiles(cleanup, record.AudiencePrefix(row.ID), b.files+"/"), s.SweepGenerations(cleanup)); err != nil {
 		s.cfg.Logger.ErrorContext(ctx, "clean up after build", "audience", row.ID, "err", err)
 	}
 	return nil
@@ -228,7 +228,7 @@ func outputsOf(prefix string, files []export.File) []sqldb.Output {
 
 // members finds whom an audience is made of.
 func (s *Service) members(ctx context.Context, g engine.Generation, row sqldb.Audience, b *built) (rows query.RowSet, err error) {
-	if b.details, err = readDetails(row); err != nil {
+	if b.details, err = record.Read(row); err != nil {
 		return nil, err
 	}
 	switch {
@@ -364,6 +364,3 @@ func (s *Service) follow(ctx context.Context, j job.Job) *progress.Progress {
 		}
 	})
 }
-
-// audiencePrefix begins the keys of all files of an audience.
-func audiencePrefix(id int64) string { return "audiences/" + strconv.FormatInt(id, 10) + "/" }

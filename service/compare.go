@@ -10,6 +10,7 @@ import (
 	"throng/insight"
 	"throng/query"
 	"throng/service/overlap"
+	"throng/service/record"
 	"throng/sqldb"
 )
 
@@ -126,7 +127,7 @@ func (s *Service) compared(ctx context.Context, c *throng.Caller, ids []int64, q
 			bad("name audience %d, which does not exist", id)
 		case err != nil:
 			return nil, err
-		case !finished(row):
+		case !record.Finished(row):
 			bad("name audience %d, which is not finished: its status is %s", id, row.Status)
 		}
 		rows = append(rows, row)

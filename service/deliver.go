@@ -16,6 +16,7 @@ import (
 	"throng/internal/seal"
 	"throng/job"
 	"throng/service/devicelist"
+	"throng/service/record"
 	"throng/sqldb"
 	"throng/webhook"
 )
@@ -151,7 +152,7 @@ func (r *deliveryRun) list(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("find members: %w", err)
 	}
-	files := deliveryPrefix(r.row.ID) + seal.NewSecret()[:12]
+	files := record.DeliveryPrefix(r.row.ID) + seal.NewSecret()[:12]
 	cfg := devicelist.Config{Blobs: r.s.cfg.Blobs, TempDir: r.s.cfg.TempDir, Memory: r.s.cfg.SortMemory}
 	lists, left, err := devicelist.Write(ctx, cfg, g, rows, files, devicelist.Choice{Platform: r.set.Platform, PlainAs: r.set.PlainAs})
 	if err != nil {
@@ -164,7 +165,7 @@ func (r *deliveryRun) list(ctx context.Context) error {
 	r.state = deliveryState{Files: files, Lists: lists}
 	r.report = deliveryReport{Platform: devicelist.Platform(r.set.Platform, lists), Lists: lists}
 	// What else lies there is of attempts that died.
-	return r.s.deleteFiles(ctx, deliveryPrefix(r.row.ID), files+"/")
+	return r.s.deleteFiles(ctx, record.DeliveryPrefix(r.row.ID), files+"/")
 }
 
 // nothingListed says why there is nothing to send.
@@ -313,7 +314,7 @@ func (r *deliveryRun) end(ctx context.Context, status string, failure *throng.Fa
 	if err != nil {
 		return err
 	}
-	if err := r.s.deleteFiles(context.WithoutCancel(ctx), deliveryPrefix(r.row.ID), ""); err != nil {
+	if err := r.s.deleteFiles(context.WithoutCancel(ctx), record.DeliveryPrefix(r.row.ID), ""); err != nil {
 		r.s.cfg.Logger.ErrorContext(ctx, "delete files", "delivery", r.row.ID, "err", err) // the sweep finds them
 	}
 	return nil

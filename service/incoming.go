@@ -17,6 +17,7 @@ import (
 	"throng/internal/lines"
 	"throng/service/address"
 	"throng/service/idlist"
+	"throng/service/record"
 	"throng/sqldb"
 )
 
@@ -28,11 +29,6 @@ const (
 	incomingLife = 24 * time.Hour
 	// folderBucket stands in paths where the store has no bucket.
 	folderBucket = "throng"
-
-	// incomingPrefix begins the keys of files that were sent straight to the
-	// store, by slot; receivedPrefix those of files that are verified.
-	incomingPrefix = "incoming/"
-	receivedPrefix = "received/"
 )
 
 // Incoming is an address to which a caller can send one file.
@@ -65,7 +61,7 @@ func (s *Service) PresignFile(ctx context.Context, c *throng.Caller, name, md5 s
 		return nil, err
 	}
 	if isDirect {
-		if in.URL, err = direct.PresignPut(ctx, incomingPrefix+slot, incomingTTL); err != nil {
+		if in.URL, err = direct.PresignPut(ctx, record.IncomingPrefix+slot, incomingTTL); err != nil {
 			return nil, fmt.Errorf("sign address: %w", err)
 		}
 		return in, nil
@@ -185,7 +181,7 @@ func (s *Service) takeIn(
 	if err != nil {
 		return stored, "", err
 	}
-	file := receivedFile{ID: row.ID, Key: receivedPrefix + address.NewSlot(), Name: row.Name}
+	file := receivedFile{ID: row.ID, Key: record.ReceivedPrefix + address.NewSlot(), Name: row.Name}
 	w, err := s.cfg.Blobs.Create(ctx, file.Key)
 	if err != nil {
 		return stored, "", fmt.Errorf("receive file: %w", err)
@@ -288,7 +284,7 @@ func (s *Service) fetchIncoming(ctx context.Context, c *throng.Caller, row sqldb
 	if _, ok := s.cfg.Blobs.(blob.Presigner); !ok {
 		return row, errNothingSent()
 	}
-	unlock, err := s.files.Lock(ctx, incomingPrefix+row.Slot)
+	unlock, err := s.files.Lock(ctx, record.IncomingPrefix+row.Slot)
 	if err != nil {
 		return row, err
 	}
@@ -299,7 +295,7 @@ func (s *Service) fetchIncoming(ctx context.Context, c *throng.Caller, row sqldb
 	case err != nil || fresh.Status == sqldb.IncomingReceived:
 		return fresh, err
 	}
-	r, err := s.cfg.Blobs.Open(ctx, incomingPrefix+row.Slot)
+	r, err := s.cfg.Blobs.Open(ctx, record.IncomingPrefix+row.Slot)
 	if errors.Is(err, blob.ErrNotFound) {
 		return row, errNothingSent()
 	}
@@ -323,46 +319,7 @@ func (s *Service) fetchIncoming(ctx context.Context, c *throng.Caller, row sqldb
 // dropSent deletes what was sent straight to the store; where that fails, the
 // sweep does it.
 func (s *Service) dropSent(ctx context.Context, row sqldb.Incoming) {
-	if err := s.cfg.Blobs.Delete(context.WithoutCancel(ctx), incomingPrefix+row.Slot); err != nil {
+	if err := s.cfg.Blobs.Delete(context.WithoutCancel(ctx), record.IncomingPrefix+row.Slot); err != nil {
 		s.cfg.Logger.ErrorContext(ctx, "delete incoming file", "err", err)
 	}
-}
-
-// sweepIncoming removes addresses that nobody used for long, with their files,
-// and files that belong to none.
-func (s *Service) sweepIncoming(ctx context.Context) error {
-	old := s.now().Add(-incomingLife)
-	gone, err := s.db.SweepIncoming(ctx, old)
-	errs := []error{err}
-	for _, row := range gone {
-		errs = append(errs, s.cfg.Blobs.Delete(ctx, incomingPrefix+row.Slot))
-		if row.BlobKey != "" {
-			errs = append(errs, s.cfg.Blobs.Delete(ctx, row.BlobKey))
-		}
-	}
-	var orphans []string
-	for _, prefix := range []string{incomingPrefix, receivedPrefix} {
-		for info, err := range s.cfg.Blobs.List(ctx, prefix) {
-			if err != nil {
-				return errors.Join(append(errs, err)...)
-			}
-			if info.ModTime.Before(old) {
-				orphans = append(orphans, info.Key)
-			}
-		}
-	}
-	if len(orphans) == 0 {
-		return errors.Join(errs...)
-	}
-	keys, slots, err := s.db.IncomingKeys(ctx)
-	if err != nil {
-		return errors.Join(append(errs, err)...)
-	}
-	for _, key := range orphans {
-		slot, ok := strings.CutPrefix(key, incomingPrefix)
-		if used := keys[key] || ok && slots[slot]; !used {
-			errs = append(errs, s.cfg.Blobs.Delete(ctx, key))
-		}
-	}
-	return errors.Join(errs...)
 }

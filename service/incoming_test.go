@@ -16,6 +16,7 @@ import (
 	"throng"
 	"throng/internal/seal"
 	"throng/service/address"
+	"throng/service/record"
 )
 
 // presign asks for an address and gives its token, too.
@@ -158,13 +159,13 @@ func TestReceive(t *testing.T) {
 			case tt.code != "" && tt.code != "?":
 				wantCode(t, err, tt.code)
 			}
-			if got := s.blobsOf(incomingPrefix, receivedPrefix); len(got) != tt.blobs {
+			if got := s.blobsOf(record.IncomingPrefix, record.ReceivedPrefix); len(got) != tt.blobs {
 				t.Errorf("the store holds %v, want %d", got, tt.blobs)
 			}
 			file, err := s.received(t.Context(), s.caller, in.Path)
 			if tt.blobs == 0 {
 				wantCode(t, err, throng.Invalid)
-			} else if err != nil || file.Name != "list.txt" || !strings.HasPrefix(file.Key, receivedPrefix) {
+			} else if err != nil || file.Name != "list.txt" || !strings.HasPrefix(file.Key, record.ReceivedPrefix) {
 				t.Errorf("received = %+v, %v", file, err)
 			}
 		})
@@ -247,7 +248,7 @@ func TestReceiveAtOnce(t *testing.T) {
 		}
 		wantCode(t, err, throng.Conflict)
 	}
-	if got := s.blobsOf(incomingPrefix, receivedPrefix); len(got) != 1 {
+	if got := s.blobsOf(record.IncomingPrefix, record.ReceivedPrefix); len(got) != 1 {
 		t.Errorf("the store holds %v, want one file", got)
 	}
 }
@@ -258,7 +259,7 @@ func TestSweepIncoming(t *testing.T) {
 	in, token := s.presign("list.txt", "")
 	received(t, "hello")(s, &token)
 	s.presign("never sent", "")
-	w, err := s.blobs.Create(t.Context(), receivedPrefix+"orphan")
+	w, err := s.blobs.Create(t.Context(), record.ReceivedPrefix+"orphan")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -271,7 +272,7 @@ func TestSweepIncoming(t *testing.T) {
 		if err := s.Sweep(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if got := s.blobsOf(incomingPrefix, receivedPrefix); len(got) != want {
+		if got := s.blobsOf(record.IncomingPrefix, record.ReceivedPrefix); len(got) != want {
 			t.Errorf("the store holds %v, want %d files", got, want)
 		}
 	}
