@@ -10,7 +10,6 @@ import (
 	"throng"
 	"throng/blob"
 	"throng/engine"
-	"throng/service/page"
 	"throng/service/record"
 	"throng/service/rowstore"
 	"throng/sqldb"
@@ -90,6 +89,9 @@ func (s *Sweeper) filesOf(ctx context.Context, id int64) (keptFiles, error) {
 	return kept, nil
 }
 
+// uploadsAtOnce is how many uploads are read at once.
+const uploadsAtOnce = 500
+
 // uploads removes old files of uploads that were never finished.
 func (s *Sweeper) uploads(ctx context.Context, old time.Time, all []engine.Info) error {
 	var candidates []string
@@ -111,7 +113,7 @@ func (s *Sweeper) uploads(ctx context.Context, old time.Time, all []engine.Info)
 	}
 	used := map[string]bool{}
 	for before := int64(0); ; {
-		rows, more, err := s.DB.ListUploads(ctx, sqldb.UploadFilter{BeforeID: before, Limit: page.Max})
+		rows, more, err := s.DB.ListUploads(ctx, sqldb.UploadFilter{BeforeID: before, Limit: uploadsAtOnce})
 		if err != nil {
 			return err
 		}
