@@ -11,6 +11,7 @@ import (
 	"throng"
 	"throng/engine"
 	"throng/insight"
+	"throng/service/record"
 	"throng/sqldb"
 )
 
@@ -130,7 +131,7 @@ func (s *Service) baselineAudience(ctx context.Context, callerID int64, name str
 		return row, badBaseline("does not name one of your audiences")
 	case err != nil:
 		return row, err
-	case !finished(row):
+	case !record.Finished(row):
 		return row, badBaseline("names an audience that is not finished: its status is " + row.Status)
 	case row.Size != nil && s.shown(uint64(*row.Size)) == nil:
 		return row, badBaseline("names an audience of " + s.hiddenReason())

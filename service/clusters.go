@@ -16,25 +16,13 @@ import (
 	"throng/insight"
 	"throng/query"
 	"throng/service/export"
+	"throng/service/record"
 	"throng/sqldb"
 )
 
-// clusterDetails say which cluster an audience is made of.
-type clusterDetails struct {
-	throng.ClusterSource
-	// Files is the prefix of the files of its members, which lie beside the
-	// report, and Size how many these were.
-	Files string `json:"files"`
-	Size  uint64 `json:"size"`
-}
-
-// clusterPrefix begins the keys of the files of a cluster, below those of its
-// report.
-func clusterPrefix(report string, id int) string { return fmt.Sprintf("%s/cluster-%d", report, id) }
-
 // madeOf tells what an audience without a definition was made of.
 func madeOf(row sqldb.Audience, a *throng.Audience) error {
-	d, err := readDetails(row)
+	d, err := record.Read(row)
 	if err != nil {
 		return err
 	}
@@ -48,8 +36,8 @@ func madeOf(row sqldb.Audience, a *throng.Audience) error {
 // definedAudience is Conflict where an audience has no definition to build
 // again.
 func definedAudience(row sqldb.Audience) error {
-	d, err := readDetails(row)
-	if err != nil || d.defined() {
+	d, err := record.Read(row)
+	if err != nil || d.Defined() {
 		return err
 	}
 	how := "an expansion of another one: expand that again"
@@ -63,7 +51,7 @@ func definedAudience(row sqldb.Audience) error {
 // Their members are kept in files below a prefix.
 func (s *Service) keepClusters(ctx context.Context, g engine.Generation, row sqldb.Audience, files string, counts *insight.Counts) error {
 	return s.addClusters(ctx, g, row, counts, func(id int, rows query.RowSet) error {
-		return s.writeCluster(ctx, g, rows, clusterPrefix(files, id))
+		return s.writeCluster(ctx, g, rows, record.ClusterPrefix(files, id))
 	})
 }
 
@@ -132,9 +120,9 @@ func (s *Service) ClusterAudience(ctx context.Context, c *throng.Caller, id int6
 	if b.Outputs == nil && row.Kind == string(throng.Built) {
 		k.keepOutputs(c, row)
 	}
-	more, err := json.Marshal(details{Cluster: &clusterDetails{
+	more, err := json.Marshal(record.Details{Cluster: &record.Cluster{
 		ClusterSource: throng.ClusterSource{AudienceID: row.ID, ID: n, Name: found.Name},
-		Files:         clusterPrefix(reportPrefix(report.BlobKey), n), Size: found.Size,
+		Files:         record.ClusterPrefix(record.ReportPrefix(report.BlobKey), n), Size: found.Size,
 	}})
 	if err != nil {
 		return nil, err

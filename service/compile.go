@@ -9,6 +9,7 @@ import (
 	"throng/identifier"
 	"throng/query"
 	"throng/service/compile"
+	"throng/service/record"
 )
 
 // Compile turns parameters into the engine's words on a generation that the
@@ -68,7 +69,7 @@ func (c source) Audience(ctx context.Context, callerID, id int64) (*compile.Audi
 		return nil, err
 	}
 	return &compile.Audience{
-		ID: row.ID, Status: row.Status, Finished: finished(row),
+		ID: row.ID, Status: row.Status, Finished: record.Finished(row),
 		Members: func(ctx context.Context, g engine.Generation) (query.RowSet, uint64, error) {
 			return c.s.memberRows(ctx, g, row)
 		},

@@ -16,6 +16,7 @@ import (
 	"throng/blob"
 	"throng/engine"
 	"throng/job"
+	"throng/service/record"
 	"throng/service/rowstore"
 )
 
@@ -57,7 +58,7 @@ func gated(g *gate) option {
 // files lists the keys of an audience's files.
 func (s *testService) files(id int64) (keys []string) {
 	s.t.Helper()
-	for info, err := range s.blobs.List(s.t.Context(), audiencePrefix(id)) {
+	for info, err := range s.blobs.List(s.t.Context(), record.AudiencePrefix(id)) {
 		if err != nil {
 			s.t.Fatal(err)
 		}

@@ -17,6 +17,7 @@ import (
 	"throng/job"
 	"throng/service/devicelist"
 	"throng/service/page"
+	"throng/service/record"
 	"throng/sqldb"
 )
 
@@ -340,7 +341,7 @@ func (s *Service) CancelDelivery(ctx context.Context, c *throng.Caller, audience
 		if _, err := s.cfg.Jobs.CancelTx(ctx, tx, JobDelivery, strconv.FormatInt(id, 10)); err != nil {
 			return err
 		}
-		files = deliveryPrefix(id)
+		files = record.DeliveryPrefix(id)
 		return tx.UpdateDelivery(ctx, id, s.deliveryEnd(sqldb.StatusCanceled, nil))
 	})
 	if err != nil || files == "" {
@@ -360,9 +361,6 @@ func (s *Service) deliveryEnd(status string, failure json.RawMessage) sqldb.Deli
 		UpdatedAt: now, FinishedAt: &now,
 	}
 }
-
-// deliveryPrefix begins the keys of the files of a delivery.
-func deliveryPrefix(id int64) string { return "deliveries/" + strconv.FormatInt(id, 10) + "/" }
 
 func fromDelivery(row sqldb.Delivery) (*Delivery, error) {
 	var set deliverySettings

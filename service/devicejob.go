@@ -17,6 +17,7 @@ import (
 	"throng/job"
 	"throng/query"
 	"throng/service/deviceset"
+	"throng/service/record"
 	"throng/sqldb"
 )
 
@@ -35,14 +36,14 @@ func (s *Service) devices(ctx context.Context, j job.Job) error {
 		return err
 	}
 	ctx = logs.With(ctx, slog.Int64("audience", row.ID))
-	d, err := readDetails(row)
+	d, err := record.Read(row)
 	if err != nil {
 		return err
 	}
 	if d.Devices == nil {
-		return job.Permanent(fmt.Errorf("read devices of audience %d: %w", row.ID, errNoDevices))
+		return job.Permanent(fmt.Errorf("read devices of audience %d: %w", row.ID, record.ErrNoDevices))
 	}
-	found := deviceset.Found{Prefix: audiencePrefix(row.ID) + seal.NewSecret()[:12]}
+	found := deviceset.Found{Prefix: record.AudiencePrefix(row.ID) + seal.NewSecret()[:12]}
 	cleanup := context.WithoutCancel(ctx)
 	bad, err := s.findDevices(ctx, j, d.Devices.Sources, &found)
 	if err != nil {
@@ -99,8 +100,8 @@ func (s *Service) prepareSet(ctx context.Context, id int64, prefix string) (rele
 // they hold. bad is what makes the files of no use, which is the caller's doing.
 func (s *Service) findDevices(ctx context.Context, j job.Job, sources []deviceset.Source, found *deviceset.Found) (bad *throng.Failure, err error) {
 	p := s.follow(ctx, j)
-	defer p.stop()
-	p.at(deviceset.StepReading, 0.01)
+	defer p.Stop()
+	p.At(deviceset.StepReading, 0.01)
 	g, err := s.cfg.Engine.Acquire(ctx, "")
 	switch {
 	case errors.Is(err, engine.ErrNoGeneration):
@@ -112,15 +113,15 @@ func (s *Service) findDevices(ctx context.Context, j job.Job, sources []devicese
 		defer g.Release()
 	}
 	cfg := deviceset.Config{Blobs: s.cfg.Blobs, Rows: s.rows, Memory: s.cfg.SortMemory, TempDir: s.cfg.TempDir, Limit: s.cfg.UploadLimit}
-	if bad, err := deviceset.Read(ctx, cfg, g, sources, found, p.at); bad != nil || err != nil {
+	if bad, err := deviceset.Read(ctx, cfg, g, sources, found, p.At); bad != nil || err != nil {
 		return bad, err
 	}
-	p.at(stepFinish, 0.98)
+	p.At(stepFinish, 0.98)
 	return nil, nil
 }
 
 // finishDevices makes the devices of an audience visible, all of them or none.
-func (s *Service) finishDevices(ctx context.Context, tx *sqldb.Tx, row sqldb.Audience, d details, found deviceset.Found) error {
+func (s *Service) finishDevices(ctx context.Context, tx *sqldb.Tx, row sqldb.Audience, d record.Details, found deviceset.Found) error {
 	d.Files = found.Prefix
 	d.Devices.Counts, d.Devices.Lists = &found.Counts, found.Lists
 	warnings := slices.Concat(d.Devices.Given, found.Warnings)
@@ -138,7 +139,7 @@ func (s *Service) finishDevices(ctx context.Context, tx *sqldb.Tx, row sqldb.Aud
 // refuseDevices ends an audience whose files are of no use. Those before stay
 // in use; where there were none, what was found shows what is wrong.
 func (s *Service) refuseDevices(
-	ctx context.Context, tx *sqldb.Tx, row sqldb.Audience, d details, found deviceset.Found, bad *throng.Failure,
+	ctx context.Context, tx *sqldb.Tx, row sqldb.Audience, d record.Details, found deviceset.Found, bad *throng.Failure,
 ) error {
 	u := sqldb.AudienceUpdate{}
 	if d.Devices.Counts == nil {
@@ -151,7 +152,7 @@ func (s *Service) refuseDevices(
 // endDevices writes down that the files of an audience are not being read any
 // more.
 func (s *Service) endDevices(
-	ctx context.Context, tx *sqldb.Tx, row sqldb.Audience, d details, u sqldb.AudienceUpdate, bad *throng.Failure,
+	ctx context.Context, tx *sqldb.Tx, row sqldb.Audience, d record.Details, u sqldb.AudienceUpdate, bad *throng.Failure,
 ) error {
 	raw, err := json.Marshal(d)
 	if err != nil {
@@ -180,7 +181,7 @@ func (s *Service) devicesFailed(ctx context.Context, tx *sqldb.Tx, j job.Job, ca
 		return err
 	}
 	s.cfg.Logger.ErrorContext(ctx, "reading devices failed", "audience", row.ID, "err", cause)
-	d, err := readDetails(row)
+	d, err := record.Read(row)
 	if err != nil {
 		return err
 	}
@@ -190,7 +191,7 @@ func (s *Service) devicesFailed(ctx context.Context, tx *sqldb.Tx, j job.Job, ca
 
 // addInvalidLines tells of the lines that were refused.
 func (s *Service) addInvalidLines(ctx context.Context, row sqldb.Audience, a *throng.DeviceAudience) error {
-	d, err := readDetails(row)
+	d, err := record.Read(row)
 	if err != nil || !slices.ContainsFunc(a.Files, func(f throng.DeviceFile) bool { return f.Invalid > 0 }) {
 		return err
 	}
@@ -221,7 +222,7 @@ func (s *Service) deviceOwners(ctx context.Context, g engine.Generation, a sqldb
 }
 
 func (s *Service) deviceOwnersNow(ctx context.Context, g engine.Generation, a sqldb.Audience) (query.RowSet, error) {
-	prefix, err := usedPrefix(a)
+	prefix, err := record.InUse(a)
 	if err != nil {
 		return nil, err
 	}
@@ -229,7 +230,7 @@ func (s *Service) deviceOwnersNow(ctx context.Context, g engine.Generation, a sq
 }
 
 // deviceSet holds the set of an audience that was read once, until release is
-// called. errNoDevices where there is none.
+// called. record.ErrNoDevices where there is none.
 func (s *Service) deviceSet(ctx context.Context, audienceID int64) (set *device.Set, release func(), err error) {
 	return s.sets.Of(ctx, audienceID, s.cfg.Now(), func() (string, error) { return s.devicePrefix(ctx, audienceID) })
 }
@@ -240,17 +241,5 @@ func (s *Service) devicePrefix(ctx context.Context, id int64) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return usedPrefix(row)
-}
-
-// usedPrefix is the prefix of the files of an audience that are in use.
-func usedPrefix(row sqldb.Audience) (string, error) {
-	d, err := readDetails(row)
-	if err != nil {
-		return "", err
-	}
-	if d.Devices == nil || d.Devices.Counts == nil {
-		return "", fmt.Errorf("audience %d: %w", row.ID, errNoDevices)
-	}
-	return d.Files, nil
+	return record.InUse(row)
 }

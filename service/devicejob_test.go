@@ -15,6 +15,7 @@ import (
 	"throng/device"
 	"throng/identifier"
 	"throng/internal/hexkey"
+	"throng/service/record"
 	"throng/sqldb"
 )
 
@@ -185,7 +186,7 @@ func TestSweepDevices(t *testing.T) {
 	s := withDevices(t)
 	a := s.devicesOf("gaid", gaid2+"\nx\n")
 	want := s.files(a.ID)
-	left := audiencePrefix(a.ID) + "left/devices"
+	left := record.AudiencePrefix(a.ID) + "left/devices"
 	s.put(left, "of an attempt that died")
 	// Blobs are as old as the machine's clock says.
 	for _, tt := range []struct {

@@ -17,6 +17,7 @@ import (
 	"throng/job"
 	"throng/service/deviceset"
 	"throng/service/page"
+	"throng/service/record"
 	"throng/sqldb"
 )
 
@@ -64,7 +65,7 @@ func (s *Service) CreateDevices(ctx context.Context, c *throng.Caller, d DeviceL
 		return nil, err
 	}
 	warnings := slices.Concat(d.Warnings, sources.warnings)
-	more, err := json.Marshal(details{Devices: &deviceDetails{Sources: sources.list, Given: warnings}})
+	more, err := json.Marshal(record.Details{Devices: &record.Devices{Sources: sources.list, Given: warnings}})
 	if err != nil {
 		return nil, fmt.Errorf("store sources: %w", err)
 	}
@@ -156,12 +157,12 @@ func (s *Service) replaceFiles(ctx context.Context, tx *sqldb.Tx, row *sqldb.Aud
 	if row.Status == sqldb.StatusRunning {
 		return throng.Errorf(throng.Conflict, "the files of audience %d are still being read; try again when that has ended", row.ID)
 	}
-	d, err := readDetails(*row)
+	d, err := record.Read(*row)
 	if err != nil {
 		return err
 	}
 	if d.Devices == nil {
-		d.Devices = &deviceDetails{}
+		d.Devices = &record.Devices{}
 	}
 	d.Devices.Sources, d.Devices.Given = sources.list, sources.warnings
 	raw, err := json.Marshal(d)
@@ -425,29 +426,15 @@ func (s *Service) remove(ctx context.Context, tx *sqldb.Tx, row sqldb.Audience) 
 func (s *Service) dropFiles(ctx context.Context, id int64) {
 	s.sets.Change(id)("", s.cfg.Now())
 	cleanup := context.WithoutCancel(ctx)
-	if err := errors.Join(s.deleteFiles(cleanup, audiencePrefix(id), ""), s.deleteFiles(cleanup, insightPrefix(id), "")); err != nil {
+	if err := errors.Join(s.deleteFiles(cleanup, record.AudiencePrefix(id), ""), s.deleteFiles(cleanup, record.InsightPrefix(id), "")); err != nil {
 		s.cfg.Logger.ErrorContext(ctx, "delete files", "audience", id, "err", err)
 	}
-}
-
-// deviceDetails are what the row of a device audience holds for this package
-// alone. What is below the prefix of its files are a set, rows on generations,
-// raw advertising ids as lines, and lines that were refused.
-type deviceDetails struct {
-	// Sources are the files last given, and Given what was said of the request.
-	Sources []deviceset.Source `json:"sources,omitempty"`
-	Given   []string           `json:"given,omitempty"`
-	// Counts are of the files that are in use, which Lists are then; nil while
-	// none ever were.
-	Counts *throng.DeviceCounts `json:"counts,omitempty"`
-	// Lists are without their invalid lines, which have a file of their own.
-	Lists []throng.DeviceFile `json:"lists,omitempty"`
 }
 
 // deviceView is a device audience as its caller sees it, without the lines that
 // were refused.
 func (s *Service) deviceView(row sqldb.Audience) (*throng.DeviceAudience, error) {
-	d, err := readDetails(row)
+	d, err := record.Read(row)
 	if err != nil {
 		return nil, err
 	}
@@ -477,6 +464,3 @@ func (s *Service) deviceView(row sqldb.Audience) (*throng.DeviceAudience, error)
 	}
 	return a, nil
 }
-
-// errNoDevices says that an audience has no devices yet, or never will.
-var errNoDevices = errors.New("no devices were read")

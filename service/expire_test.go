@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"throng"
+	"throng/service/record"
 	"throng/sqldb"
 	"throng/webhook"
 )
@@ -40,7 +41,7 @@ func (s *testService) sweep() {
 func (s *testService) gone(id int64) bool {
 	s.t.Helper()
 	_, err := s.db.Audience(s.t.Context(), 0, id)
-	files := s.blobsBelow(audiencePrefix(id))
+	files := s.blobsBelow(record.AudiencePrefix(id))
 	if (err != nil) != (len(files) == 0) {
 		s.t.Errorf("audience %d: %v, and files %q", id, err, files)
 	}

@@ -13,6 +13,7 @@ import (
 	"throng/blob"
 	"throng/identifier"
 	"throng/service/export"
+	"throng/service/record"
 	"throng/sqldb"
 )
 
@@ -128,7 +129,7 @@ func (s *Service) output(ctx context.Context, c *throng.Caller, id int64, typ st
 }
 
 func formOf(row sqldb.Audience, o sqldb.Output, f Format) (output, error) {
-	d, err := readDetails(row)
+	d, err := record.Read(row)
 	if err != nil {
 		return output{}, err
 	}

@@ -5,13 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 
 	"throng"
 	"throng/engine"
 	"throng/insight"
 	"throng/internal/seal"
 	"throng/job"
+	"throng/service/record"
 	"throng/service/reportstore"
 	"throng/sqldb"
 )
@@ -21,15 +21,6 @@ const jobInsight = "insight"
 
 // insightWorkers is one: a count of all terms uses all cores by itself.
 const insightWorkers = 1
-
-// insightPrefix begins the keys of the files of an audience's report. They lie
-// apart from those of the audience, which come and go with its builds.
-func insightPrefix(audienceID int64) string { return fmt.Sprintf("insights/%d/", audienceID) }
-
-func countsKey(prefix string) string { return prefix + "/counts" }
-
-// reportPrefix is the prefix of the files of a report, of the key of its counts.
-func reportPrefix(key string) string { return strings.TrimSuffix(key, countsKey("")) }
 
 // runInsight makes a report from its start. Run again after a death it writes
 // another file and comes to the same counts. The report appears in the one
@@ -61,19 +52,19 @@ func (s *Service) runInsight(ctx context.Context, j job.Job) error {
 	if err != nil {
 		return permanent(err)
 	}
-	files := insightPrefix(row.ID) + seal.NewSecret()[:12]
+	files := record.InsightPrefix(row.ID) + seal.NewSecret()[:12]
 	cleanup := context.WithoutCancel(ctx)
 	if err := s.keepClusters(ctx, g, row, files, counts); err != nil {
 		return permanent(errors.Join(err, s.deleteFiles(cleanup, files+"/", "")))
 	}
-	if err := s.reports.Write(ctx, countsKey(files), counts); err != nil {
+	if err := s.reports.Write(ctx, record.CountsKey(files), counts); err != nil {
 		return errors.Join(err, s.deleteFiles(cleanup, files+"/", ""))
 	}
-	i.Hash, i.Generation, i.BlobKey, i.Details = counts.Hash, counts.Generation, countsKey(files), more
+	i.Hash, i.Generation, i.BlobKey, i.Details = counts.Hash, counts.Generation, record.CountsKey(files), more
 	if err := s.store(ctx, files, func(tx *sqldb.Tx) error { return s.finishInsight(ctx, tx, j, row, i, counts) }); err != nil {
 		return err
 	}
-	if err := s.deleteFiles(cleanup, insightPrefix(row.ID), files+"/"); err != nil { // of attempts that died
+	if err := s.deleteFiles(cleanup, record.InsightPrefix(row.ID), files+"/"); err != nil { // of attempts that died
 		s.cfg.Logger.ErrorContext(ctx, "clean up after insight", "audience", row.ID, "err", err)
 	}
 	return nil
@@ -146,7 +137,7 @@ func (s *Service) countAudience(ctx context.Context, g engine.Generation, row sq
 	}
 	var d insightDetails
 	if row.Kind == string(throng.Device) {
-		if d.Files, err = usedPrefix(row); err != nil {
+		if d.Files, err = record.InUse(row); err != nil {
 			return nil, nil, err
 		}
 	}

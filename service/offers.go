@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"throng"
+	"throng/service/record"
 	"throng/sqldb"
 )
 
@@ -80,8 +81,8 @@ func checkTargets(ctx context.Context, tx *sqldb.Tx, c *throng.Caller, o throng.
 // stays so while others are read, and where these turn out to be bad. If not it
 // tells why.
 func holdsDevices(row sqldb.Audience) (why string, err error) {
-	switch _, err = usedPrefix(row); {
-	case !errors.Is(err, errNoDevices):
+	switch _, err = record.InUse(row); {
+	case !errors.Is(err, record.ErrNoDevices):
 		return "", err
 	case row.Status == sqldb.StatusRunning:
 		return "its files are still being read", nil

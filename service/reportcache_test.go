@@ -13,6 +13,7 @@ import (
 
 	"throng/blob"
 	"throng/insight"
+	"throng/service/record"
 	"throng/service/reportstore"
 )
 
@@ -24,7 +25,7 @@ type readings struct {
 
 // Open implements blob.Store.
 func (r *readings) Open(ctx context.Context, key string) (blob.Reader, error) {
-	if strings.HasSuffix(key, countsKey("")) {
+	if strings.HasSuffix(key, record.CountsKey("")) {
 		r.n.Add(1)
 	}
 	return r.Store.Open(ctx, key)

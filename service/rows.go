@@ -9,6 +9,7 @@ import (
 	"throng/query"
 	"throng/service/export"
 	"throng/service/idlist"
+	"throng/service/record"
 	"throng/sqldb"
 )
 
@@ -21,16 +22,6 @@ func (s *Service) uploadRows(ctx context.Context, g engine.Generation, u sqldb.U
 	})
 }
 
-// finished tells whether an audience has members. A list of devices has, once
-// it was read, also while other files are read in their place.
-func finished(a sqldb.Audience) bool {
-	if a.Kind == string(throng.Device) {
-		_, err := usedPrefix(a)
-		return err == nil
-	}
-	return a.Status == sqldb.StatusDone
-}
-
 // memberRows finds the members of a finished audience on a generation, and how
 // many of them are gone. Those of a list of devices are whoever owns any.
 func (s *Service) memberRows(ctx context.Context, g engine.Generation, a sqldb.Audience) (rows query.RowSet, gone uint64, err error) {
@@ -38,7 +29,7 @@ func (s *Service) memberRows(ctx context.Context, g engine.Generation, a sqldb.A
 		rows, err = s.deviceOwners(ctx, g, a)
 		return rows, 0, err
 	}
-	d, err := readDetails(a)
+	d, err := record.Read(a)
 	if err != nil {
 		return nil, 0, err
 	}

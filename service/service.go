@@ -1,7 +1,8 @@
 // Package service is what the product does, one method per verb. It is the
 // only place that checks permissions and spends credits. It knows contracts,
 // not choices: which engine, which store, which database, and who calls, is
-// decided by package server.
+// decided by package server. How things are done that take no permission is in the
+// packages below it.
 package service
 
 import (

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"throng/service/rowstore"
+	"throng/service/sweep"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/klauspost/compress/zstd"
@@ -319,12 +320,12 @@ func TestSweepUploads(t *testing.T) {
 	if err := w.Commit(); err != nil {
 		t.Fatal(err)
 	}
-	s.cfg.Now = func() time.Time { return time.Now().Add(orphanAge - time.Hour) }
+	s.cfg.Now = func() time.Time { return time.Now().Add(sweep.OrphanAge - time.Hour) }
 	if err := s.Sweep(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	s.noOrphans(2)
-	s.cfg.Now = func() time.Time { return time.Now().Add(orphanAge + time.Hour) }
+	s.cfg.Now = func() time.Time { return time.Now().Add(sweep.OrphanAge + time.Hour) }
 	if err := s.Sweep(t.Context()); err != nil {
 		t.Fatal(err)
 	}

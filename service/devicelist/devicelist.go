@@ -11,6 +11,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
@@ -305,4 +306,32 @@ func (l *lister) addSums(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// Platform is the platform ordered, or the one that all lists are of.
+func Platform(ordered throng.Platform, lists []List) throng.Platform {
+	for _, l := range lists {
+		runs, _ := delivery.Runs(l.Type)
+		switch ordered {
+		case 0:
+			ordered = runs
+		case runs, throng.Mixed:
+		default:
+			ordered = throng.Mixed
+		}
+	}
+	return ordered
+}
+
+// Open gives the lists that were written below a prefix to a destination, which
+// opens their files.
+func Open(from blob.Store, prefix string, written []List) []delivery.List {
+	lists := make([]delivery.List, len(written))
+	for i, l := range written {
+		key := Key(prefix, l.Type)
+		lists[i] = delivery.List{Type: l.Type, Rows: l.Rows, Open: func(ctx context.Context) (io.ReadCloser, error) {
+			return from.Open(ctx, key)
+		}}
+	}
+	return lists
 }

@@ -5,7 +5,7 @@ package reportstore
 
 import (
 	"context"
-	"crypto/sha1"
+	"crypto/sha1" //nolint:gosec // a name for contents, which the contract wants; nothing is proved by it
 	"encoding/hex"
 	"fmt"
 
