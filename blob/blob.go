@@ -19,6 +19,9 @@ var (
 	ErrInvalidKey = errors.New("invalid blob key")
 	// ErrClosed says that the writer was committed or aborted before.
 	ErrClosed = errors.New("blob writer is closed")
+	// ErrDamaged says that a blob is not the one that was written under its key.
+	// No store looks for it: who knows how many bytes or lines were written does.
+	ErrDamaged = errors.New("stored file is damaged")
 )
 
 // Store keeps blobs. It is safe for concurrent use, also by several processes

@@ -7,105 +7,13 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 
 	"throng"
 	"throng/engine"
+	"throng/internal/limit"
 	"throng/query"
 )
-
-// Who waits passes in turn of the callers, not of the requests.
-func TestAdmissionTakesTurns(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		a := &admission{what: "things", slots: 1, share: 1, waiting: 10, each: 10}
-		leave, err := a.enter(t.Context(), 1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var mu sync.Mutex
-		var order []int64
-		for _, caller := range []int64{1, 1, 1, 2, 3, 2} {
-			go func() {
-				leave, err := a.enter(t.Context(), caller)
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				mu.Lock()
-				order = append(order, caller)
-				mu.Unlock()
-				leave()
-			}()
-			synctest.Wait() // it is in the queue
-		}
-		leave()
-		synctest.Wait()
-		if diff := cmp.Diff([]int64{1, 2, 3, 1, 2, 1}, order); diff != "" {
-			t.Errorf("order (-want +got):\n%s", diff)
-		}
-		if len(a.lanes) != 0 || len(a.turns) != 0 || a.passing != 0 || a.queued != 0 {
-			t.Errorf("left behind: %+v", a)
-		}
-	})
-}
-
-func TestAdmissionBounds(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		a := &admission{what: "things", slots: 3, share: 2, waiting: 2, each: 3}
-		ctx, cancel := context.WithCancelCause(t.Context())
-		enter := func(caller int64) func() {
-			t.Helper()
-			leave, err := a.enter(ctx, caller)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return leave
-		}
-		first := enter(1)
-		enter(1)
-		waits := make(chan error, 2)
-		var third func()
-		go func() { // no more than two of one caller, though there is a slot
-			leave, err := a.enter(ctx, 1)
-			third = leave
-			waits <- err
-		}()
-		synctest.Wait()
-		_, err := a.enter(ctx, 1)
-		wantCode(t, err, throng.RateLimited)
-		if e := err.(*throng.Error); e.RetryAfter != retryBusy || !strings.Contains(e.Message, "3 of your things") { //nolint:errorlint // it is bare
-			t.Errorf("refusal = %q after %v", e.Message, e.RetryAfter)
-		}
-		other := enter(2) // the slot that was left for others
-		go func() {
-			_, err := a.enter(ctx, 2)
-			waits <- err
-		}()
-		synctest.Wait()
-		_, err = a.enter(ctx, 3)
-		wantCode(t, err, throng.Unavailable)
-		first()
-		if err := <-waits; err != nil {
-			t.Errorf("one that waited: %v", err)
-		}
-		gone := errors.New("gone")
-		cancel(gone)
-		if err := <-waits; !errors.Is(err, gone) {
-			t.Errorf("one that gave up = %v, want %v", err, gone)
-		}
-		if a.queued != 0 || len(a.turns) != 0 {
-			t.Errorf("%d wait, turns %v, want none", a.queued, a.turns)
-		}
-		other()
-		third()
-		if a.passing != 1 {
-			t.Errorf("%d pass, want 1", a.passing)
-		}
-	})
-}
 
 // slowEngine counts until it is told to stop.
 type slowEngine struct {
@@ -158,14 +66,16 @@ func TestCountTimeout(t *testing.T) {
 	s.cfg.CountTimeout = time.Minute
 	full, leave := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
-	for range s.counts.slots {
+	b := s.counts.Bounds()
+	b.Waiting = 0
+	s.counts.Gate = limit.NewGate(b)
+	for range b.Slots {
 		wg.Go(func() { s.PreviewAudience(full, s.caller, d) })
 		<-began
 	}
 	if a := s.wait(s.caller, s.create(s.caller, d).ID); a.Status != throng.Done {
 		t.Errorf("build while all previews are slow is %s: %+v", a.Status, a.Failure)
 	}
-	s.counts.waiting = 0
 	_, err = s.PreviewAudience(t.Context(), s.limited("other", CallerLimits{}), d)
 	wantCode(t, err, throng.Unavailable)
 	leave()
@@ -173,6 +83,30 @@ func TestCountTimeout(t *testing.T) {
 	s.cfg.CountTimeout = time.Nanosecond
 	_, _, err = s.JobTitles(t.Context(), "a", throng.Page{})
 	wantCode(t, err, throng.Unavailable)
+}
+
+// What a gate refuses is worded with what it was about, and when to come again.
+func TestTurnsRefuse(t *testing.T) {
+	a := turns{limit.NewGate(limit.Bounds{Slots: 1, Share: 1, Waiting: 0, Each: 1}), "things"}
+	leave, err := a.enter(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer leave()
+	for _, tt := range []struct {
+		caller int64
+		code   throng.Code
+		text   string
+	}{
+		{1, throng.RateLimited, "1 of your things are under way, as many as may be; send this one again when some have ended"},
+		{2, throng.Unavailable, "too many things are under way; send this one again"},
+	} {
+		_, err := a.enter(t.Context(), tt.caller)
+		wantCode(t, err, tt.code)
+		if e := err.(*throng.Error); e.RetryAfter != retryBusy || e.Message != tt.text { //nolint:errorlint // it is bare
+			t.Errorf("refusal = %q after %v, want %q after %v", e.Message, e.RetryAfter, tt.text, retryBusy)
+		}
+	}
 }
 
 // A caller whose uploads do not come to their end keeps the others' from being
@@ -183,23 +117,21 @@ func TestSlowUploads(t *testing.T) {
 	slow := s.limited("slow", CallerLimits{})
 	var wg sync.WaitGroup
 	defer wg.Wait() // after all bodies were closed
-	for range s.reads.share {
+	for range s.reads.Bounds().Share {
 		r, w := io.Pipe()
 		wg.Go(func() { s.CreateUpload(ctx, slow, "twitter_id", "", r, nil) })
 		w.Write([]byte("1\n")) // returns once it is being read
 		defer w.Close()
 	}
-	waits := make(chan error, s.reads.each)
-	for range s.reads.each - s.reads.share {
+	waits := make(chan error, s.reads.Bounds().Each)
+	for range s.reads.Bounds().Each - s.reads.Bounds().Share {
 		go func() {
 			_, err := s.CreateUpload(ctx, slow, "twitter_id", "", strings.NewReader("1\n"), nil)
 			waits <- err
 		}()
 	}
 	for done := false; !done; { // until they wait
-		s.reads.mu.Lock()
-		done = s.reads.queued == s.reads.each-s.reads.share
-		s.reads.mu.Unlock()
+		done = s.reads.Waiting() == s.reads.Bounds().Each-s.reads.Bounds().Share
 	}
 	_, err := s.CreateUpload(ctx, slow, "twitter_id", "", strings.NewReader("1\n"), nil)
 	wantCode(t, err, throng.RateLimited)
@@ -207,7 +139,7 @@ func TestSlowUploads(t *testing.T) {
 		t.Errorf("another's upload meanwhile: %v", err)
 	}
 	cancel()
-	for range s.reads.each - s.reads.share {
+	for range s.reads.Bounds().Each - s.reads.Bounds().Share {
 		if err := <-waits; !errors.Is(err, context.Canceled) {
 			t.Errorf("an upload that waited = %v", err)
 		}

@@ -12,6 +12,8 @@ import (
 	"throng/engine"
 	"throng/identifier"
 	"throng/job"
+	"throng/service/page"
+	"throng/service/record"
 	"throng/sqldb"
 )
 
@@ -23,23 +25,8 @@ type queries interface {
 	Insight(ctx context.Context, audienceID int64) (sqldb.Insight, error)
 }
 
-// details are what an audience's row holds for this package alone.
-type details struct {
-	// Files is the prefix of the keys of the finished build's files.
-	Files string `json:"files,omitempty"`
-	// Devices are those of a device audience alone.
-	Devices *deviceDetails `json:"devices,omitempty"`
-	// Expansion and Cluster say what an audience was made of that has no
-	// definition.
-	Expansion *throng.Expansion `json:"expansion,omitempty"`
-	Cluster   *clusterDetails   `json:"cluster,omitempty"`
-}
-
-// defined tells whether an audience was built from a definition.
-func (d details) defined() bool { return d.Expansion == nil && d.Cluster == nil }
-
-// credit is what building an audience costs.
-func (d details) credit() sqldb.CreditKind {
+// creditOf is what building an audience costs.
+func creditOf(d record.Details) sqldb.CreditKind {
 	if d.Expansion != nil {
 		return sqldb.CreditExpansions
 	}
@@ -48,21 +35,11 @@ func (d details) credit() sqldb.CreditKind {
 
 // returnCredit gives back what a build cost that came to nothing.
 func returnCredit(ctx context.Context, tx *sqldb.Tx, row sqldb.Audience) error {
-	d, err := readDetails(row)
+	d, err := record.Read(row)
 	if err != nil {
 		return err
 	}
-	return tx.ReturnCredit(ctx, row.CallerID, d.credit())
-}
-
-func readDetails(a sqldb.Audience) (d details, err error) {
-	if len(a.Details) == 0 {
-		return d, nil
-	}
-	if err := json.Unmarshal(a.Details, &d); err != nil {
-		return d, fmt.Errorf("read details of audience %d: %w", a.ID, err)
-	}
-	return d, nil
+	return tx.ReturnCredit(ctx, row.CallerID, creditOf(d))
 }
 
 // CreateAudience accepts a definition and starts its build. It spends a credit
@@ -128,7 +105,7 @@ func (s *Service) RegenerateAudience(ctx context.Context, c *throng.Caller, id i
 
 // start stores a new audience with everything that belongs to it.
 func (s *Service) start(ctx context.Context, c *throng.Caller, a sqldb.Audience, k checked, once *Once) (*throng.Audience, error) {
-	more, err := readDetails(a)
+	more, err := record.Read(a)
 	if err != nil {
 		return nil, err
 	}
@@ -143,9 +120,9 @@ func (s *Service) start(ctx context.Context, c *throng.Caller, a sqldb.Audience,
 		if _, err := s.room(ctx, tx, c); err != nil {
 			return err
 		}
-		err := tx.SpendCredit(ctx, c.ID, more.credit())
+		err := tx.SpendCredit(ctx, c.ID, creditOf(more))
 		if errors.Is(err, sqldb.ErrExhausted) {
-			return throng.Errorf(throng.CreditsExhausted, "no credits for %s are left", more.credit())
+			return throng.Errorf(throng.CreditsExhausted, "no credits for %s are left", creditOf(more))
 		}
 		if err != nil {
 			return err
@@ -222,7 +199,7 @@ func (s *Service) Audience(ctx context.Context, c *throng.Caller, id int64) (*th
 
 // ListAudiences lists a caller's audiences, newest first; next is "" at the end.
 func (s *Service) ListAudiences(ctx context.Context, c *throng.Caller, f AudienceFilter) ([]throng.Audience, string, error) {
-	limit, before, problems := listPage(f.Page)
+	limit, before, problems := page.ReadByID(f.Page)
 	if f.Kind == "" {
 		f.Kind = throng.Built
 	}
@@ -257,7 +234,7 @@ func (s *Service) ListAudiences(ctx context.Context, c *throng.Caller, f Audienc
 	}
 	next := ""
 	if more {
-		next = cursor(idCursor{Before: rows[len(rows)-1].ID})
+		next = page.AfterID(rows[len(rows)-1].ID)
 	}
 	return list, next, nil
 }

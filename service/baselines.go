@@ -7,12 +7,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
-	"time"
 
 	"throng"
 	"throng/engine"
 	"throng/insight"
+	"throng/service/record"
 	"throng/sqldb"
 )
 
@@ -41,12 +40,12 @@ func (s *Service) baselineDefinitions(ctx context.Context, g engine.Generation) 
 		return list, nil
 	}
 	for _, b := range own {
-		k := &compiler{s: s, g: g}
-		d := insight.Definition{Name: b.Name}
-		if d.Query, err = k.compile(ctx, b.Parameters); err != nil {
+		k, err := s.compile(ctx, g, 0, b.Parameters, false)
+		if err != nil {
 			return nil, fmt.Errorf("compile baseline %s: %w", b.Name, err)
 		}
-		if err := refuse(k.problems, nil); err != nil {
+		d := insight.Definition{Name: b.Name, Query: k.Definition}
+		if err := refuse(k.Problems, nil); err != nil {
 			d.Problem = throng.MessageOf(err)
 		}
 		list = append(list, d)
@@ -63,71 +62,12 @@ func (s *Service) countBaselines(ctx context.Context, g engine.Generation) ([]*i
 	}
 	groups := make([]*insight.Group, len(definitions))
 	for i, d := range definitions {
-		groups[i], err = s.groups.get(groupKey{g.Info().ID, g.Info().LoadedAt.UTC(), d.Name}, func() (*insight.Group, error) {
-			return insight.CountDefinition(ctx, g, d)
-		})
+		groups[i], err = s.reports.Baseline(ctx, g, d)
 		if err != nil {
 			return nil, err
 		}
 	}
 	return groups, nil
-}
-
-// groupKey names a baseline of one load of a generation.
-type groupKey struct {
-	generation string
-	loaded     time.Time
-	name       string
-}
-
-// baselineBytes is how much memory the counts of baselines may take: those of
-// ten baselines and three million terms.
-const baselineBytes = 128 << 20
-
-// groupCache keeps the counts of named baselines, which are the same for every
-// report of a generation. When a later generation needs room, those of others
-// go. It is safe for concurrent use; two who ask at once may both count.
-type groupCache struct {
-	limit int64 // in bytes
-
-	mu   sync.Mutex
-	used int64
-	kept map[groupKey]*insight.Group
-}
-
-func (c *groupCache) get(key groupKey, count func() (*insight.Group, error)) (*insight.Group, error) {
-	c.mu.Lock()
-	g := c.kept[key]
-	c.mu.Unlock()
-	if g != nil {
-		return g, nil
-	}
-	g, err := count()
-	if err != nil {
-		return nil, err
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.kept[key] != nil {
-		return g, nil
-	}
-	if c.used+g.Bytes() > c.limit {
-		for other, old := range c.kept {
-			if other.generation != key.generation || !other.loaded.Equal(key.loaded) {
-				c.used -= old.Bytes()
-				delete(c.kept, other)
-			}
-		}
-	}
-	if c.used+g.Bytes() > c.limit {
-		return g, nil
-	}
-	if c.kept == nil {
-		c.kept = map[groupKey]*insight.Group{}
-	}
-	c.kept[key] = g
-	c.used += g.Bytes()
-	return g, nil
 }
 
 // report answers a question that was checked. callerID is whose audiences can
@@ -191,7 +131,7 @@ func (s *Service) baselineAudience(ctx context.Context, callerID int64, name str
 		return row, badBaseline("does not name one of your audiences")
 	case err != nil:
 		return row, err
-	case !finished(row):
+	case !record.Finished(row):
 		return row, badBaseline("names an audience that is not finished: its status is " + row.Status)
 	case row.Size != nil && s.shown(uint64(*row.Size)) == nil:
 		return row, badBaseline("names an audience of " + s.hiddenReason())

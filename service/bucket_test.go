@@ -11,6 +11,7 @@ import (
 	"throng"
 	"throng/blob/s3"
 	"throng/internal/s3test"
+	"throng/service/record"
 )
 
 // openBucket opens a service whose files are in a bucket.
@@ -32,7 +33,7 @@ func openBucket(t *testing.T) (*testService, *s3.Store) {
 // keysOf lists what a bucket has for incoming files.
 func keysOf(t *testing.T, store *s3.Store) (keys []string) {
 	t.Helper()
-	for _, prefix := range []string{incomingPrefix, receivedPrefix} {
+	for _, prefix := range []string{record.IncomingPrefix, record.ReceivedPrefix} {
 		for info, err := range store.List(t.Context(), prefix) {
 			if err != nil {
 				t.Fatal(err)

@@ -8,17 +8,19 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"slices"
-	"strconv"
-	"sync"
 	"time"
 
 	"throng"
+	"throng/blob"
 	"throng/engine"
 	"throng/identifier"
 	"throng/internal/logs"
 	"throng/internal/seal"
 	"throng/job"
 	"throng/query"
+	"throng/service/export"
+	"throng/service/progress"
+	"throng/service/record"
 	"throng/sqldb"
 )
 
@@ -41,10 +43,6 @@ const (
 	// passing trouble.
 	buildAttempts   = 5
 	callbackWorkers = 4
-	// beatEvery is how often a running build shows that it lives.
-	beatEvery = 5 * time.Second
-	// tellEvery is how often progress is written down at most.
-	tellEvery = time.Second
 )
 
 // JobDelivery is the kind of jobs that deliver audiences, which a process may
@@ -94,7 +92,7 @@ func nothingToDo(status string, err error) bool {
 type built struct {
 	files    string // prefix of the keys
 	counts   engine.Counts
-	details  details // for the audience's row
+	details  record.Details // for the audience's row
 	warnings []string
 	outputs  []sqldb.Output
 }
@@ -125,7 +123,7 @@ func (s *Service) build(ctx context.Context, j job.Job) error {
 	if err != nil {
 		return err
 	}
-	b := built{files: audiencePrefix(row.ID) + seal.NewSecret()[:12]}
+	b := built{files: record.AudiencePrefix(row.ID) + seal.NewSecret()[:12]}
 	cleanup := context.WithoutCancel(ctx)
 	if err = s.find(ctx, j, g, row, &b); err != nil {
 		return permanent(errors.Join(err, s.deleteFiles(cleanup, b.files+"/", "")))
@@ -134,7 +132,7 @@ func (s *Service) build(ctx context.Context, j job.Job) error {
 		return permanent(err)
 	}
 	// What else lies there is of attempts that died.
-	if err := errors.Join(s.deleteFiles(cleanup, audiencePrefix(row.ID), b.files+"/"), s.SweepGenerations(cleanup)); err != nil {
+	if err := errors.Join(s.deleteFiles(cleanup, record.AudiencePrefix(row.ID), b.files+"/"), s.SweepGenerations(cleanup)); err != nil {
 		s.cfg.Logger.ErrorContext(ctx, "clean up after build", "audience", row.ID, "err", err)
 	}
 	return nil
@@ -183,42 +181,54 @@ func permanent(err error) error {
 }
 
 func permanentError(err error) bool {
-	return errors.Is(err, engine.ErrCorrupt) || errors.Is(err, engine.ErrFormat) || errors.Is(err, errDamaged) ||
+	return errors.Is(err, engine.ErrCorrupt) || errors.Is(err, engine.ErrFormat) || errors.Is(err, blob.ErrDamaged) ||
 		throng.CodeOf(err) == throng.Invalid || throng.CodeOf(err) == throng.QuotaExceeded
 }
 
 // find does the work of a build: members, then files.
 func (s *Service) find(ctx context.Context, j job.Job, g engine.Generation, row sqldb.Audience, b *built) error {
 	p := s.follow(ctx, j)
-	defer p.stop()
-	p.at(stepMembers, 0.02)
+	defer p.Stop()
+	p.At(stepMembers, 0.02)
 	rows, err := s.members(ctx, g, row, b)
 	if err != nil {
 		return err
 	}
-	if err := s.writeRows(ctx, g, rowsKey(b.files, g.Info().ID), rows); err != nil {
+	if err := s.rows.Write(ctx, g, b.files, rows); err != nil {
 		return fmt.Errorf("write members: %w", err)
 	}
-	p.at(stepFiles, 0.4)
+	p.At(stepFiles, 0.4)
 	hidden := s.shown(rows.Len()) == nil
 	types := retype[identifier.Type](row.Outputs)
 	if hidden { // members are kept for later generations, and nothing else
 		types = []identifier.Type{identifier.SSID}
 	}
-	outputs, err := s.writeOutputs(ctx, g, rows, b.files, types, func(share float64) { p.at(stepFiles, 0.4+0.55*share) })
+	files, err := export.Write(ctx, s.cfg.Blobs, g, rows, b.files, types, func(share float64) { p.At(stepFiles, 0.4+0.55*share) })
 	if err != nil {
 		return fmt.Errorf("write files: %w", err)
 	}
 	if !hidden {
-		b.outputs = outputs
+		b.outputs = outputsOf(b.files, files)
 	}
-	p.at(stepFinish, 0.98)
+	p.At(stepFinish, 0.98)
 	return nil
+}
+
+// outputsOf are the rows of files that were written below a prefix.
+func outputsOf(prefix string, files []export.File) []sqldb.Output {
+	rows := make([]sqldb.Output, len(files))
+	for i, f := range files {
+		rows[i] = sqldb.Output{
+			Type: string(f.Type), People: int64(f.People), Rows: int64(f.Rows), Bytes: f.Bytes,
+			SHA256: f.SHA256, BlobKey: export.TextKey(prefix, f.Type),
+		}
+	}
+	return rows
 }
 
 // members finds whom an audience is made of.
 func (s *Service) members(ctx context.Context, g engine.Generation, row sqldb.Audience, b *built) (rows query.RowSet, err error) {
-	if b.details, err = readDetails(row); err != nil {
+	if b.details, err = record.Read(row); err != nil {
 		return nil, err
 	}
 	switch {
@@ -231,19 +241,18 @@ func (s *Service) members(ctx context.Context, g engine.Generation, row sqldb.Au
 	if err != nil {
 		return nil, err
 	}
-	c := &compiler{s: s, g: g, callerID: row.CallerID}
-	d, err := c.compile(ctx, params)
+	c, err := s.compile(ctx, g, row.CallerID, params, false)
 	if err != nil {
 		return nil, err
 	}
-	if err := refuse(c.problems, nil); err != nil {
+	if err := refuse(c.Problems, nil); err != nil {
 		return nil, err // the dataset has changed since the definition was accepted
 	}
-	rows, counts, err := g.Select(ctx, d, engine.Alone)
+	rows, counts, err := g.Select(ctx, c.Definition, engine.Alone)
 	if err != nil {
 		return nil, fmt.Errorf("select members: %w", err)
 	}
-	b.counts, b.warnings = counts, c.warnings
+	b.counts, b.warnings = counts, c.Warnings
 	return rows, nil
 }
 
@@ -334,7 +343,7 @@ func failureOf(cause error) throng.Failure {
 		return throng.Failure{Code: string(throng.Internal), Message: "a file of the index is damaged; the operator must load the dataset again", Retry: true}
 	case errors.Is(cause, engine.ErrFormat):
 		return throng.Failure{Code: string(throng.Internal), Message: "the index was written by another version; the operator must load the dataset again", Retry: true}
-	case errors.Is(cause, errDamaged):
+	case errors.Is(cause, blob.ErrDamaged):
 		return throng.Failure{Code: string(throng.Internal), Message: "a stored list that this is made of is damaged; send the upload again, or regenerate the audience", Retry: true}
 	case errors.Is(cause, job.ErrDied):
 		return throng.Failure{Code: string(throng.Internal), Message: "the server ended too often while it worked on this; the operator must find out why", Retry: true}
@@ -343,94 +352,15 @@ func failureOf(cause error) throng.Failure {
 	}
 }
 
-// progress shows how far a running build is, and that it lives.
-type progress struct {
-	s    *Service
-	j    job.Job // whose OwnerRef is the audience
-	done chan struct{}
-	wg   sync.WaitGroup
-	// begin tells that a step begins, and gives what is to be called at its end.
-	begin func(step string) (ended func())
-
-	mu    sync.Mutex
-	step  string
-	share float64
-	told  time.Time
-	ended func() // of the step; nil before the first
-	wake  chan struct{}
-}
-
-// follow starts to write down a build's progress; stop ends it.
-func (s *Service) follow(ctx context.Context, j job.Job) *progress {
-	p := &progress{
-		s: s, j: j, done: make(chan struct{}), wake: make(chan struct{}, 1),
-		begin: func(step string) func() { return s.cfg.Observe.Step(ctx, j.Kind, step) },
-	}
-	p.wg.Go(func() {
-		t := time.NewTicker(beatEvery)
-		defer t.Stop()
-		for {
-			select {
-			case <-p.done:
-				return
-			case <-t.C:
-			case <-p.wake:
-			}
-			p.tell(ctx)
+// follow starts to write down how far the build of a job is, whose OwnerRef is the
+// audience.
+func (s *Service) follow(ctx context.Context, j job.Job) *progress.Progress {
+	begin := func(step string) func() { return s.cfg.Observe.Step(ctx, j.Kind, step) }
+	return progress.Follow(begin, func(step string, share float64) {
+		now := s.now()
+		err := s.updateHeld(ctx, j, sqldb.AudienceUpdate{IfStatus: sqldb.StatusRunning, Step: &step, Progress: &share, HeartbeatAt: &now})
+		if err != nil && ctx.Err() == nil && !errors.Is(err, sqldb.ErrConflict) && !errors.Is(err, job.ErrLost) {
+			s.cfg.Logger.WarnContext(ctx, "tell progress", "audience", j.OwnerRef, "err", err)
 		}
 	})
-	return p
 }
-
-// at is called by the build. It never waits for the database.
-func (p *progress) at(step string, share float64) {
-	p.mu.Lock()
-	if step != p.step {
-		p.endStep()
-		p.ended = p.begin(step)
-	}
-	tell := step != p.step || time.Since(p.told) >= tellEvery
-	p.step, p.share = step, min(share, 1)
-	if tell {
-		p.told = time.Now()
-	}
-	p.mu.Unlock()
-	if !tell {
-		return
-	}
-	select {
-	case p.wake <- struct{}{}:
-	default:
-	}
-}
-
-func (p *progress) tell(ctx context.Context) {
-	p.mu.Lock()
-	step, share := p.step, p.share
-	p.mu.Unlock()
-	now := p.s.now()
-	err := p.s.updateHeld(ctx, p.j, sqldb.AudienceUpdate{IfStatus: sqldb.StatusRunning, Step: &step, Progress: &share, HeartbeatAt: &now})
-	if err != nil && ctx.Err() == nil && !errors.Is(err, sqldb.ErrConflict) && !errors.Is(err, job.ErrLost) {
-		p.s.cfg.Logger.WarnContext(ctx, "tell progress", "audience", p.j.OwnerRef, "err", err)
-	}
-}
-
-// stop returns when nothing more is written.
-func (p *progress) stop() {
-	close(p.done)
-	p.wg.Wait()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.endStep()
-}
-
-// endStep tells that the step has ended. p.mu is held.
-func (p *progress) endStep() {
-	if p.ended != nil {
-		p.ended()
-	}
-	p.ended = nil
-}
-
-// audiencePrefix begins the keys of all files of an audience.
-func audiencePrefix(id int64) string { return "audiences/" + strconv.FormatInt(id, 10) + "/" }

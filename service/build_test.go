@@ -14,6 +14,7 @@ import (
 
 	"throng"
 	"throng/identifier"
+	"throng/service/record"
 	"throng/sqldb"
 )
 
@@ -403,7 +404,7 @@ func TestStore(t *testing.T) {
 	want := len(s.files(a.ID))
 	put := func(name string) string {
 		t.Helper()
-		prefix := audiencePrefix(a.ID) + name
+		prefix := record.AudiencePrefix(a.ID) + name
 		w, err := s.blobs.Create(t.Context(), prefix+"/text-md5")
 		if err != nil {
 			t.Fatal(err)

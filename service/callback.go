@@ -12,6 +12,7 @@ import (
 	"throng"
 	"throng/internal/logs"
 	"throng/job"
+	"throng/service/page"
 	"throng/sqldb"
 	"throng/webhook"
 )
@@ -151,7 +152,7 @@ func (s *Service) callbackFailed(ctx context.Context, tx *sqldb.Tx, j job.Job, c
 
 // Callbacks lists a caller's callbacks, newest first.
 func (s *Service) Callbacks(ctx context.Context, c *throng.Caller, f CallbackFilter) ([]Callback, string, error) {
-	limit, before, problems := listPage(f.Page)
+	limit, before, problems := page.ReadByID(f.Page)
 	states := []string{sqldb.CallbackPending, sqldb.CallbackDelivered, sqldb.CallbackFailed, sqldb.CallbackRefused}
 	if f.Status != "" && !slices.Contains(states, f.Status) {
 		problems = append(problems, throng.Detail{Path: "status", Message: "must be pending, delivered, failed or refused"})
@@ -169,7 +170,7 @@ func (s *Service) Callbacks(ctx context.Context, c *throng.Caller, f CallbackFil
 	}
 	next := ""
 	if more {
-		next = cursor(idCursor{Before: rows[len(rows)-1].ID})
+		next = page.AfterID(rows[len(rows)-1].ID)
 	}
 	return list, next, nil
 }

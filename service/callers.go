@@ -84,7 +84,7 @@ func (s *Service) SetCaller(ctx context.Context, name string, set CallerSettings
 		u.ConcurrentBuilds = &n
 	}
 	u.RequestsPerSecond, u.WaitingBuilds, u.StoredMiB = wide(set.RequestsPerSecond), wide(set.WaitingBuilds), set.StoredMiB
-	defer s.owners.forget(row.AccessKey)
+	defer s.owners.Forget(row.AccessKey)
 	return s.db.UpdateCaller(ctx, row.ID, u)
 }
 
@@ -94,7 +94,7 @@ func (s *Service) RevokeCaller(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	defer s.owners.forget(row.AccessKey)
+	defer s.owners.Forget(row.AccessKey)
 	return s.db.RevokeCaller(ctx, row.ID, s.now())
 }
 

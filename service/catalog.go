@@ -10,6 +10,7 @@ import (
 	"throng/internal/words"
 	"throng/query"
 	"throng/reference"
+	"throng/service/page"
 )
 
 // maxPlaces is how many places are listed without a query.
@@ -125,9 +126,9 @@ type termCursor struct {
 
 func (s *Service) terms(ctx context.Context, f query.Field, q string, p throng.Page) ([]Term, string, error) {
 	var at termCursor
-	limit, problems := readPage(p, &at)
+	limit, problems := page.Read(p, &at)
 	if at.Offset < 0 {
-		problems = append(problems, badCursor())
+		problems = append(problems, page.BadCursor())
 	}
 	if err := refuse(problems, nil); err != nil {
 		return nil, "", err
@@ -149,7 +150,7 @@ func (s *Service) terms(ctx context.Context, f query.Field, q string, p throng.P
 	}
 	next := ""
 	if more {
-		next = cursor(termCursor{Offset: at.Offset + len(found)})
+		next = page.Cursor(termCursor{Offset: at.Offset + len(found)})
 	}
 	return list, next, nil
 }

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"throng/service/page"
+
 	"github.com/google/go-cmp/cmp"
 
 	"throng"
@@ -79,7 +81,7 @@ func TestTerms(t *testing.T) {
 	if diff := cmp.Diff([]Term{{"Initech", "Initech", 1}}, list); err != nil || diff != "" {
 		t.Errorf("Employers, %v (-want +got):\n%s", err, diff)
 	}
-	for _, next := range []string{"!", "e30x", cursor(termCursor{Offset: -1}), cursor(idCursor{Before: 1})} {
+	for _, next := range []string{"!", "e30x", page.Cursor(termCursor{Offset: -1}), page.AfterID(1)} {
 		_, _, err := s.Employers(t.Context(), "", throng.Page{Next: next})
 		wantCode(t, err, throng.Invalid, "next")
 	}

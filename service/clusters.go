@@ -15,25 +15,14 @@ import (
 	"throng/identifier"
 	"throng/insight"
 	"throng/query"
+	"throng/service/export"
+	"throng/service/record"
 	"throng/sqldb"
 )
 
-// clusterDetails say which cluster an audience is made of.
-type clusterDetails struct {
-	throng.ClusterSource
-	// Files is the prefix of the files of its members, which lie beside the
-	// report, and Size how many these were.
-	Files string `json:"files"`
-	Size  uint64 `json:"size"`
-}
-
-// clusterPrefix begins the keys of the files of a cluster, below those of its
-// report.
-func clusterPrefix(report string, id int) string { return fmt.Sprintf("%s/cluster-%d", report, id) }
-
 // madeOf tells what an audience without a definition was made of.
 func madeOf(row sqldb.Audience, a *throng.Audience) error {
-	d, err := readDetails(row)
+	d, err := record.Read(row)
 	if err != nil {
 		return err
 	}
@@ -47,8 +36,8 @@ func madeOf(row sqldb.Audience, a *throng.Audience) error {
 // definedAudience is Conflict where an audience has no definition to build
 // again.
 func definedAudience(row sqldb.Audience) error {
-	d, err := readDetails(row)
-	if err != nil || d.defined() {
+	d, err := record.Read(row)
+	if err != nil || d.Defined() {
 		return err
 	}
 	how := "an expansion of another one: expand that again"
@@ -62,7 +51,7 @@ func definedAudience(row sqldb.Audience) error {
 // Their members are kept in files below a prefix.
 func (s *Service) keepClusters(ctx context.Context, g engine.Generation, row sqldb.Audience, files string, counts *insight.Counts) error {
 	return s.addClusters(ctx, g, row, counts, func(id int, rows query.RowSet) error {
-		return s.writeCluster(ctx, g, rows, clusterPrefix(files, id))
+		return s.writeCluster(ctx, g, rows, record.ClusterPrefix(files, id))
 	})
 }
 
@@ -103,10 +92,10 @@ func (s *Service) addClusters(ctx context.Context, g engine.Generation, row sqld
 // writeCluster keeps members: their rows, for as long as the generation is
 // there, and their keys, by which they are found on any other.
 func (s *Service) writeCluster(ctx context.Context, g engine.Generation, rows query.RowSet, prefix string) error {
-	if err := s.writeRows(ctx, g, rowsKey(prefix, g.Info().ID), rows); err != nil {
+	if err := s.rows.Write(ctx, g, prefix, rows); err != nil {
 		return err
 	}
-	_, err := s.writeOutputs(ctx, g, rows, prefix, []identifier.Type{identifier.SSID}, func(float64) {})
+	_, err := export.Write(ctx, s.cfg.Blobs, g, rows, prefix, []identifier.Type{identifier.SSID}, func(float64) {})
 	return err
 }
 
@@ -131,9 +120,9 @@ func (s *Service) ClusterAudience(ctx context.Context, c *throng.Caller, id int6
 	if b.Outputs == nil && row.Kind == string(throng.Built) {
 		k.keepOutputs(c, row)
 	}
-	more, err := json.Marshal(details{Cluster: &clusterDetails{
+	more, err := json.Marshal(record.Details{Cluster: &record.Cluster{
 		ClusterSource: throng.ClusterSource{AudienceID: row.ID, ID: n, Name: found.Name},
-		Files:         clusterPrefix(reportPrefix(report.BlobKey), n), Size: found.Size,
+		Files:         record.ClusterPrefix(record.ReportPrefix(report.BlobKey), n), Size: found.Size,
 	}})
 	if err != nil {
 		return nil, err
@@ -157,7 +146,7 @@ func (s *Service) clusterOf(ctx context.Context, row sqldb.Audience, n int) (rep
 	case report.Status != sqldb.StatusDone:
 		return report, found, throng.Errorf(throng.Conflict, "the insight of audience %d is not done: its status is %s", row.ID, report.Status)
 	}
-	counts, err := s.readCounts(ctx, report.BlobKey)
+	counts, err := s.reports.Read(ctx, report.BlobKey)
 	if errors.Is(err, insight.ErrDamaged) || errors.Is(err, insight.ErrVersion) || errors.Is(err, blob.ErrNotFound) {
 		return report, found, throng.Errorf(throng.Conflict, "the insight of audience %d cannot be read; ask for it again", row.ID)
 	}
@@ -174,8 +163,8 @@ func (s *Service) clusterOf(ctx context.Context, row sqldb.Audience, n int) (rep
 // clusterMembers finds the members of the cluster that an audience is made of.
 func (s *Service) clusterMembers(ctx context.Context, g engine.Generation, b *built) (query.RowSet, error) {
 	c := b.details.Cluster
-	rows, err := s.rows(ctx, g, c.Files, func() (query.RowSet, error) {
-		return s.matchLines(ctx, g, identifier.SSID, textKey(c.Files, identifier.SSID), int64(c.Size))
+	rows, err := s.rows.Find(ctx, g, c.Files, func() (query.RowSet, error) {
+		return s.matchLines(ctx, g, identifier.SSID, export.TextKey(c.Files, identifier.SSID), int64(c.Size))
 	})
 	if errors.Is(err, blob.ErrNotFound) {
 		return nil, throng.Errorf(throng.Invalid, "the insight that cluster %d is of was made anew; make an audience of a cluster of the new one", c.ID)

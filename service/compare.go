@@ -3,13 +3,14 @@ package service
 import (
 	"context"
 	"fmt"
-	"math/bits"
 	"slices"
 
 	"throng"
 	"throng/engine"
 	"throng/insight"
 	"throng/query"
+	"throng/service/overlap"
+	"throng/service/record"
 	"throng/sqldb"
 )
 
@@ -86,7 +87,7 @@ func (s *Service) CompareAudiences(ctx context.Context, c *throng.Caller, ids []
 		}
 		out.Audiences = append(out.Audiences, ComparedAudience{row.ID, row.Name, s.shown(sets[i].Len())})
 	}
-	sizes, err := intersections(ctx, g, sets)
+	sizes, err := overlap.Count(ctx, g, sets)
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +127,7 @@ func (s *Service) compared(ctx context.Context, c *throng.Caller, ids []int64, q
 			bad("name audience %d, which does not exist", id)
 		case err != nil:
 			return nil, err
-		case !finished(row):
+		case !record.Finished(row):
 			bad("name audience %d, which is not finished: its status is %s", id, row.Status)
 		}
 		rows = append(rows, row)
@@ -150,61 +151,9 @@ func (s *Service) commonGeneration(ctx context.Context, rows []sqldb.Audience) (
 	return s.generationOf(ctx, sqldb.Audience{Generation: same})
 }
 
-// intersections counts who is in all of each choice of sets: size[m] is of the
-// sets whose bits are in m.
-func intersections(ctx context.Context, g engine.Generation, sets []query.RowSet) ([]uint64, error) {
-	size := make([]uint64, 1<<len(sets))
-	for m := 1; m < len(size); m++ {
-		if bits.OnesCount(uint(m)) == 1 {
-			size[m] = sets[bits.TrailingZeros(uint(m))].Len()
-			continue
-		}
-		var all query.And
-		for i, set := range sets {
-			if m&(1<<i) != 0 {
-				all.Nodes = append(all.Nodes, query.Rows{Set: set})
-			}
-		}
-		counts, err := g.Count(ctx, query.Definition{Steps: []query.Step{{Op: query.Include, Node: all}}}, 0)
-		if err != nil {
-			return nil, fmt.Errorf("intersect audiences: %w", err)
-		}
-		size[m] = counts.Exclude
-	}
-	return size, nil
-}
-
-// exclusive is how many are in all sets of m and in no other, by inclusion and
-// exclusion.
-func exclusive(size []uint64, m int) uint64 {
-	var n int64
-	for more := m; more < len(size); more++ {
-		if more&m != m {
-			continue
-		}
-		if bits.OnesCount(uint(more^m))%2 == 0 {
-			n += int64(size[more])
-		} else {
-			n -= int64(size[more])
-		}
-	}
-	return uint64(n)
-}
-
-func (s *Service) tellIntersections(out *Comparison, ids []int64, size []uint64) {
-	masks := make([]int, 0, len(size)-1)
-	for m := 1; m < len(size); m++ {
-		masks = append(masks, m)
-	}
-	slices.SortFunc(masks, func(a, b int) int {
-		if d := bits.OnesCount(uint(a)) - bits.OnesCount(uint(b)); d != 0 {
-			return d
-		}
-		// The lowest bit is the audience named first.
-		return int(int64(bits.Reverse32(uint32(b))) - int64(bits.Reverse32(uint32(a))))
-	})
-	for _, m := range masks {
-		of := Intersection{Exclusive: s.shown(exclusive(size, m)), Size: s.shown(size[m])}
+func (s *Service) tellIntersections(out *Comparison, ids []int64, size overlap.Sizes) {
+	for _, m := range size.Choices() {
+		of := Intersection{Exclusive: s.shown(size.Exclusive(m)), Size: s.shown(size[m])}
 		for i, id := range ids {
 			if m&(1<<i) != 0 {
 				of.IDs = append(of.IDs, id)
@@ -226,17 +175,9 @@ func (s *Service) overlap(ids []int64, a, b, both uint64) Overlap {
 		return o
 	}
 	o.Union = s.shown(a + b - both)
-	o.Jaccard = quotient(both, a+b-both)
-	o.Containment = [2]*float64{quotient(both, a), quotient(both, b)}
+	o.Jaccard = overlap.Share(both, a+b-both)
+	o.Containment = [2]*float64{overlap.Share(both, a), overlap.Share(both, b)}
 	return o
-}
-
-func quotient(n, of uint64) *float64 {
-	if of == 0 {
-		return nil
-	}
-	q := float64(n) / float64(of)
-	return &q
 }
 
 // sideBySide sets the first of two audiences apart from the second.

@@ -16,6 +16,8 @@ import (
 	"throng/blob"
 	"throng/engine"
 	"throng/job"
+	"throng/service/record"
+	"throng/service/rowstore"
 )
 
 // gate is a store whose writer of one sort of file waits or fails.
@@ -56,7 +58,7 @@ func gated(g *gate) option {
 // files lists the keys of an audience's files.
 func (s *testService) files(id int64) (keys []string) {
 	s.t.Helper()
-	for info, err := range s.blobs.List(s.t.Context(), audiencePrefix(id)) {
+	for info, err := range s.blobs.List(s.t.Context(), record.AudiencePrefix(id)) {
 		if err != nil {
 			s.t.Fatal(err)
 		}
@@ -145,7 +147,7 @@ func TestCrash(t *testing.T) {
 		t.Errorf("members = %q, want those of the generation it began with, %q", got, want)
 	}
 	lasting := func() []string { // rows are kept as long as their generation
-		return slices.DeleteFunc(two.files(a.ID), func(key string) bool { return strings.Contains(key, rowsPrefix) })
+		return slices.DeleteFunc(two.files(a.ID), func(key string) bool { return strings.Contains(key, rowstore.Prefix) })
 	}
 	before := lasting()
 	close(g.hold)
@@ -318,7 +320,7 @@ func TestLateWorker(t *testing.T) {
 // nothing of it stays, its credit comes back, and nobody is called.
 func TestCancelInEveryStep(t *testing.T) {
 	r := receive(t)
-	for _, at := range []string{"/" + rowsPrefix, "/text-ss_id", "/text-md5", "/members-md5"} {
+	for _, at := range []string{"/" + rowstore.Prefix, "/text-ss_id", "/text-md5", "/members-md5"} {
 		for name, end := range map[string]func(s *testService, c *throng.Caller, id int64) error{
 			"cancel": func(s *testService, c *throng.Caller, id int64) error { return s.CancelAudience(t.Context(), c, id) },
 			"delete": func(s *testService, c *throng.Caller, id int64) error { return s.DeleteAudience(t.Context(), c, id) },

@@ -10,7 +10,9 @@ import (
 	"testing"
 
 	"throng"
+	"throng/blob"
 	"throng/identifier"
+	"throng/service/rowstore"
 )
 
 // tears are what file systems make of files that were not synced: none may be
@@ -34,12 +36,12 @@ func (s *testService) tear(key string, how func([]byte) []byte) {
 	r.Close()
 	s.put(key, string(how(whole)))
 	prefix := path.Dir(key)
-	for _, kept := range s.keys(prefix + "/" + rowsPrefix) {
+	for _, kept := range s.keys(prefix + "/" + rowstore.Prefix) {
 		if err := s.blobs.Delete(s.t.Context(), kept); err != nil {
 			s.t.Fatal(err)
 		}
 	}
-	s.kept.drop(func(rowCacheKey) bool { return true })
+	s.rows.Forget(func(string) bool { return true })
 }
 
 // TestTornLists has the lists of an upload and of an audience torn: what is made
@@ -81,10 +83,10 @@ func TestTornOutputs(t *testing.T) {
 		for _, typ := range []identifier.Type{identifier.SSID, identifier.MD5} {
 			a := s.build(s.caller, everyone)
 			s.tear(s.textOf(a.ID, typ), tears["shorter by a line"])
-			if f, err := s.OpenOutput(t.Context(), s.caller, a.ID, string(typ), form); !errors.Is(err, errDamaged) {
+			if f, err := s.OpenOutput(t.Context(), s.caller, a.ID, string(typ), form); !errors.Is(err, blob.ErrDamaged) {
 				t.Errorf("a torn file of %s as %s is opened: %v, %v", typ, form, f, err)
 			}
-			if f, err := s.OpenPacked(t.Context(), s.caller, a.ID, string(typ), form); !errors.Is(err, errDamaged) {
+			if f, err := s.OpenPacked(t.Context(), s.caller, a.ID, string(typ), form); !errors.Is(err, blob.ErrDamaged) {
 				t.Errorf("a torn file of %s as %s is opened, packed: %v, %v", typ, form, f, err)
 			}
 		}

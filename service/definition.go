@@ -23,23 +23,23 @@ type checked struct {
 // check finds everything that is wrong with a request for a build, on the
 // current generation, and says it at once.
 func (s *Service) check(ctx context.Context, g engine.Generation, c *throng.Caller, def *Definition) (checked, error) {
-	k := &compiler{s: s, g: g, callerID: c.ID, dry: true}
-	if _, err := k.compile(ctx, def.Parameters); err != nil {
+	k, err := s.compile(ctx, g, c.ID, def.Parameters, true)
+	if err != nil {
 		return checked{}, err
 	}
 	order, forbidden := c.CheckParameters(def.Parameters)
 	outputs, badOutputs, denied, outputWarnings := chooseOutputs(c, def.Outputs)
 	addresses, addressWarnings := s.checkURLs(def.Build)
 
-	invalid := slices.Concat(def.Problems, checkNames(def), addresses, badOutputs, order, k.problems)
+	invalid := slices.Concat(def.Problems, checkNames(def), addresses, badOutputs, order, k.Problems)
 	if err := refuse(invalid, slices.Concat(denied, forbidden)); err != nil {
 		return checked{}, err
 	}
 	return checked{
 		warnings:  slices.Concat(def.Warnings, addressWarnings, outputWarnings),
 		outputs:   outputs,
-		uploads:   k.uploads,
-		audiences: k.audiences,
+		uploads:   k.Uploads,
+		audiences: k.Audiences,
 	}, nil
 }
 
@@ -162,21 +162,20 @@ func (s *Service) preview(ctx context.Context, c *throng.Caller, scope int64, de
 	invalid, forbidden := c.CheckParameters(def.Parameters)
 	invalid = slices.Concat(def.Problems, invalid)
 	// Rows are looked for only where nothing speaks against the rest.
-	k := &compiler{s: s, g: g, callerID: scope, dry: len(invalid)+len(forbidden) > 0}
-	d, err := k.compile(ctx, def.Parameters)
+	k, err := s.compile(ctx, g, scope, def.Parameters, len(invalid)+len(forbidden) > 0)
 	if err != nil {
 		return nil, err
 	}
-	if err := refuse(slices.Concat(invalid, k.problems), forbidden); err != nil {
+	if err := refuse(slices.Concat(invalid, k.Problems), forbidden); err != nil {
 		return nil, err
 	}
-	counts, err := g.Count(ctx, d, engine.Alone)
+	counts, err := g.Count(ctx, k.Definition, engine.Alone)
 	if err != nil {
 		return nil, fmt.Errorf("count definition: %w", err)
 	}
 	p := &throng.Preview{
 		Include: s.shown(counts.Include), Filter: s.shown(counts.Filter), Exclude: s.shown(counts.Exclude),
-		Warnings: slices.Concat(def.Warnings, k.warnings),
+		Warnings: slices.Concat(def.Warnings, k.Warnings),
 		Elapsed:  s.cfg.Now().Sub(start),
 	}
 	if p.Size = p.Exclude; p.Size == nil {

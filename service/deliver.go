@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"time"
 
@@ -16,6 +15,8 @@ import (
 	"throng/internal/logs"
 	"throng/internal/seal"
 	"throng/job"
+	"throng/service/devicelist"
+	"throng/service/record"
 	"throng/sqldb"
 	"throng/webhook"
 )
@@ -33,8 +34,8 @@ const stepLists = "listing devices"
 
 // deliveryState is how far a delivery is.
 type deliveryState struct {
-	Files string       `json:"files,omitempty"` // prefix of the lists' keys
-	Lists []deviceList `json:"lists,omitempty"`
+	Files string            `json:"files,omitempty"` // prefix of the lists' keys
+	Lists []devicelist.List `json:"lists,omitempty"`
 	// Remote is what the destination wants to know at the next step.
 	Remote json.RawMessage `json:"remote,omitempty"`
 }
@@ -95,7 +96,7 @@ func (r *deliveryRun) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	lists := r.lists()
+	lists := devicelist.Open(r.s.cfg.Blobs, r.state.Files, r.state.Lists)
 	for {
 		res, err := to.Step(ctx, lists, r.state.Remote)
 		if res.State != nil {
@@ -151,8 +152,9 @@ func (r *deliveryRun) list(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("find members: %w", err)
 	}
-	files := deliveryPrefix(r.row.ID) + seal.NewSecret()[:12]
-	lists, left, err := r.s.writeDeviceLists(ctx, g, rows, files, deviceLists{Platform: r.set.Platform, PlainAs: r.set.PlainAs})
+	files := record.DeliveryPrefix(r.row.ID) + seal.NewSecret()[:12]
+	cfg := devicelist.Config{Blobs: r.s.cfg.Blobs, TempDir: r.s.cfg.TempDir, Memory: r.s.cfg.SortMemory}
+	lists, left, err := devicelist.Write(ctx, cfg, g, rows, files, devicelist.Choice{Platform: r.set.Platform, PlainAs: r.set.PlainAs})
 	if err != nil {
 		return fmt.Errorf("list devices: %w", err)
 	}
@@ -161,13 +163,13 @@ func (r *deliveryRun) list(ctx context.Context) error {
 	}
 	r.warn(g, audience, gone, left)
 	r.state = deliveryState{Files: files, Lists: lists}
-	r.report = deliveryReport{Platform: platformOf(r.set.Platform, lists), Lists: lists}
+	r.report = deliveryReport{Platform: devicelist.Platform(r.set.Platform, lists), Lists: lists}
 	// What else lies there is of attempts that died.
-	return r.s.deleteFiles(ctx, deliveryPrefix(r.row.ID), files+"/")
+	return r.s.deleteFiles(ctx, record.DeliveryPrefix(r.row.ID), files+"/")
 }
 
 // nothingListed says why there is nothing to send.
-func nothingListed(members uint64, left leftOut) error {
+func nothingListed(members uint64, left devicelist.LeftOut) error {
 	switch {
 	case left.Plain > 0:
 		return throng.Errorf(throng.Conflict, "no device id is known as what it is: %d mobile advertising ids are plain ma_id; "+
@@ -179,7 +181,7 @@ func nothingListed(members uint64, left leftOut) error {
 }
 
 // warn tells of what is not as the caller may think.
-func (r *deliveryRun) warn(g engine.Generation, a sqldb.Audience, gone uint64, left leftOut) {
+func (r *deliveryRun) warn(g engine.Generation, a sqldb.Audience, gone uint64, left devicelist.LeftOut) {
 	add := func(format string, args ...any) {
 		r.row.Warnings = append(r.row.Warnings, fmt.Sprintf(format, args...))
 	}
@@ -192,21 +194,6 @@ func (r *deliveryRun) warn(g engine.Generation, a sqldb.Audience, gone uint64, l
 	if left.Platform > 0 {
 		add("%d device ids of the other platform are left out", left.Platform)
 	}
-}
-
-// platformOf is the platform ordered, or the one that all lists are of.
-func platformOf(ordered throng.Platform, lists []deviceList) throng.Platform {
-	for _, l := range lists {
-		runs, _ := delivery.Runs(l.Type)
-		switch ordered {
-		case 0:
-			ordered = runs
-		case runs, throng.Mixed:
-		default:
-			ordered = throng.Mixed
-		}
-	}
-	return ordered
 }
 
 // open gives the destination.
@@ -222,17 +209,6 @@ func (r *deliveryRun) open() (delivery.Destination, error) {
 	set := r.set
 	set.Platform = r.report.Platform
 	return kind.Open(r.s.order(r.row, set), secret)
-}
-
-func (r *deliveryRun) lists() []delivery.List {
-	lists := make([]delivery.List, len(r.state.Lists))
-	for i, l := range r.state.Lists {
-		key := deviceKey(r.state.Files, l.Type)
-		lists[i] = delivery.List{Type: l.Type, Rows: l.Rows, Open: func(ctx context.Context) (io.ReadCloser, error) {
-			return r.s.cfg.Blobs.Open(ctx, key)
-		}}
-	}
-	return lists
 }
 
 // save stores how far the delivery is, while the job is still this worker's. A
@@ -338,7 +314,7 @@ func (r *deliveryRun) end(ctx context.Context, status string, failure *throng.Fa
 	if err != nil {
 		return err
 	}
-	if err := r.s.deleteFiles(context.WithoutCancel(ctx), deliveryPrefix(r.row.ID), ""); err != nil {
+	if err := r.s.deleteFiles(context.WithoutCancel(ctx), record.DeliveryPrefix(r.row.ID), ""); err != nil {
 		r.s.cfg.Logger.ErrorContext(ctx, "delete files", "delivery", r.row.ID, "err", err) // the sweep finds them
 	}
 	return nil

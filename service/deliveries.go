@@ -15,6 +15,9 @@ import (
 	"throng/engine"
 	"throng/identifier"
 	"throng/job"
+	"throng/service/devicelist"
+	"throng/service/page"
+	"throng/service/record"
 	"throng/sqldb"
 )
 
@@ -85,10 +88,10 @@ type deliverySettings struct {
 
 // deliveryReport is what there is to tell of a delivery.
 type deliveryReport struct {
-	Platform throng.Platform `json:"platform,omitempty"`
-	Lists    []deviceList    `json:"lists,omitempty"`
-	Sent     []delivery.Sent `json:"sent,omitempty"`
-	RemoteID string          `json:"remote_id,omitempty"`
+	Platform throng.Platform   `json:"platform,omitempty"`
+	Lists    []devicelist.List `json:"lists,omitempty"`
+	Sent     []delivery.Sent   `json:"sent,omitempty"`
+	RemoteID string            `json:"remote_id,omitempty"`
 }
 
 // deliveryAttempts is how often a delivery is taken up at most. Waiting for a
@@ -275,7 +278,7 @@ func (s *Service) Deliveries(ctx context.Context, c *throng.Caller, audienceID i
 	if _, err := s.audienceRow(ctx, s.db, c, audienceID); err != nil {
 		return nil, "", err
 	}
-	limit, before, problems := listPage(p)
+	limit, before, problems := page.ReadByID(p)
 	if err := refuse(problems, nil); err != nil {
 		return nil, "", err
 	}
@@ -291,7 +294,7 @@ func (s *Service) Deliveries(ctx context.Context, c *throng.Caller, audienceID i
 		list = append(list, *d)
 	}
 	if more {
-		next = cursor(idCursor{Before: rows[len(rows)-1].ID})
+		next = page.AfterID(rows[len(rows)-1].ID)
 	}
 	return list, next, nil
 }
@@ -338,7 +341,7 @@ func (s *Service) CancelDelivery(ctx context.Context, c *throng.Caller, audience
 		if _, err := s.cfg.Jobs.CancelTx(ctx, tx, JobDelivery, strconv.FormatInt(id, 10)); err != nil {
 			return err
 		}
-		files = deliveryPrefix(id)
+		files = record.DeliveryPrefix(id)
 		return tx.UpdateDelivery(ctx, id, s.deliveryEnd(sqldb.StatusCanceled, nil))
 	})
 	if err != nil || files == "" {
@@ -358,9 +361,6 @@ func (s *Service) deliveryEnd(status string, failure json.RawMessage) sqldb.Deli
 		UpdatedAt: now, FinishedAt: &now,
 	}
 }
-
-// deliveryPrefix begins the keys of the files of a delivery.
-func deliveryPrefix(id int64) string { return "deliveries/" + strconv.FormatInt(id, 10) + "/" }
 
 func fromDelivery(row sqldb.Delivery) (*Delivery, error) {
 	var set deliverySettings

@@ -15,6 +15,7 @@ import (
 	"throng/device"
 	"throng/identifier"
 	"throng/internal/hexkey"
+	"throng/service/record"
 	"throng/sqldb"
 )
 
@@ -185,10 +186,8 @@ func TestSweepDevices(t *testing.T) {
 	s := withDevices(t)
 	a := s.devicesOf("gaid", gaid2+"\nx\n")
 	want := s.files(a.ID)
-	left := audiencePrefix(a.ID) + "left/devices"
-	if err := s.writeJSON(t.Context(), left, "of an attempt that died"); err != nil {
-		t.Fatal(err)
-	}
+	left := record.AudiencePrefix(a.ID) + "left/devices"
+	s.put(left, "of an attempt that died")
 	// Blobs are as old as the machine's clock says.
 	for _, tt := range []struct {
 		now  time.Duration
@@ -209,9 +208,7 @@ func TestSweepDevices(t *testing.T) {
 }
 
 func (s *testService) openSets() int {
-	s.sets.mu.Lock()
-	defer s.sets.mu.Unlock()
-	return len(s.sets.open)
+	return s.sets.Open()
 }
 
 // The set that an offer asks is there before it is asked.

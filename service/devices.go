@@ -15,6 +15,9 @@ import (
 	"throng/device"
 	"throng/identifier"
 	"throng/job"
+	"throng/service/deviceset"
+	"throng/service/page"
+	"throng/service/record"
 	"throng/sqldb"
 )
 
@@ -62,7 +65,7 @@ func (s *Service) CreateDevices(ctx context.Context, c *throng.Caller, d DeviceL
 		return nil, err
 	}
 	warnings := slices.Concat(d.Warnings, sources.warnings)
-	more, err := json.Marshal(details{Devices: &deviceDetails{Sources: sources.list, Given: warnings}})
+	more, err := json.Marshal(record.Details{Devices: &record.Devices{Sources: sources.list, Given: warnings}})
 	if err != nil {
 		return nil, fmt.Errorf("store sources: %w", err)
 	}
@@ -92,7 +95,7 @@ func (s *Service) CreateDevices(ctx context.Context, c *throng.Caller, d DeviceL
 }
 
 // startReading has the files of an audience read.
-func (s *Service) startReading(ctx context.Context, tx *sqldb.Tx, row sqldb.Audience, sources []deviceSource) error {
+func (s *Service) startReading(ctx context.Context, tx *sqldb.Tx, row sqldb.Audience, sources []deviceset.Source) error {
 	for _, f := range sources {
 		if err := tx.AddUses(ctx, row.ID, sqldb.UseIncoming, f.Incoming); err != nil {
 			return err
@@ -154,12 +157,12 @@ func (s *Service) replaceFiles(ctx context.Context, tx *sqldb.Tx, row *sqldb.Aud
 	if row.Status == sqldb.StatusRunning {
 		return throng.Errorf(throng.Conflict, "the files of audience %d are still being read; try again when that has ended", row.ID)
 	}
-	d, err := readDetails(*row)
+	d, err := record.Read(*row)
 	if err != nil {
 		return err
 	}
 	if d.Devices == nil {
-		d.Devices = &deviceDetails{}
+		d.Devices = &record.Devices{}
 	}
 	d.Devices.Sources, d.Devices.Given = sources.list, sources.warnings
 	raw, err := json.Marshal(d)
@@ -239,13 +242,13 @@ func (s *Service) DeleteDevices(ctx context.Context, c *throng.Caller, ids []int
 // ListDevices lists a caller's device audiences, newest first, and how many
 // there are on all pages. Invalid lines are told of a single one alone.
 func (s *Service) ListDevices(ctx context.Context, c *throng.Caller, f DeviceFilter) (list []throng.DeviceAudience, total int64, err error) {
-	limit, page := min(max(f.Limit, 0), maxPage), max(f.Page, 1)
+	limit, number := min(max(f.Limit, 0), page.Max), max(f.Page, 1)
 	if limit == 0 {
-		limit = defaultPage
+		limit = page.Default
 	}
 	filter := sqldb.AudienceFilter{
 		CallerID: c.ID, Kind: string(throng.Device), IDs: f.IDs, Query: f.Query, Platform: int64(f.Platform),
-		Limit: limit, Offset: int64(page-1) * int64(limit),
+		Limit: limit, Offset: int64(number-1) * int64(limit),
 	}
 	if total, err = s.db.CountAudiences(ctx, filter); err != nil {
 		return nil, 0, err
@@ -293,7 +296,7 @@ func (s *Service) deviceRow(ctx context.Context, q queries, c *throng.Caller, id
 // deviceSources are files that were found, and what is wrong with a request for
 // them.
 type deviceSources struct {
-	list     []deviceSource
+	list     []deviceset.Source
 	problems []throng.Detail
 	warnings []string
 }
@@ -337,14 +340,14 @@ func (s *Service) deviceSources(ctx context.Context, c *throng.Caller, p throng.
 			continue
 		}
 		out.warn(p, f)
-		out.list = append(out.list, deviceSource{Type: f.Type, Path: f.Path, At: f.At, Key: file.Key, Size: file.Size, Incoming: file.ID})
+		out.list = append(out.list, deviceset.Source{Type: f.Type, Path: f.Path, At: f.At, Key: file.Key, Size: file.Size, Incoming: file.ID})
 	}
 	return out, nil
 }
 
 // warn tells of what is accepted although it may be a mistake.
 func (d *deviceSources) warn(p throng.Platform, f DeviceSource) {
-	if slices.ContainsFunc(d.list, func(o deviceSource) bool { return o.Path == f.Path && o.Type == f.Type }) {
+	if slices.ContainsFunc(d.list, func(o deviceset.Source) bool { return o.Path == f.Path && o.Type == f.Type }) {
 		d.warnings = append(d.warnings, fmt.Sprintf("%s: is listed twice as %s", f.At, f.Type))
 	}
 	family, _, ok := device.FamilyOf(f.Type)
@@ -421,40 +424,17 @@ func (s *Service) remove(ctx context.Context, tx *sqldb.Tx, row sqldb.Audience) 
 // dropFiles removes the files of a deleted audience. What stays behind is found
 // by Sweep.
 func (s *Service) dropFiles(ctx context.Context, id int64) {
-	s.sets.change(id)("", s.cfg.Now())
+	s.sets.Change(id)("", s.cfg.Now())
 	cleanup := context.WithoutCancel(ctx)
-	if err := errors.Join(s.deleteFiles(cleanup, audiencePrefix(id), ""), s.deleteFiles(cleanup, insightPrefix(id), "")); err != nil {
+	if err := errors.Join(s.deleteFiles(cleanup, record.AudiencePrefix(id), ""), s.deleteFiles(cleanup, record.InsightPrefix(id), "")); err != nil {
 		s.cfg.Logger.ErrorContext(ctx, "delete files", "audience", id, "err", err)
 	}
-}
-
-// deviceDetails are what the row of a device audience holds for this package
-// alone. What is below the prefix of its files are a set, rows on generations,
-// raw advertising ids as lines, and lines that were refused.
-type deviceDetails struct {
-	// Sources are the files last given, and Given what was said of the request.
-	Sources []deviceSource `json:"sources,omitempty"`
-	Given   []string       `json:"given,omitempty"`
-	// Counts are of the files that are in use, which Lists are then; nil while
-	// none ever were.
-	Counts *throng.DeviceCounts `json:"counts,omitempty"`
-	// Lists are without their invalid lines, which have a file of their own.
-	Lists []throng.DeviceFile `json:"lists,omitempty"`
-}
-
-type deviceSource struct {
-	Type     identifier.Type `json:"type"`
-	Path     string          `json:"path"`
-	At       string          `json:"at"`
-	Key      string          `json:"key"`
-	Size     int64           `json:"size"`
-	Incoming int64           `json:"incoming"`
 }
 
 // deviceView is a device audience as its caller sees it, without the lines that
 // were refused.
 func (s *Service) deviceView(row sqldb.Audience) (*throng.DeviceAudience, error) {
-	d, err := readDetails(row)
+	d, err := record.Read(row)
 	if err != nil {
 		return nil, err
 	}
@@ -484,6 +464,3 @@ func (s *Service) deviceView(row sqldb.Audience) (*throng.DeviceAudience, error)
 	}
 	return a, nil
 }
-
-// errNoDevices says that an audience has no devices yet, or never will.
-var errNoDevices = errors.New("no devices were read")

@@ -10,6 +10,7 @@ import (
 
 	"throng"
 	"throng/identifier"
+	"throng/service/record"
 	"throng/sqldb"
 )
 
@@ -33,7 +34,7 @@ func (s *Service) ExpandAudience(ctx context.Context, c *throng.Caller, id int64
 	if err != nil {
 		return nil, err
 	}
-	seed, err := readDetails(row)
+	seed, err := record.Read(row)
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +53,7 @@ func (s *Service) ExpandAudience(ctx context.Context, c *throng.Caller, id int64
 	if e.Outputs == nil {
 		k.keepOutputs(c, row)
 	}
-	more, err := json.Marshal(details{Expansion: &throng.Expansion{
+	more, err := json.Marshal(record.Details{Expansion: &throng.Expansion{
 		SeedID: row.ID, Factor: e.Factor, IncludeSeed: e.IncludeSeed, RemoveSeed: e.RemoveSeed,
 		ReapplyFilters: e.ReapplyFilters, ReapplyExclusions: e.ReapplyExclusions,
 	}})
@@ -71,7 +72,7 @@ func (s *Service) ExpandAudience(ctx context.Context, c *throng.Caller, id int64
 }
 
 // problems finds what is wrong with a request beside its addresses and outputs.
-func (e *Expand) problems(seed details) (problems []throng.Detail) {
+func (e *Expand) problems(seed record.Details) (problems []throng.Detail) {
 	bad := func(path, format string, args ...any) {
 		if !slices.ContainsFunc(e.Problems, func(d throng.Detail) bool { return d.Path == path }) {
 			problems = append(problems, throng.Detail{Path: path, Message: fmt.Sprintf(format, args...)})
@@ -90,7 +91,7 @@ func (e *Expand) problems(seed details) (problems []throng.Detail) {
 	if strings.ContainsRune(e.Name, 0) {
 		bad("expansion_name", "must not hold a NUL character")
 	}
-	if !seed.defined() {
+	if !seed.Defined() {
 		const message = "cannot be: the audience was not built from a definition"
 		if e.ReapplyFilters {
 			bad("reapply_filters", message)
@@ -109,7 +110,7 @@ func (s *Service) expandable(row sqldb.Audience) error {
 		return throng.Errorf(throng.Conflict, "audience %d is a list of devices, which cannot be expanded: use it as a criterion of an audience, and expand that", row.ID)
 	case row.Status == sqldb.StatusRunning:
 		return throng.Errorf(throng.Conflict, "audience %d is still being built; expand it when it is done", row.ID)
-	case !finished(row):
+	case !record.Finished(row):
 		return throng.Errorf(throng.Conflict, "audience %d has no members: its status is %s", row.ID, row.Status)
 	case row.Size != nil && s.shown(uint64(*row.Size)) == nil:
 		return throng.Errorf(throng.Conflict, "audience %d cannot be expanded: it has %s", row.ID, s.hiddenReason())
@@ -132,14 +133,14 @@ func (s *Service) checkReapplied(ctx context.Context, c *throng.Caller, row sqld
 		return err
 	}
 	defer g.Release()
-	x := &compiler{s: s, g: g, callerID: c.ID, dry: true}
-	if _, err := x.compile(ctx, reapplied(params, e.ReapplyFilters, e.ReapplyExclusions)); err != nil {
+	x, err := s.compile(ctx, g, c.ID, reapplied(params, e.ReapplyFilters, e.ReapplyExclusions), true)
+	if err != nil {
 		return err
 	}
-	if err := refuse(x.problems, nil); err != nil {
+	if err := refuse(x.Problems, nil); err != nil {
 		return err
 	}
-	k.uploads, k.audiences = x.uploads, slices.Concat(k.audiences, x.audiences)
+	k.uploads, k.audiences = x.Uploads, slices.Concat(k.audiences, x.Audiences)
 	slices.Sort(k.audiences)
 	k.audiences = slices.Compact(k.audiences)
 	return nil

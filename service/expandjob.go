@@ -11,6 +11,7 @@ import (
 	"throng/insight"
 	"throng/lookalike"
 	"throng/query"
+	"throng/service/rowstore"
 	"throng/sqldb"
 )
 
@@ -67,15 +68,14 @@ func (s *Service) best(ctx context.Context, g engine.Generation, m *lookalike.Mo
 		if err != nil {
 			return nil, err
 		}
-		c := &compiler{s: s, g: g, callerID: source.CallerID}
-		again, err := c.compile(ctx, reapplied(params, x.ReapplyFilters, x.ReapplyExclusions))
+		again, err := s.compile(ctx, g, source.CallerID, reapplied(params, x.ReapplyFilters, x.ReapplyExclusions), false)
 		if err != nil {
 			return nil, err
 		}
-		if err := refuse(c.problems, nil); err != nil {
+		if err := refuse(again.Problems, nil); err != nil {
 			return nil, err // the dataset has changed since the definition was accepted
 		}
-		d.Steps = append(d.Steps, again.Steps...)
+		d.Steps = append(d.Steps, again.Definition.Steps...)
 	}
 	if x.IncludeSeed || x.RemoveSeed {
 		d.Steps = append(d.Steps, query.Step{Op: query.Exclude, Node: query.Rows{Set: seed}})
@@ -91,7 +91,7 @@ func (s *Service) best(ctx context.Context, g engine.Generation, m *lookalike.Mo
 	if err != nil || !x.IncludeSeed {
 		return rows, err
 	}
-	return union(ctx, g, []query.RowSet{seed, rows})
+	return rowstore.Union(ctx, g, []query.RowSet{seed, rows})
 }
 
 // explain tells what a model goes by, and how well.

@@ -8,6 +8,9 @@ import (
 	"time"
 
 	"throng"
+	"throng/service/page"
+	"throng/service/record"
+	"throng/service/sweep"
 	"throng/sqldb"
 )
 
@@ -43,7 +46,7 @@ func each(ctx context.Context, list func(after int64, limit int) ([]int64, error
 // than it is to be: audiences, and uploads that none of those that are left uses.
 func (s *Service) sweepOld(ctx context.Context) error {
 	err := each(ctx, func(after int64, limit int) ([]int64, error) {
-		return s.db.DeletedAudiences(ctx, s.now().Add(-orphanAge), after, limit)
+		return s.db.DeletedAudiences(ctx, s.now().Add(-sweep.OrphanAge), after, limit)
 	}, func(id int64) error {
 		if err := s.db.EraseAudience(ctx, id); err != nil {
 			return err
@@ -167,7 +170,7 @@ func (s *Service) eraseFiles(ctx context.Context, callerID int64, done func()) e
 	for more := true; more; {
 		var list []sqldb.Upload
 		var err error
-		if list, more, err = s.db.ListUploads(ctx, sqldb.UploadFilter{CallerID: callerID, Limit: maxPage}); err != nil {
+		if list, more, err = s.db.ListUploads(ctx, sqldb.UploadFilter{CallerID: callerID, Limit: page.Max}); err != nil {
 			return err
 		}
 		for _, u := range list {
@@ -182,7 +185,7 @@ func (s *Service) eraseFiles(ctx context.Context, callerID int64, done func()) e
 	}
 	gone, err := s.db.EraseIncoming(ctx, callerID)
 	for _, in := range gone { // what is left here the sweep finds
-		err = errors.Join(err, s.cfg.Blobs.Delete(ctx, incomingPrefix+in.Slot))
+		err = errors.Join(err, s.cfg.Blobs.Delete(ctx, record.IncomingPrefix+in.Slot))
 		if in.BlobKey != "" {
 			err = errors.Join(err, s.cfg.Blobs.Delete(ctx, in.BlobKey))
 		}
@@ -246,7 +249,7 @@ func (s *Service) stopAll(ctx context.Context, callerID int64) error {
 			}
 		}
 	}
-	s.offers.forgetAll()
+	s.offers.ForgetAll()
 	return s.db.EraseOffers(ctx, callerID)
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"throng"
+	"throng/service/record"
 	"throng/sqldb"
 	"throng/webhook"
 )
@@ -40,7 +41,7 @@ func (s *testService) sweep() {
 func (s *testService) gone(id int64) bool {
 	s.t.Helper()
 	_, err := s.db.Audience(s.t.Context(), 0, id)
-	files := s.blobsBelow(audiencePrefix(id))
+	files := s.blobsBelow(record.AudiencePrefix(id))
 	if (err != nil) != (len(files) == 0) {
 		s.t.Errorf("audience %d: %v, and files %q", id, err, files)
 	}
@@ -296,5 +297,21 @@ func TestEraseCallerInterrupted(t *testing.T) {
 	}
 	if err := s.EraseCaller(t.Context(), "ann", func(int, int) {}); err != nil || left() != 0 || len(s.blobsBelow("audiences/")) != 0 {
 		t.Errorf("EraseCaller = %v, %d audiences and the files %q are left", err, left(), s.blobsBelow("audiences/"))
+	}
+}
+
+func TestLies(t *testing.T) {
+	for _, tt := range []struct {
+		key, prefix, but string
+		want             bool
+	}{
+		{"a/1/rows-2", "a/1/", "", true},
+		{"a/12/rows-2", "a/1/", "", false},
+		{"a/1/x/rows-2", "a/1/", "a/1/x/", false},
+		{"a/1/xy/rows-2", "a/1/", "a/1/x/", true},
+	} {
+		if got := lies(tt.key, tt.prefix, tt.but); got != tt.want {
+			t.Errorf("lies(%s, %s, %s) = %t, want %t", tt.key, tt.prefix, tt.but, got, tt.want)
+		}
 	}
 }

@@ -1,24 +1,19 @@
 package service
 
 import (
-	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"throng"
 	"throng/blob"
 	"throng/identifier"
-	"throng/internal/huffgz"
-	"throng/internal/lines"
+	"throng/service/export"
+	"throng/service/record"
 	"throng/sqldb"
 )
 
@@ -31,7 +26,8 @@ func (s *Service) OpenOutput(ctx context.Context, c *throng.Caller, id int64, ty
 	if err != nil {
 		return nil, err
 	}
-	return s.openFile(ctx, o, func() error { return s.makeFile(ctx, o) })
+	r, err := s.forms.Open(ctx, o.form)
+	return opened(o, r, err)
 }
 
 // StatOutput tells of a file what OpenOutput does, but makes and opens nothing:
@@ -43,7 +39,7 @@ func (s *Service) StatOutput(ctx context.Context, c *throng.Caller, id int64, ty
 		return nil, err
 	}
 	file := o.file
-	info, err := s.cfg.Blobs.Stat(ctx, o.key)
+	info, err := s.cfg.Blobs.Stat(ctx, o.form.Key())
 	switch {
 	case err == nil:
 		file.Size, file.ModTime = info.Size, info.ModTime
@@ -73,10 +69,10 @@ func (s *Service) PresignOutput(ctx context.Context, c *throng.Caller, id int64,
 	if !ok {
 		return nil, throng.Errorf(throng.Conflict, "files are not kept in a bucket here; download the file itself")
 	}
-	if err := s.makeFile(ctx, o); err != nil {
+	if err := s.forms.Make(ctx, o.form); err != nil {
 		return nil, deleted(err, id)
 	}
-	url, err := direct.PresignGet(ctx, o.key, incomingTTL, o.file.Name, o.file.ContentType)
+	url, err := direct.PresignGet(ctx, o.form.Key(), incomingTTL, o.file.Name, o.file.ContentType)
 	if err != nil {
 		return nil, deleted(err, id)
 	}
@@ -86,55 +82,19 @@ func (s *Service) PresignOutput(ctx context.Context, c *throng.Caller, id int64,
 // OpenPacked is OpenOutput of the file's gzip form, byte for byte what
 // huffgz makes of the file. It is made when it is first asked for, and kept.
 func (s *Service) OpenPacked(ctx context.Context, c *throng.Caller, id int64, typ string, f Format) (*File, error) {
-	plain, err := s.output(ctx, c, id, typ, f)
+	o, err := s.output(ctx, c, id, typ, f)
 	if err != nil {
 		return nil, err
 	}
-	o := plain
-	o.key += ".gz"
-	return s.openFile(ctx, o, func() error {
-		return s.makeOnce(ctx, o.key, func(w io.Writer) error { return s.pack(ctx, w, plain) })
-	})
-}
-
-func (s *Service) pack(ctx context.Context, w io.Writer, o output) error {
-	if err := s.makeFile(ctx, o); err != nil {
-		return err
-	}
-	r, err := s.cfg.Blobs.Open(ctx, o.key)
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	if o.format == Text {
-		if err := o.whole(r); err != nil {
-			return err
-		}
-	}
-	z := huffgz.NewWriter(w)
-	if _, err := io.CopyBuffer(z, struct{ io.Reader }{r}, make([]byte, writeBuffer)); err != nil {
-		return err
-	}
-	return z.Close()
+	r, err := s.forms.OpenPacked(ctx, o.form)
+	return opened(o, r, err)
 }
 
 // output is a file of identifiers in one form.
 type output struct {
-	file   File
-	typ    identifier.Type
-	format Format
-	files  string // prefix of the audience's files
-	key    string
-	id     int64 // of the audience
-	text   int64 // bytes of the text
-}
-
-// whole makes sure that the text is as long as it was written.
-func (o output) whole(text blob.Reader) error {
-	if text.Size() != o.text {
-		return fmt.Errorf("%w: %s has %d bytes, %d were written", errDamaged, textKey(o.files, o.typ), text.Size(), o.text)
-	}
-	return nil
+	file File
+	form export.Form
+	id   int64 // of the audience
 }
 
 // output finds a file that the caller may download, whether or not it was made.
@@ -169,39 +129,24 @@ func (s *Service) output(ctx context.Context, c *throng.Caller, id int64, typ st
 }
 
 func formOf(row sqldb.Audience, o sqldb.Output, f Format) (output, error) {
-	d, err := readDetails(row)
+	d, err := record.Read(row)
 	if err != nil {
 		return output{}, err
 	}
-	out := output{typ: identifier.Type(o.Type), format: f, files: d.Files, key: o.BlobKey, id: o.AudienceID, text: o.Bytes}
-	name := fmt.Sprintf("audience-%d-%s.", o.AudienceID, o.Type)
-	switch f {
-	case Text:
-		out.file = File{Name: name + "txt", ContentType: "text/plain; charset=utf-8", Tag: o.SHA256}
-	case CSV:
-		out.file = File{Name: name + "csv", ContentType: "text/csv; charset=utf-8; header=present", Tag: o.SHA256 + "-csv"}
-	case Parquet:
-		out.file = File{Name: name + "parquet", ContentType: "application/vnd.apache.parquet", Tag: o.SHA256 + "-parquet"}
-	}
+	form := export.Form{Prefix: d.Files, Type: identifier.Type(o.Type), Format: f, TextSize: o.Bytes}
+	tag := o.SHA256
 	if f != Text {
-		out.key = fmt.Sprintf("%s/%s-%s", d.Files, f, o.Type)
+		tag += "-" + string(f)
 	}
-	return out, nil
+	return output{form: form, id: o.AudienceID, file: File{
+		Name: fmt.Sprintf("audience-%d-%s.%s", o.AudienceID, o.Type, form.Extension()), ContentType: form.ContentType(), Tag: tag,
+	}}, nil
 }
 
-// openFile makes a file unless it is there, and opens it.
-func (s *Service) openFile(ctx context.Context, o output, made func() error) (*File, error) {
-	if err := made(); err != nil {
-		return nil, deleted(err, o.id)
-	}
-	r, err := s.cfg.Blobs.Open(ctx, o.key)
+// opened is a file as its caller gets it.
+func opened(o output, r blob.Reader, err error) (*File, error) {
 	if err != nil {
 		return nil, deleted(err, o.id)
-	}
-	if o.key == textKey(o.files, o.typ) {
-		if err := o.whole(r); err != nil {
-			return nil, errors.Join(fmt.Errorf("open output: %w", err), r.Close())
-		}
 	}
 	file := o.file
 	file.ReadSeekCloser, file.Size, file.ModTime = r, r.Size(), r.ModTime()
@@ -215,115 +160,4 @@ func deleted(err error, id int64) error {
 		return throng.Errorf(throng.NotFound, "audience %d does not exist", id)
 	}
 	return fmt.Errorf("open output: %w", err)
-}
-
-// makeFile makes a csv or parquet file unless it is there. Text is.
-func (s *Service) makeFile(ctx context.Context, o output) error {
-	if o.format == Text {
-		return nil
-	}
-	return s.makeOnce(ctx, o.key, func(w io.Writer) error {
-		pairs, err := s.openPairs(ctx, o)
-		if err != nil {
-			return err
-		}
-		defer pairs.close()
-		if o.format == CSV {
-			return writeCSV(w, o.typ, pairs)
-		}
-		return writeParquet(w, o.typ, pairs)
-	})
-}
-
-// makeOnce has a file written unless it is there. Who asks for the same file
-// meanwhile waits.
-func (s *Service) makeOnce(ctx context.Context, key string, write func(io.Writer) error) error {
-	unlock, err := s.files.Lock(ctx, key)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	if _, err := s.cfg.Blobs.Stat(ctx, key); !errors.Is(err, blob.ErrNotFound) {
-		return err
-	}
-	w, err := s.cfg.Blobs.Create(ctx, key)
-	if err != nil {
-		return err
-	}
-	defer w.Abort() //nolint:errcheck // of no effect after Commit
-	if err := write(w); err != nil {
-		return err
-	}
-	return w.Commit()
-}
-
-// writeCSV writes pairs in the form of encoding/csv.
-func writeCSV(w io.Writer, t identifier.Type, pairs *pairReader) error {
-	out := append(make([]byte, 0, writeBuffer+lines.Max), "person,"+string(t)+"\n"...)
-	for {
-		more, err := pairs.next()
-		if err != nil {
-			return err
-		}
-		for i := range pairs.person.ends {
-			out = append(appendCSV(out, pairs.person.value(i)), ',')
-			out = append(appendCSV(out, pairs.value.value(i)), '\n')
-			if len(out) >= writeBuffer {
-				if _, err := w.Write(out); err != nil {
-					return err
-				}
-				out = out[:0]
-			}
-		}
-		if !more {
-			_, err := w.Write(out)
-			return err
-		}
-	}
-}
-
-// appendCSV appends a field, in quotes where encoding/csv would quote it; there
-// are no line ends in identifiers.
-func appendCSV(out, field []byte) []byte {
-	if plain(field) || !quoted(field) {
-		return append(out, field...)
-	}
-	out = append(out, '"')
-	for _, c := range field {
-		if c == '"' {
-			out = append(out, '"')
-		}
-		out = append(out, c)
-	}
-	return append(out, '"')
-}
-
-// plain tells of most fields that are not to be quoted that they are not.
-func plain(field []byte) bool {
-	if len(field) < 8 {
-		return len(field) == 0 || !quoted(field)
-	}
-	last := binary.LittleEndian.Uint64(field[len(field)-8:])
-	special := specials(last)
-	for f := field; len(f) > 8; f = f[8:] {
-		special |= specials(binary.LittleEndian.Uint64(f))
-	}
-	return special == 0 && field[0] > ' '
-}
-
-// specials has a bit for a comma, a quote or a byte beyond ASCII in eight
-// bytes. A byte above one of them may be taken for another.
-func specials(w uint64) uint64 {
-	const each, top = 0x0101010101010101, 0x8080808080808080
-	comma, quote := w^each*',', w^each*'"'
-	return ((comma-each)&^comma | (quote-each)&^quote | w) & top
-}
-
-// quoted tells whether a field is to be quoted.
-func quoted(field []byte) bool {
-	if len(field) == 0 {
-		return false
-	}
-	first, _ := utf8.DecodeRune(field)
-	return string(field) == `\.` || bytes.ContainsAny(field, ",\"\r\n") || unicode.IsSpace(first)
 }

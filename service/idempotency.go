@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"throng"
+	"throng/service/leap"
 	"throng/sqldb"
 )
 
@@ -39,13 +40,13 @@ func (s *Service) Answered(ctx context.Context, c *throng.Caller, once Once) (*K
 
 // over tells whether an answer is too old to be given again. A clock that has just
 // leapt ahead does not make it so: the request would be carried out twice.
-func (s *Service) over(ctx context.Context, q metaReader, a sqldb.Answer) (bool, error) {
+func (s *Service) over(ctx context.Context, q leap.Reader, a sqldb.Answer) (bool, error) {
 	now := s.now()
 	if !a.CreatedAt.Before(now.Add(-answerLife)) {
 		return false, nil
 	}
-	t, err := readTrust(ctx, q)
-	return t.holds(now), err
+	t, err := leap.Read(ctx, q)
+	return t.Holds(now), err
 }
 
 func errOtherBody() error {

@@ -54,7 +54,7 @@ type keyOwner struct {
 // checked as one that was not asked for lately, with a secret of nobody's. check
 // must take the same time for every secret. RateLimited as Authenticate.
 func (s *Service) AuthenticateKey(ctx context.Context, accessKey string, check func(apiKey string) bool) (*throng.Caller, error) {
-	owner, err := s.owners.get(accessKey, func() (keyOwner, error) { return s.keyOwner(ctx, accessKey) })
+	owner, err := s.owners.Get(accessKey, func() (keyOwner, error) { return s.keyOwner(ctx, accessKey) })
 	if err != nil && throng.CodeOf(err) != throng.Unauthorized {
 		return nil, err
 	}

@@ -4,23 +4,20 @@ import (
 	"cmp"
 	"context"
 	"crypto/md5"
-	"crypto/rand"
-	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"throng"
 	"throng/blob"
 	"throng/internal/lines"
-	"throng/internal/seal"
+	"throng/service/address"
+	"throng/service/idlist"
+	"throng/service/record"
 	"throng/sqldb"
 )
 
@@ -32,11 +29,6 @@ const (
 	incomingLife = 24 * time.Hour
 	// folderBucket stands in paths where the store has no bucket.
 	folderBucket = "throng"
-
-	// incomingPrefix begins the keys of files that were sent straight to the
-	// store, by slot; receivedPrefix those of files that are verified.
-	incomingPrefix = "incoming/"
-	receivedPrefix = "received/"
 )
 
 // Incoming is an address to which a caller can send one file.
@@ -57,93 +49,37 @@ func (s *Service) PresignFile(ctx context.Context, c *throng.Caller, name, md5 s
 		return nil, err
 	}
 	name, md5 = cmp.Or(name, "file"), strings.ToLower(md5)
-	now, slot := s.now(), newSlot()
+	now, slot := s.now(), address.NewSlot()
 	direct, isDirect := s.cfg.Blobs.(blob.Presigner)
 	bucket := folderBucket
 	if isDirect {
 		bucket = direct.Bucket()
 	}
-	in := &Incoming{Method: http.MethodPut, TTL: incomingTTL, Path: incomingPath(bucket, now, slot, md5, name)}
+	in := &Incoming{Method: http.MethodPut, TTL: incomingTTL, Path: address.Path(bucket, now, slot, md5, name)}
 	_, err := s.db.InsertIncoming(ctx, sqldb.Incoming{CallerID: c.ID, Slot: slot, Path: in.Path, Name: name, MD5: md5, CreatedAt: now})
 	if err != nil {
 		return nil, err
 	}
 	if isDirect {
-		if in.URL, err = direct.PresignPut(ctx, incomingPrefix+slot, incomingTTL); err != nil {
+		if in.URL, err = direct.PresignPut(ctx, record.IncomingPrefix+slot, incomingTTL); err != nil {
 			return nil, fmt.Errorf("sign address: %w", err)
 		}
 		return in, nil
 	}
-	in.URL = s.cfg.URL() + "/incoming/" + incomingToken(s.cfg.Secrets, slot, now.Add(incomingTTL))
+	in.URL = s.cfg.URL() + "/incoming/" + address.Token(s.cfg.Secrets, slot, now.Add(incomingTTL))
 	return in, nil
 }
 
 // fileProblems is what is wrong with what was said of a file to come; either may
 // be left out.
 func fileProblems(name, md5 string) (problems []throng.Detail) {
-	if name != "" && !fileName(name) {
+	if name != "" && !address.IsName(name) {
 		problems = append(problems, throng.Detail{Path: "name", Message: "must be 1 to 255 characters of UTF-8 without slashes and control characters"})
 	}
-	if md5 != "" && !isMD5(strings.ToLower(md5)) {
+	if md5 != "" && !address.IsMD5(strings.ToLower(md5)) {
 		problems = append(problems, throng.Detail{Path: "md5", Message: "must be 32 hexadecimal digits"})
 	}
 	return problems
-}
-
-func incomingPath(bucket string, now time.Time, slot, md5, name string) string {
-	parts := []string{"s3:/", bucket, "audience/tmp_upload", now.Format("2006/01/02"), slot}
-	if md5 != "" {
-		parts = append(parts, md5)
-	}
-	return strings.Join(append(parts, name), "/")
-}
-
-func fileName(name string) bool {
-	return name != "." && name != ".." && utf8.ValidString(name) && utf8.RuneCountInString(name) <= throng.MaxName &&
-		!strings.ContainsFunc(name, func(r rune) bool { return r == '/' || unicode.IsControl(r) })
-}
-
-func isMD5(text string) bool {
-	_, err := hex.DecodeString(text)
-	return err == nil && len(text) == 2*md5.Size
-}
-
-// slotLen letters are 75 random bits.
-const slotLen = 16
-
-// newSlot makes 16 lower-case letters, as the vendor's paths have them.
-func newSlot() string {
-	slot := make([]byte, 0, slotLen)
-	var b [2 * slotLen]byte
-	for {
-		rand.Read(b[:]) // never fails: it ends the program instead
-		for _, c := range b {
-			if c >= 26*9 { // the rest of a byte would prefer some letters
-				continue
-			}
-			if slot = append(slot, 'a'+c%26); len(slot) == slotLen {
-				return string(slot)
-			}
-		}
-	}
-}
-
-// incomingToken signs a slot and the second in which its address ends.
-func incomingToken(key *seal.Key, slot string, ends time.Time) string {
-	head := slot + "." + strconv.FormatInt(ends.Unix(), 36)
-	return head + "." + base64.RawURLEncoding.EncodeToString(key.MAC("incoming", head))
-}
-
-// readIncomingToken gives the slot of a token that was signed by the key, and
-// when it ends.
-func readIncomingToken(key *seal.Key, token string) (slot string, ends time.Time, ok bool) {
-	i := strings.LastIndexByte(token, '.')
-	if i < 0 || !seal.Equal(token[i+1:], base64.RawURLEncoding.EncodeToString(key.MAC("incoming", token[:i]))) {
-		return "", time.Time{}, false
-	}
-	slot, text, _ := strings.Cut(token[:i], ".")
-	n, err := strconv.ParseInt(text, 36, 64)
-	return slot, time.Unix(n, 0), err == nil
 }
 
 // Receive takes the file that is sent to an address of PresignFile, and returns
@@ -158,7 +94,7 @@ func (s *Service) Receive(ctx context.Context, token string, size int64, body io
 		return "", err
 	}
 	if size > s.cfg.UploadLimit {
-		return "", errFileTooLarge(s.cfg.UploadLimit)
+		return "", idlist.TooLarge(s.cfg.UploadLimit)
 	}
 	if row.Status == sqldb.IncomingReceived {
 		return row.MD5, s.sameFile(ctx, row, size, body)
@@ -172,7 +108,7 @@ func (s *Service) Receive(ctx context.Context, token string, size int64, body io
 
 // incomingOf finds the address that a token opens, and whose it is.
 func (s *Service) incomingOf(ctx context.Context, token string) (row sqldb.Incoming, c *throng.Caller, err error) {
-	slot, ends, ok := readIncomingToken(s.cfg.Secrets, token)
+	slot, ends, ok := address.ReadToken(s.cfg.Secrets, token)
 	if !ok {
 		return row, nil, throng.Errorf(throng.Forbidden, "the address is not one that was given out here")
 	}
@@ -195,10 +131,6 @@ func (s *Service) incomingOf(ctx context.Context, token string) (row sqldb.Incom
 	}
 	c, err = s.admitted(fromCaller(caller))
 	return row, c, err
-}
-
-func errFileTooLarge(limit int64) error {
-	return throng.Errorf(throng.TooLarge, "the file is larger than the %d bytes allowed", limit)
 }
 
 func errOtherBytes() error {
@@ -249,14 +181,15 @@ func (s *Service) takeIn(
 	if err != nil {
 		return stored, "", err
 	}
-	file := receivedFile{ID: row.ID, Key: receivedPrefix + newSlot(), Name: row.Name}
+	file := receivedFile{ID: row.ID, Key: record.ReceivedPrefix + address.NewSlot(), Name: row.Name}
 	w, err := s.cfg.Blobs.Create(ctx, file.Key)
 	if err != nil {
 		return stored, "", fmt.Errorf("receive file: %w", err)
 	}
-	out := newSink(w, md5.New())
-	defer out.abort()
-	read, err := out.readFrom(lines.Limit(lines.Limit(body, s.cfg.UploadLimit, errFileTooLarge(s.cfg.UploadLimit)), room, errNoRoom))
+	sum := md5.New()
+	out := blob.NewSink(w, sum)
+	defer out.Abort()
+	read, err := out.Take(lines.Limit(lines.Limit(body, s.cfg.UploadLimit, idlist.TooLarge(s.cfg.UploadLimit)), room, errNoRoom))
 	if errors.Is(read, errNoRoom) {
 		return stored, "", s.noRoom(ctx, c, sqldb.Stored{Incoming: room + 1})
 	}
@@ -264,16 +197,16 @@ func (s *Service) takeIn(
 		return stored, "", receiveError(ctx, read)
 	}
 	if err == nil {
-		err = out.flush()
+		err = out.Flush()
 	}
 	if err != nil {
 		return stored, "", fmt.Errorf("receive file: %w", err)
 	}
-	file.MD5, file.Size = hex.EncodeToString(out.sum.Sum(nil)), out.size
+	file.MD5, file.Size = hex.EncodeToString(sum.Sum(nil)), out.Size()
 	if row.MD5 != "" && row.MD5 != file.MD5 {
 		return stored, "", throng.Errorf(throng.Invalid, "the bytes that were sent to it have another MD5 than was announced: %s", file.MD5)
 	}
-	if err := out.commit(); err != nil {
+	if err := out.Commit(); err != nil {
 		return stored, "", fmt.Errorf("receive file: %w", err)
 	}
 	stored, err = s.recordIncoming(ctx, c, row, file)
@@ -314,7 +247,7 @@ func receiveError(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return fmt.Errorf("receive file: %w", readError(err))
+	return fmt.Errorf("receive file: %w", idlist.ReadError(err))
 }
 
 // received finds what a caller sent to a path, and keeps it for another 24
@@ -351,7 +284,7 @@ func (s *Service) fetchIncoming(ctx context.Context, c *throng.Caller, row sqldb
 	if _, ok := s.cfg.Blobs.(blob.Presigner); !ok {
 		return row, errNothingSent()
 	}
-	unlock, err := s.files.Lock(ctx, incomingPrefix+row.Slot)
+	unlock, err := s.files.Lock(ctx, record.IncomingPrefix+row.Slot)
 	if err != nil {
 		return row, err
 	}
@@ -362,7 +295,7 @@ func (s *Service) fetchIncoming(ctx context.Context, c *throng.Caller, row sqldb
 	case err != nil || fresh.Status == sqldb.IncomingReceived:
 		return fresh, err
 	}
-	r, err := s.cfg.Blobs.Open(ctx, incomingPrefix+row.Slot)
+	r, err := s.cfg.Blobs.Open(ctx, record.IncomingPrefix+row.Slot)
 	if errors.Is(err, blob.ErrNotFound) {
 		return row, errNothingSent()
 	}
@@ -386,46 +319,7 @@ func (s *Service) fetchIncoming(ctx context.Context, c *throng.Caller, row sqldb
 // dropSent deletes what was sent straight to the store; where that fails, the
 // sweep does it.
 func (s *Service) dropSent(ctx context.Context, row sqldb.Incoming) {
-	if err := s.cfg.Blobs.Delete(context.WithoutCancel(ctx), incomingPrefix+row.Slot); err != nil {
+	if err := s.cfg.Blobs.Delete(context.WithoutCancel(ctx), record.IncomingPrefix+row.Slot); err != nil {
 		s.cfg.Logger.ErrorContext(ctx, "delete incoming file", "err", err)
 	}
-}
-
-// sweepIncoming removes addresses that nobody used for long, with their files,
-// and files that belong to none.
-func (s *Service) sweepIncoming(ctx context.Context) error {
-	old := s.now().Add(-incomingLife)
-	gone, err := s.db.SweepIncoming(ctx, old)
-	errs := []error{err}
-	for _, row := range gone {
-		errs = append(errs, s.cfg.Blobs.Delete(ctx, incomingPrefix+row.Slot))
-		if row.BlobKey != "" {
-			errs = append(errs, s.cfg.Blobs.Delete(ctx, row.BlobKey))
-		}
-	}
-	var orphans []string
-	for _, prefix := range []string{incomingPrefix, receivedPrefix} {
-		for info, err := range s.cfg.Blobs.List(ctx, prefix) {
-			if err != nil {
-				return errors.Join(append(errs, err)...)
-			}
-			if info.ModTime.Before(old) {
-				orphans = append(orphans, info.Key)
-			}
-		}
-	}
-	if len(orphans) == 0 {
-		return errors.Join(errs...)
-	}
-	keys, slots, err := s.db.IncomingKeys(ctx)
-	if err != nil {
-		return errors.Join(append(errs, err)...)
-	}
-	for _, key := range orphans {
-		slot, ok := strings.CutPrefix(key, incomingPrefix)
-		if used := keys[key] || ok && slots[slot]; !used {
-			errs = append(errs, s.cfg.Blobs.Delete(ctx, key))
-		}
-	}
-	return errors.Join(errs...)
 }

@@ -15,6 +15,8 @@ import (
 
 	"throng"
 	"throng/internal/seal"
+	"throng/service/address"
+	"throng/service/record"
 )
 
 // presign asks for an address and gives its token, too.
@@ -127,7 +129,7 @@ func TestReceive(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			*token = incomingToken(key, (*token)[:slotLen], s.clock.Now().Add(incomingTTL))
+			*token = address.Token(key, (*token)[:address.SlotLen], s.clock.Now().Add(incomingTTL))
 		}, put(good), throng.Forbidden, 0},
 		{"of a caller who was revoked", md5Of(good), func(s *testService, _ *string) {
 			if err := s.RevokeCaller(t.Context(), "all"); err != nil {
@@ -157,13 +159,13 @@ func TestReceive(t *testing.T) {
 			case tt.code != "" && tt.code != "?":
 				wantCode(t, err, tt.code)
 			}
-			if got := s.blobsOf(incomingPrefix, receivedPrefix); len(got) != tt.blobs {
+			if got := s.blobsOf(record.IncomingPrefix, record.ReceivedPrefix); len(got) != tt.blobs {
 				t.Errorf("the store holds %v, want %d", got, tt.blobs)
 			}
 			file, err := s.received(t.Context(), s.caller, in.Path)
 			if tt.blobs == 0 {
 				wantCode(t, err, throng.Invalid)
-			} else if err != nil || file.Name != "list.txt" || !strings.HasPrefix(file.Key, receivedPrefix) {
+			} else if err != nil || file.Name != "list.txt" || !strings.HasPrefix(file.Key, record.ReceivedPrefix) {
 				t.Errorf("received = %+v, %v", file, err)
 			}
 		})
@@ -246,7 +248,7 @@ func TestReceiveAtOnce(t *testing.T) {
 		}
 		wantCode(t, err, throng.Conflict)
 	}
-	if got := s.blobsOf(incomingPrefix, receivedPrefix); len(got) != 1 {
+	if got := s.blobsOf(record.IncomingPrefix, record.ReceivedPrefix); len(got) != 1 {
 		t.Errorf("the store holds %v, want one file", got)
 	}
 }
@@ -257,7 +259,7 @@ func TestSweepIncoming(t *testing.T) {
 	in, token := s.presign("list.txt", "")
 	received(t, "hello")(s, &token)
 	s.presign("never sent", "")
-	w, err := s.blobs.Create(t.Context(), receivedPrefix+"orphan")
+	w, err := s.blobs.Create(t.Context(), record.ReceivedPrefix+"orphan")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -270,7 +272,7 @@ func TestSweepIncoming(t *testing.T) {
 		if err := s.Sweep(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if got := s.blobsOf(incomingPrefix, receivedPrefix); len(got) != want {
+		if got := s.blobsOf(record.IncomingPrefix, record.ReceivedPrefix); len(got) != want {
 			t.Errorf("the store holds %v, want %d files", got, want)
 		}
 	}
@@ -304,21 +306,4 @@ func TestCreateUploadFrom(t *testing.T) {
 	if err != nil || posted.Key != u.Key {
 		t.Errorf("CreateUpload of the same bytes = %+v, %v, want %s", posted, err, u.Key)
 	}
-}
-
-func FuzzIncomingToken(f *testing.F) {
-	key, err := seal.ParseKey(strings.Repeat("A", 43) + "=")
-	if err != nil {
-		f.Fatal(err)
-	}
-	good := incomingToken(key, "abcdefghijklmnop", time.Unix(1_800_000_000, 0))
-	for _, seed := range []string{good, "", ".", "..", "a.b.c", good[:20], good + "."} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, token string) {
-		slot, ends, ok := readIncomingToken(key, token)
-		if ok && (token != good || slot != "abcdefghijklmnop" || ends.Unix() != 1_800_000_000) {
-			t.Errorf("readIncomingToken(%q) = %q, %v: forged", token, slot, ends)
-		}
-	})
 }

@@ -1,21 +1,18 @@
 package service
 
 import (
-	"context"
-	"crypto/sha1" //nolint:gosec // a name for contents, which the contract wants; nothing is proved by it
-	"encoding/hex"
+	"context" //nolint:gosec // a name for contents, which the contract wants; nothing is proved by it
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 
 	"throng"
 	"throng/engine"
-	"throng/identifier"
 	"throng/insight"
 	"throng/internal/seal"
 	"throng/job"
-	"throng/query"
+	"throng/service/record"
+	"throng/service/reportstore"
 	"throng/sqldb"
 )
 
@@ -24,15 +21,6 @@ const jobInsight = "insight"
 
 // insightWorkers is one: a count of all terms uses all cores by itself.
 const insightWorkers = 1
-
-// insightPrefix begins the keys of the files of an audience's report. They lie
-// apart from those of the audience, which come and go with its builds.
-func insightPrefix(audienceID int64) string { return fmt.Sprintf("insights/%d/", audienceID) }
-
-func countsKey(prefix string) string { return prefix + "/counts" }
-
-// reportPrefix is the prefix of the files of a report, of the key of its counts.
-func reportPrefix(key string) string { return strings.TrimSuffix(key, countsKey("")) }
 
 // runInsight makes a report from its start. Run again after a death it writes
 // another file and comes to the same counts. The report appears in the one
@@ -64,19 +52,19 @@ func (s *Service) runInsight(ctx context.Context, j job.Job) error {
 	if err != nil {
 		return permanent(err)
 	}
-	files := insightPrefix(row.ID) + seal.NewSecret()[:12]
+	files := record.InsightPrefix(row.ID) + seal.NewSecret()[:12]
 	cleanup := context.WithoutCancel(ctx)
 	if err := s.keepClusters(ctx, g, row, files, counts); err != nil {
 		return permanent(errors.Join(err, s.deleteFiles(cleanup, files+"/", "")))
 	}
-	if err := s.writeCounts(ctx, countsKey(files), counts); err != nil {
+	if err := s.reports.Write(ctx, record.CountsKey(files), counts); err != nil {
 		return errors.Join(err, s.deleteFiles(cleanup, files+"/", ""))
 	}
-	i.Hash, i.Generation, i.BlobKey, i.Details = counts.Hash, counts.Generation, countsKey(files), more
+	i.Hash, i.Generation, i.BlobKey, i.Details = counts.Hash, counts.Generation, record.CountsKey(files), more
 	if err := s.store(ctx, files, func(tx *sqldb.Tx) error { return s.finishInsight(ctx, tx, j, row, i, counts) }); err != nil {
 		return err
 	}
-	if err := s.deleteFiles(cleanup, insightPrefix(row.ID), files+"/"); err != nil { // of attempts that died
+	if err := s.deleteFiles(cleanup, record.InsightPrefix(row.ID), files+"/"); err != nil { // of attempts that died
 		s.cfg.Logger.ErrorContext(ctx, "clean up after insight", "audience", row.ID, "err", err)
 	}
 	return nil
@@ -141,7 +129,7 @@ func (s *Service) countAudience(ctx context.Context, g engine.Generation, row sq
 	if counts, err = insight.Keep(ctx, g, audience, baselines, s.cfg.InsightMinimum); err != nil {
 		return nil, nil, err
 	}
-	if counts.Hash, err = membersHash(ctx, g, rows); err != nil {
+	if counts.Hash, err = reportstore.MembersHash(ctx, g, rows); err != nil {
 		return nil, nil, err
 	}
 	if gone > 0 {
@@ -149,70 +137,10 @@ func (s *Service) countAudience(ctx context.Context, g engine.Generation, row sq
 	}
 	var d insightDetails
 	if row.Kind == string(throng.Device) {
-		if d.Files, err = usedPrefix(row); err != nil {
+		if d.Files, err = record.InUse(row); err != nil {
 			return nil, nil, err
 		}
 	}
 	more, err = json.Marshal(d)
 	return counts, more, err
-}
-
-// membersHash names members and their generation: the SHA-1 of the generation's
-// id and the members' keys, a line each.
-func membersHash(ctx context.Context, g engine.Generation, rows query.RowSet) (string, error) {
-	sum := sha1.New() //nolint:gosec // as above
-	fmt.Fprintln(sum, g.Info().ID)
-	err := g.Stream(ctx, rows, []identifier.Type{identifier.SSID}, func(b *engine.Batch) error {
-		sum.Write(b.Lines)
-		return nil
-	})
-	if err != nil {
-		return "", fmt.Errorf("sum members: %w", err)
-	}
-	return hex.EncodeToString(sum.Sum(nil)), nil
-}
-
-func (s *Service) writeCounts(ctx context.Context, key string, counts *insight.Counts) error {
-	w, err := s.cfg.Blobs.Create(ctx, key)
-	if err != nil {
-		return err
-	}
-	defer w.Abort() //nolint:errcheck // of no effect after Commit
-	if err := counts.Write(w); err != nil {
-		return err
-	}
-	return w.Commit()
-}
-
-// reportBytes is how much memory the counts of the reports that were read last may
-// take: those of some five reports on half a million members, each of which
-// takes 25 MB, or of a hundred on ten thousand.
-const reportBytes = 128 << 20
-
-func newReportCache(limit int64) keptCache[string, *insight.Counts] {
-	return keptCache[string, *insight.Counts]{limit: limit}
-}
-
-// keptCounts reads a file of counts unless it was a short time ago. A file's key
-// is of one attempt to make a report, and nothing is ever written under it again.
-func (s *Service) keptCounts(ctx context.Context, key string) (*insight.Counts, error) {
-	if counts, ok := s.reports.get(key); ok {
-		return counts, nil
-	}
-	counts, err := s.readCounts(ctx, key)
-	if err != nil {
-		return nil, err
-	}
-	s.reports.put(key, counts, counts.Bytes())
-	return counts, nil
-}
-
-// readCounts reads a file of counts as it is now.
-func (s *Service) readCounts(ctx context.Context, key string) (*insight.Counts, error) {
-	r, err := s.cfg.Blobs.Open(ctx, key)
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	return insight.Read(r)
 }

@@ -14,6 +14,7 @@ import (
 	"throng/insight"
 	"throng/job"
 	"throng/query"
+	"throng/service/record"
 	"throng/sqldb"
 	"throng/webhook"
 )
@@ -110,7 +111,7 @@ func (s *Service) keptInsight(ctx context.Context, c *throng.Caller, id int64) (
 	if err != nil {
 		return nil, err
 	}
-	counts, err := s.readCounts(ctx, row.BlobKey)
+	counts, err := s.reports.Read(ctx, row.BlobKey)
 	if errors.Is(err, insight.ErrDamaged) || errors.Is(err, insight.ErrVersion) || errors.Is(err, blob.ErrNotFound) {
 		s.cfg.Logger.WarnContext(ctx, "read report", "audience", id, "err", err)
 		return nil, nil
@@ -159,18 +160,18 @@ func current(row sqldb.Audience, i sqldb.Insight) bool {
 		return true
 	}
 	var d insightDetails
-	prefix, err := usedPrefix(row)
+	prefix, err := record.InUse(row)
 	return err == nil && unmarshalAll(pair{i.Details, &d}) == nil && d.Files == prefix
 }
 
 // countable is Conflict where an audience has no members, and never will.
 func (s *Service) countable(row sqldb.Audience) error {
 	switch {
-	case row.Kind == string(throng.Device) && !finished(row):
+	case row.Kind == string(throng.Device) && !record.Finished(row):
 		return throng.Errorf(throng.Conflict, "audience %d has no devices that were read: its status is %s", row.ID, row.Status)
-	case !finished(row) && row.Status != sqldb.StatusRunning:
+	case !record.Finished(row) && row.Status != sqldb.StatusRunning:
 		return throng.Errorf(throng.Conflict, "audience %d has no members: its status is %s", row.ID, row.Status)
-	case finished(row) && row.Size != nil && s.shown(uint64(*row.Size)) == nil:
+	case record.Finished(row) && row.Size != nil && s.shown(uint64(*row.Size)) == nil:
 		return throng.Errorf(throng.Conflict, "no report is made on audience %d, which has %s", row.ID, s.hiddenReason())
 	}
 	return nil
@@ -185,7 +186,7 @@ func (s *Service) putInsight(ctx context.Context, tx *sqldb.Tx, row sqldb.Audien
 	if err := tx.PutInsight(ctx, i); err != nil {
 		return i, err
 	}
-	if !finished(row) {
+	if !record.Finished(row) {
 		return i, nil
 	}
 	return i, s.enqueueInsight(ctx, tx, row)
@@ -221,7 +222,7 @@ func (s *Service) Insight(ctx context.Context, c *throng.Caller, id int64, q Ins
 	if err != nil || i.Status != sqldb.StatusDone {
 		return out, err
 	}
-	counts, err := s.keptCounts(ctx, i.BlobKey)
+	counts, err := s.reports.Counts(ctx, i.BlobKey)
 	switch {
 	case errors.Is(err, insight.ErrVersion), errors.Is(err, insight.ErrDamaged):
 		s.cfg.Logger.ErrorContext(ctx, "read report", "audience", id, "err", err)
@@ -458,7 +459,7 @@ func (s *Service) CountInsight(ctx context.Context, callerName string, id int64,
 	if err := s.countable(row); err != nil {
 		return nil, err
 	}
-	if !finished(row) {
+	if !record.Finished(row) {
 		return nil, throng.Errorf(throng.Conflict, "audience %d is not finished: its status is %s", id, row.Status)
 	}
 	counts, err := s.keptInsight(ctx, c, id)

@@ -381,7 +381,7 @@ func (s *testService) put(key, text string) {
 }
 
 // forgetReports leaves nothing in memory of the reports that were read.
-func (s *testService) forgetReports() { s.reports.drop(func(string) bool { return true }) }
+func (s *testService) forgetReports() { s.reports.Forget(func(string) bool { return true }) }
 
 // TestInsightDamaged makes a report again whose file cannot be read.
 func TestInsightDamaged(t *testing.T) {

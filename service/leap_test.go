@@ -31,31 +31,6 @@ func (l *lockedText) String() string {
 	return l.text.String()
 }
 
-// TestTrust says when a clock is believed.
-func TestTrust(t *testing.T) {
-	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
-	ago := func(d time.Duration) time.Time { return now.Add(-d) }
-	for _, c := range []struct {
-		name string
-		t    trust
-		want bool
-	}{
-		{"nobody has looked", trust{}, true},
-		{"an hour later", trust{seen: ago(time.Hour)}, true},
-		{"a night later", trust{seen: ago(17 * time.Hour)}, true},
-		{"a day later", trust{seen: ago(24 * time.Hour)}, false},
-		{"set back", trust{seen: ago(-365 * 24 * time.Hour)}, true},
-		{"held", trust{seen: now, hold: ago(-time.Minute)}, false},
-		{"no longer held", trust{seen: now, hold: now}, true},
-		{"held by a clock that was ahead", trust{seen: now, hold: ago(-25 * time.Hour)}, true},
-		{"a day later, and held before", trust{seen: ago(24 * time.Hour), hold: ago(time.Hour)}, false},
-	} {
-		if got := c.t.holds(now); got != c.want {
-			t.Errorf("%s: holds() = %t, want %t", c.name, got, c.want)
-		}
-	}
-}
-
 // TestLeap has the clock leap ahead by a year. What the sweep would remove stays
 // for a day, in which the clock can be set right; then it goes.
 func TestLeap(t *testing.T) {

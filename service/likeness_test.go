@@ -10,6 +10,7 @@ import (
 
 	"throng"
 	"throng/identifier"
+	"throng/service/rowstore"
 )
 
 // crowd is 900 people of three tastes, each of whom follows half of the twelve
@@ -391,7 +392,7 @@ func TestClustersOutliveGeneration(t *testing.T) {
 	if err := s.Sweep(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if keys := s.keys("insights/"); slices.ContainsFunc(keys, func(k string) bool { return strings.Contains(k, rowsPrefix) }) || len(keys) != 4 {
+	if keys := s.keys("insights/"); slices.ContainsFunc(keys, func(k string) bool { return strings.Contains(k, rowstore.Prefix) }) || len(keys) != 4 {
 		t.Errorf("files of the report after the sweep = %v, want its counts and the keys of three clusters", keys)
 	}
 	a := s.cluster(s.caller, everybody.ID, 1, Build{Outputs: &[]string{"md5"}})

@@ -32,7 +32,7 @@ func (s *Service) MatchOffer(ctx context.Context, c *throng.Caller, offerID int6
 		}
 		// An audience is deleted when no offer is for it any more. So the offer
 		// was changed since it was read, maybe by another process.
-		s.offers.forget(offerKey{c.ID, offerID})
+		s.offers.Forget(offerKey{c.ID, offerID})
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"throng"
 	"throng/identifier"
+	"throng/service/deviceset"
 )
 
 func TestDeviceProblems(t *testing.T) {
@@ -146,8 +147,9 @@ func TestMatchOfferChangedElsewhere(t *testing.T) {
 	if err := other.DeleteDevices(t.Context(), s.caller, []int64{before}); err != nil {
 		t.Fatal(err)
 	}
-	s.clock.Add(setFresh) // where the files are is forgotten, and the offer not yet
-	s.offers.kept[offerKey{s.caller.ID, 1}] = recentValue[*throng.Offer]{&throng.Offer{ID: 1, Include: []int64{before}}, s.clock.Now()}
+	s.clock.Add(deviceset.Fresh) // where the files are is forgotten, and the offer not yet
+	s.offers.Forget(offerKey{s.caller.ID, 1})
+	must(s.offers.Get(offerKey{s.caller.ID, 1}, func() (*throng.Offer, error) { return &throng.Offer{ID: 1, Include: []int64{before}}, nil }))
 	got, err := s.MatchOffer(t.Context(), s.caller, 1, devices)
 	if diff := cmp.Diff([]bool{false, true}, got); diff != "" || err != nil {
 		t.Errorf("MatchOffer() after the change: %v (-want +got):\n%s", err, diff)

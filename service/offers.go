@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"throng"
+	"throng/service/record"
 	"throng/sqldb"
 )
 
@@ -19,7 +20,7 @@ type offerKey struct{ caller, offer int64 }
 // Conflict where one has not been ready yet; details have the paths
 // include[i] and exclude[i]. What is repeated counts once.
 func (s *Service) PutOffer(ctx context.Context, c *throng.Caller, o throng.Offer) error {
-	defer s.offers.forget(offerKey{c.ID, o.ID})
+	defer s.offers.Forget(offerKey{c.ID, o.ID})
 	return s.db.Tx(ctx, func(tx *sqldb.Tx) error {
 		if err := checkTargets(ctx, tx, c, o); err != nil {
 			return err
@@ -80,8 +81,8 @@ func checkTargets(ctx context.Context, tx *sqldb.Tx, c *throng.Caller, o throng.
 // stays so while others are read, and where these turn out to be bad. If not it
 // tells why.
 func holdsDevices(row sqldb.Audience) (why string, err error) {
-	switch _, err = usedPrefix(row); {
-	case !errors.Is(err, errNoDevices):
+	switch _, err = record.InUse(row); {
+	case !errors.Is(err, record.ErrNoDevices):
 		return "", err
 	case row.Status == sqldb.StatusRunning:
 		return "its files are still being read", nil
@@ -101,5 +102,5 @@ func (s *Service) Offer(ctx context.Context, c *throng.Caller, id int64) (*thron
 
 // recentOffer is Offer for who asks often. The lists are shared.
 func (s *Service) recentOffer(ctx context.Context, c *throng.Caller, id int64) (*throng.Offer, error) {
-	return s.offers.get(offerKey{c.ID, id}, func() (*throng.Offer, error) { return s.Offer(ctx, c, id) })
+	return s.offers.Get(offerKey{c.ID, id}, func() (*throng.Offer, error) { return s.Offer(ctx, c, id) })
 }

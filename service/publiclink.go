@@ -2,16 +2,13 @@ package service
 
 import (
 	"context"
-	"crypto/hmac"
-	"encoding/base64"
-	"encoding/binary"
 	"errors"
-	"strconv"
 	"strings"
 	"time"
 
 	"throng"
 	"throng/insight"
+	"throng/service/address"
 	"throng/sqldb"
 )
 
@@ -73,7 +70,7 @@ func (s *Service) ReplacePublicLink(ctx context.Context, c *throng.Caller, id in
 		r.Baseline = insight.Global
 	}
 	// A baseline that cannot be shown is told now, not on the page.
-	counts, err := s.keptCounts(ctx, report.BlobKey)
+	counts, err := s.reports.Counts(ctx, report.BlobKey)
 	if err != nil {
 		return nil, err
 	}
@@ -135,21 +132,10 @@ func (s *Service) lastMoment(day string) (end time.Time, problem string) {
 	return end, ""
 }
 
-// linkSum is how many bytes of a link's MAC are in its token: 192 bits.
-const linkSum = 24
-
-// linkMAC is what only the holder of the secret key can make of a link.
-func (s *Service) linkMAC(audienceID, counter int64) []byte {
-	return s.cfg.Secrets.MAC("public link of an insight", strconv.FormatInt(audienceID, 10), strconv.FormatInt(counter, 10))[:linkSum]
-}
-
-// fromLink makes the link's token: the audience's id, by which the link is
-// found, and the MAC.
 func (s *Service) fromLink(l sqldb.PublicLink, report sqldb.Insight) *PublicLink {
-	token := append(binary.AppendUvarint(nil, uint64(l.AudienceID)), s.linkMAC(l.AudienceID, l.Counter)...)
 	return &PublicLink{
 		AudienceID: l.AudienceID, Hash: report.Hash, Baseline: l.Baseline, ExpiresAt: l.ExpiresAt,
-		Token: base64.RawURLEncoding.EncodeToString(token),
+		Token: address.Link(s.cfg.Secrets, l.AudienceID, l.Counter),
 	}
 }
 
@@ -160,22 +146,21 @@ func (s *Service) fromLink(l sqldb.PublicLink, report sqldb.Insight) *PublicLink
 // not told.
 func (s *Service) PublicReport(ctx context.Context, token string, q InsightQuery) (*Insight, error) {
 	nothing := throng.Errorf(throng.NotFound, "this link does not work, or not any more")
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(token)
-	id, n := binary.Uvarint(raw)
-	if err != nil || n <= 0 || len(raw) != n+linkSum || id == 0 || id > 1<<62 {
+	id, proof, ok := address.ReadLink(token)
+	if !ok {
 		return nil, nothing
 	}
-	link, err := s.db.PublicLink(ctx, int64(id))
+	link, err := s.db.PublicLink(ctx, id)
 	if err != nil && !isNotFound(err) {
 		return nil, err
 	}
 	// One that is not there is compared with the MAC of a counter that none has.
-	same := hmac.Equal(raw[n:], s.linkMAC(int64(id), link.Counter))
+	same := address.IsLink(s.cfg.Secrets, id, link.Counter, proof)
 	expired := !link.ExpiresAt.IsZero() && !s.now().Before(link.ExpiresAt)
 	if !same || err != nil || expired {
 		return nil, nothing
 	}
-	row, err := s.db.Audience(ctx, 0, int64(id))
+	row, err := s.db.Audience(ctx, 0, id)
 	if isNotFound(err) {
 		return nil, nothing
 	}
@@ -193,7 +178,7 @@ func (s *Service) PublicReport(ctx context.Context, token string, q InsightQuery
 	if err != nil {
 		return nil, err
 	}
-	counts, err := s.keptCounts(ctx, i.BlobKey)
+	counts, err := s.reports.Counts(ctx, i.BlobKey)
 	if err != nil {
 		return nil, err
 	}

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"throng"
-	"throng/blob"
 	"throng/sqldb"
 )
 
@@ -114,17 +113,4 @@ func (s *Service) mayWait(ctx context.Context, tx *sqldb.Tx, c *throng.Caller, k
 	e := throng.Errorf(throng.RateLimited, "%d of your %s wait for their turn, as many as may wait; send this one again when some have ended", n, plural)
 	e.RetryAfter = retryWaiting
 	return e
-}
-
-// counting is a writer that counts what is kept for a caller.
-type counting struct {
-	blob.Writer
-	n *int64
-}
-
-// Write implements io.Writer.
-func (c counting) Write(p []byte) (int, error) {
-	n, err := c.Writer.Write(p)
-	*c.n += int64(n)
-	return n, err
 }

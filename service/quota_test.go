@@ -15,6 +15,7 @@ import (
 	"throng"
 	"throng/blob"
 	"throng/identifier"
+	"throng/service/record"
 	"throng/sqldb"
 )
 
@@ -133,11 +134,11 @@ func TestQuotaOfIncoming(t *testing.T) {
 	}
 	wantCode(t, send(1, strings.NewReader("x")), throng.QuotaExceeded) // the one request of this second
 	wantCode(t, send(1, strings.NewReader("x")), throng.RateLimited)
-	if got := len(s.blobsOf(receivedPrefix)); got != 1 {
+	if got := len(s.blobsOf(record.ReceivedPrefix)); got != 1 {
 		t.Errorf("%d files are kept, want 1", got)
 	}
 	s.clock.Add(incomingLife + time.Second)
-	if err := s.sweepIncoming(ctx); err != nil {
+	if err := s.Sweep(ctx); err != nil {
 		t.Fatal(err)
 	}
 	if got := s.stored(c); got.Total() != 0 {

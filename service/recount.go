@@ -8,6 +8,7 @@ import (
 	"throng/blob"
 	"throng/engine"
 	"throng/identifier"
+	"throng/service/idlist"
 	"throng/sqldb"
 )
 
@@ -38,7 +39,7 @@ func (s *Service) recount(ctx context.Context, c *throng.Caller, uploads []sqldb
 			defer leave()
 		}
 		switch err := s.recountOne(ctx, g, u); {
-		case errors.Is(err, errDamaged):
+		case errors.Is(err, blob.ErrDamaged):
 			s.cfg.Logger.ErrorContext(ctx, "count upload anew", "upload", u.ID, "err", err)
 		case err != nil && !errors.Is(err, blob.ErrNotFound):
 			return err
@@ -48,7 +49,7 @@ func (s *Service) recount(ctx context.Context, c *throng.Caller, uploads []sqldb
 }
 
 func (s *Service) recountOne(ctx context.Context, g engine.Generation, u *sqldb.Upload) error {
-	_, matched, err := s.countLines(ctx, g, identifier.Type(u.Type), linesKey(u.BlobKey), u.Matched+u.Unmatched)
+	_, matched, err := idlist.Match(ctx, s.cfg.Blobs, g, identifier.Type(u.Type), linesKey(u.BlobKey), u.Matched+u.Unmatched)
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,8 @@ import (
 
 	"throng/blob"
 	"throng/insight"
+	"throng/service/record"
+	"throng/service/reportstore"
 )
 
 // readings counts how often files of counts are opened.
@@ -23,7 +25,7 @@ type readings struct {
 
 // Open implements blob.Store.
 func (r *readings) Open(ctx context.Context, key string) (blob.Reader, error) {
-	if strings.HasSuffix(key, countsKey("")) {
+	if strings.HasSuffix(key, record.CountsKey("")) {
 		r.n.Add(1)
 	}
 	return r.Store.Open(ctx, key)
@@ -81,8 +83,8 @@ func TestReportIsReadOnce(t *testing.T) {
 		keys := s.keys("insights/")
 		return len(keys) == 1 && keys[0] != first
 	})
-	if _, ok := s.reports.get(first); ok {
-		t.Error("the report that was replaced is still in memory")
+	if n, _ := s.reports.Kept(); n != 1 {
+		t.Errorf("%d reports are in memory, want the one that was made anew", n)
 	}
 	if n := r.n.Load(); n != 3 { // the damaged one by the order
 		t.Errorf("the file was read %d times, want 3", n)
@@ -90,8 +92,8 @@ func TestReportIsReadOnce(t *testing.T) {
 	if err := s.DeleteAudience(t.Context(), s.caller, a.ID); err != nil {
 		t.Fatal(err)
 	}
-	if n := s.reports.order.Len(); n != 0 || s.reports.used != 0 {
-		t.Errorf("%d reports of %d bytes are in memory after the audience was deleted, want none", n, s.reports.used)
+	if n, bytes := s.reports.Kept(); n != 0 || bytes != 0 {
+		t.Errorf("%d reports of %d bytes are in memory after the audience was deleted, want none", n, bytes)
 	}
 }
 
@@ -99,7 +101,7 @@ func TestReportIsReadOnce(t *testing.T) {
 func TestReportTooLarge(t *testing.T) {
 	r := &readings{}
 	s := start(t, all, watched(r))
-	s.reports.limit = 1000
+	s.reports = reportstore.New(s.cfg.Blobs, 1000)
 	a := s.build(s.caller, everyone)
 	want := s.insight(s.caller, a.ID, InsightQuery{})
 	if diff := cmp.Diff(want, s.insightDone(s.caller, a.ID, InsightQuery{}).Report); diff != "" || r.n.Load() != 2 {
@@ -132,7 +134,7 @@ func BenchmarkReport(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				if from == "file" {
-					s.reports.drop(func(string) bool { return true })
+					s.reports.Forget(func(string) bool { return true })
 				}
 				if _, err := s.Insight(b.Context(), s.caller, a.ID, InsightQuery{}); err != nil {
 					b.Fatal(err)

@@ -64,7 +64,7 @@ func (s *Service) Rotate(ctx context.Context, name string, r Rotation) (*Rotated
 	if err != nil {
 		return nil, err
 	}
-	s.owners.forget(accessKey)
+	s.owners.Forget(accessKey)
 	return out, nil
 }
 

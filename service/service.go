@@ -1,7 +1,8 @@
 // Package service is what the product does, one method per verb. It is the
 // only place that checks permissions and spends credits. It knows contracts,
 // not choices: which engine, which store, which database, and who calls, is
-// decided by package server.
+// decided by package server. How things are done that take no permission is in the
+// packages below it.
 package service
 
 import (
@@ -16,10 +17,16 @@ import (
 	"throng/delivery"
 	"throng/engine"
 	"throng/insight"
+	"throng/internal/cache"
 	"throng/internal/durable"
 	"throng/internal/keylock"
+	"throng/internal/limit"
 	"throng/internal/seal"
 	"throng/job"
+	"throng/service/deviceset"
+	"throng/service/export"
+	"throng/service/reportstore"
+	"throng/service/rowstore"
 	"throng/sqldb"
 	"throng/webhook"
 )
@@ -159,20 +166,20 @@ func (c Config) withDefaults() (Config, error) {
 type Service struct {
 	cfg   Config
 	db    *sqldb.DB
-	files keylock.Lock // of files that are made on demand
-	kept  rowCache     // rows of uploads and audiences
-	sets  deviceSets   // of device audiences
+	files keylock.Lock // that were sent straight to the store, by slot
+	rows  *rowstore.Store
+	sets  *deviceset.Sets // of device audiences
 
-	rates  *rates
-	counts admission  // previews
-	reads  admission  // uploads that are read
-	groups groupCache // baselines of reports
+	rates  *limit.Rates
+	counts turns // previews
+	reads  turns // uploads that are read
 
-	reports keptCache[string, *insight.Counts] // by the key of their file
+	reports *reportstore.Store
+	forms   *export.Maker // of files of identifiers
 
-	owners *recent[string, keyOwner] // by access key
-	nobody string                    // the sealed secret of an access key that nobody has
-	offers *recent[offerKey, *throng.Offer]
+	owners *cache.Recent[string, keyOwner] // by access key
+	nobody string                          // the sealed secret of an access key that nobody has
+	offers *cache.Recent[offerKey, *throng.Offer]
 }
 
 // New makes a Service of its parts. It owns none of them. With Render and
@@ -189,10 +196,10 @@ func New(cfg Config) (*Service, error) {
 		}
 	}
 	s := &Service{
-		cfg: cfg, db: cfg.DB, kept: newRowCache(cfg.RowCacheBytes), reports: newReportCache(reportBytes),
-		rates: newRates(cfg.Now), counts: newCounts(), reads: newReads(),
-		owners: newRecent[string, keyOwner](cfg.Now), nobody: cfg.Secrets.Seal(seal.NewSecret(), apiKeyBinding("")),
-		offers: newRecent[offerKey, *throng.Offer](cfg.Now), groups: groupCache{limit: baselineBytes},
+		cfg: cfg, db: cfg.DB, sets: deviceset.New(cfg.Blobs, cfg.TempDir), rows: rowstore.New(cfg.Blobs, cfg.RowCacheBytes, cfg.Logger), reports: reportstore.New(cfg.Blobs, reportstore.Bytes), forms: export.NewMaker(cfg.Blobs),
+		rates: limit.NewRates(cfg.Now), counts: newCounts(), reads: newReads(),
+		owners: cache.NewRecent[string, keyOwner](cfg.Now), nobody: cfg.Secrets.Seal(seal.NewSecret(), apiKeyBinding("")),
+		offers: cache.NewRecent[offerKey, *throng.Offer](cfg.Now),
 	}
 	if cfg.Render == nil || cfg.Sender == nil {
 		return s, nil

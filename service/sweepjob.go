@@ -4,13 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"time"
 
 	"throng/job"
+	"throng/service/leap"
+	"throng/service/sweep"
 	"throng/sqldb"
 )
 
@@ -49,7 +48,7 @@ func (s *Service) nextSweep(ctx context.Context, tx *sqldb.Tx, at time.Time) err
 // time; how often does not matter. After a leap of the clock only what does not go
 // by age is removed.
 func (s *Service) runSweep(ctx context.Context, j job.Job) error {
-	trusted, err := s.lookAtClock(ctx)
+	trusted, err := leap.Look(ctx, s.db, s.now(), s.cfg.Logger)
 	switch {
 	case err != nil:
 	case trusted:
@@ -83,30 +82,14 @@ func (s *Service) sweepFailed(ctx context.Context, tx *sqldb.Tx, _ job.Job, caus
 // and every hour.
 func (s *Service) SweepHere(ctx context.Context) error {
 	err := s.SweepGenerations(ctx)
-	if t, trustErr := readTrust(ctx, s.db); trustErr != nil || !t.holds(s.now()) {
+	if t, trustErr := leap.Read(ctx, s.db); trustErr != nil || !t.Holds(s.now()) {
 		return errors.Join(err, trustErr)
 	}
-	return errors.Join(err, s.sweepTemp())
+	return errors.Join(err, sweep.Temp(s.cfg.TempDir, s.now().Add(-sweep.OrphanAge)))
 }
 
-// sweepTemp removes what lies in the folder of temporary files and was not touched
-// for long.
-func (s *Service) sweepTemp() error {
-	if s.cfg.TempDir == "" {
-		return nil
-	}
-	entries, err := os.ReadDir(s.cfg.TempDir)
-	if err != nil {
-		return fmt.Errorf("sweep temporary files: %w", err)
-	}
-	old := s.now().Add(-orphanAge)
-	var errs []error
-	for _, e := range entries {
-		info, err := e.Info()
-		if errors.Is(err, fs.ErrNotExist) || err == nil && !info.ModTime().Before(old) {
-			continue
-		}
-		errs = append(errs, err, os.RemoveAll(filepath.Join(s.cfg.TempDir, e.Name())))
-	}
-	return errors.Join(errs...)
+// ClockSet is to be called when the clock was set, by much, while the process ran.
+func (s *Service) ClockSet(ctx context.Context) error {
+	_, err := leap.Look(ctx, s.db, s.now(), s.cfg.Logger)
+	return err
 }

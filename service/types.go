@@ -6,6 +6,7 @@ import (
 
 	"throng"
 	"throng/identifier"
+	"throng/service/export"
 )
 
 // Definition is a request for an audience as an API read it. Problems and
@@ -54,13 +55,13 @@ type AudienceFilter struct {
 }
 
 // Format is the form of a file of identifiers.
-type Format string
+type Format = export.Format
 
 // The formats.
 const (
-	Text    Format = "text"
-	CSV     Format = "csv"
-	Parquet Format = "parquet"
+	Text    = export.Text
+	CSV     = export.CSV
+	Parquet = export.Parquet
 )
 
 // File is a finished file. The receiver closes it.

@@ -1,7 +1,6 @@
 package service
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -16,7 +15,8 @@ import (
 	"throng/engine"
 	"throng/identifier"
 	"throng/internal/seal"
-	"throng/query"
+	"throng/service/idlist"
+	"throng/service/page"
 	"throng/sqldb"
 )
 
@@ -90,7 +90,7 @@ func (s *Service) createUpload(ctx context.Context, c *throng.Caller, u sqldb.Up
 // whether it is beyond the limit: TooLarge. -1 is unknown, and may fit.
 func (s *Service) UploadFits(size int64) error {
 	if size > s.cfg.UploadLimit {
-		return errFileTooLarge(s.cfg.UploadLimit)
+		return idlist.TooLarge(s.cfg.UploadLimit)
 	}
 	return nil
 }
@@ -151,73 +151,27 @@ type storedUpload struct {
 // readUpload reads a body, writes its lines and who owns them, and fills in
 // what it found.
 func (s *Service) readUpload(ctx context.Context, g engine.Generation, t identifier.Type, u *sqldb.Upload, body io.Reader, most int64) error {
-	forms, err := s.readLines(ctx, t, body)
+	list, err := idlist.Read(ctx, idlist.Config{Limit: s.cfg.UploadLimit, Memory: s.cfg.SortMemory, TempDir: s.cfg.TempDir}, t, body)
 	if err != nil {
 		return err
 	}
-	defer forms.close()
-	kept := keptLines{key: linesKey(u.BlobKey), most: most, size: &u.Bytes}
-	rows, matched, err := s.keepLines(ctx, g, t, kept, forms)
+	defer list.Close()
+	to := idlist.Place{Blobs: s.cfg.Blobs, Key: linesKey(u.BlobKey), Most: most, Full: errNoRoom, Size: &u.Bytes}
+	rows, matched, err := list.Keep(ctx, g, t, to)
 	if err != nil {
 		return err
 	}
-	if err := s.writeRows(ctx, g, rowsKey(u.BlobKey, g.Info().ID), rows); err != nil {
+	if err := s.rows.Write(ctx, g, u.BlobKey, rows); err != nil {
 		return fmt.Errorf("store upload: %w", err)
 	}
-	found := forms.found
-	raw, err := json.Marshal(found.invalidLines)
+	raw, err := json.Marshal(list.InvalidLines)
 	if err != nil {
 		return err
 	}
-	u.MD5, u.InvalidLines = found.md5, raw
-	u.Rows, u.Invalid, u.Duplicate = int64(found.rows), int64(found.invalid), int64(found.rows-found.invalid-found.distinct)
-	u.Matched, u.Unmatched = int64(matched), int64(found.distinct-matched)
+	u.MD5, u.InvalidLines = list.MD5, raw
+	u.Rows, u.Invalid, u.Duplicate = int64(list.Rows), int64(list.Invalid), int64(list.Rows-list.Invalid-list.Distinct)
+	u.Matched, u.Unmatched = int64(matched), int64(list.Distinct-matched)
 	return nil
-}
-
-// keptLines is where lines are written, and how many bytes of them may be.
-type keptLines struct {
-	key  string
-	most int64
-	size *int64
-}
-
-// keepLines writes normal forms one a line, and matches them on their way.
-func (s *Service) keepLines(ctx context.Context, g engine.Generation, t identifier.Type, to keptLines, forms *normalForms) (query.RowSet, uint64, error) {
-	w, err := s.cfg.Blobs.Create(ctx, to.key)
-	if err != nil {
-		return nil, 0, fmt.Errorf("store upload: %w", err)
-	}
-	defer w.Abort() //nolint:errcheck // of no effect after Commit
-	out := bufio.NewWriterSize(w, writeBuffer)
-	var failed error
-	rows, matched, err := g.Match(ctx, t, func(yield func([]byte) bool) {
-		var writeErr error
-		failed = forms.each(ctx, func(text []byte) bool {
-			if *to.size += int64(len(text)) + 1; *to.size > to.most {
-				writeErr = errNoRoom
-				return false
-			}
-			writeErr = writeLine(out, text)
-			return writeErr == nil && yield(text)
-		})
-		if writeErr != nil {
-			failed = fmt.Errorf("store upload: %w", writeErr)
-		}
-	})
-	if err != nil {
-		return nil, 0, fmt.Errorf("match lines: %w", err)
-	}
-	if failed != nil {
-		return nil, 0, failed
-	}
-	if err := out.Flush(); err != nil {
-		return nil, 0, fmt.Errorf("store upload: %w", err)
-	}
-	if err := w.Commit(); err != nil {
-		return nil, 0, fmt.Errorf("store upload: %w", err)
-	}
-	return rows, matched, nil
 }
 
 // storeUpload makes an upload visible, or finds the one of the same key.
@@ -254,7 +208,7 @@ func (s *Service) storeUpload(ctx context.Context, c *throng.Caller, u sqldb.Upl
 // Uploads lists a caller's uploads, newest first; next is "" at the end. Counts
 // are of the current generation. Unavailable where there is none.
 func (s *Service) Uploads(ctx context.Context, c *throng.Caller, p throng.Page) ([]throng.Upload, string, error) {
-	limit, before, problems := listPage(p)
+	limit, before, problems := page.ReadByID(p)
 	if err := refuse(problems, nil); err != nil {
 		return nil, "", err
 	}
@@ -275,7 +229,7 @@ func (s *Service) Uploads(ctx context.Context, c *throng.Caller, p throng.Page) 
 	}
 	next := ""
 	if more {
-		next = cursor(idCursor{Before: rows[len(rows)-1].ID})
+		next = page.AfterID(rows[len(rows)-1].ID)
 	}
 	return list, next, nil
 }
@@ -330,11 +284,4 @@ func fromUpload(row sqldb.Upload) (*throng.Upload, error) {
 		return nil, errors.Join(errors.New("read upload"), err)
 	}
 	return u, nil
-}
-
-func writeLine(w *bufio.Writer, text []byte) error {
-	if _, err := w.Write(text); err != nil {
-		return err
-	}
-	return w.WriteByte('\n')
 }

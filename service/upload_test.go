@@ -3,13 +3,11 @@ package service
 import (
 	"bytes"
 	"compress/gzip"
-	"context"
 	"crypto/md5"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,13 +16,13 @@ import (
 	"testing/iotest"
 	"time"
 
+	"throng/service/rowstore"
+	"throng/service/sweep"
+
 	"github.com/google/go-cmp/cmp"
 	"github.com/klauspost/compress/zstd"
 
 	"throng"
-	"throng/identifier"
-	"throng/internal/idsort"
-	"throng/internal/lines"
 )
 
 type fates struct{ Rows, Matched, Unmatched, Duplicate, Invalid uint64 }
@@ -267,88 +265,6 @@ func TestKeepUpload(t *testing.T) {
 	s.noOrphans(0)
 }
 
-// Lines of every length, cut anywhere, have the fates that one read line by
-// line gives them.
-func TestReadLines(t *testing.T) {
-	rng := rand.New(rand.NewPCG(2, 3))
-	for _, typ := range []identifier.Type{identifier.MD5, identifier.CintID} {
-		var b strings.Builder
-		var want found
-		forms := map[string]bool{}
-		for i := range 30_000 {
-			line := md5Of(fmt.Sprint(rng.IntN(20_000)))
-			switch rng.IntN(100) {
-			case 0:
-				line = ""
-			case 1:
-				line = strings.Repeat(" ", rng.IntN(2000)) + strings.ToUpper(line)
-			case 2:
-				line += "\r"
-			case 3:
-				line = line[1:]
-			}
-			if i%3000 == 7 { // about the longest line, the buffer, and more
-				line = strings.Repeat(" ", []int{lines.Max - 1, lines.Max, lines.Buffer - 1, lines.Buffer, 3 * lines.Buffer}[rng.IntN(5)]-len(line)) + line
-			}
-			b.WriteString(line)
-			want.rows++
-			if i < 29_999 {
-				b.WriteByte('\n')
-			} else if line == "" {
-				want.rows--
-				break
-			}
-			key, reason := typ.Normalize(nil, []byte(strings.TrimSuffix(line, "\r")))
-			if len(line) >= lines.Max {
-				reason = identifier.TooLong
-			}
-			if reason == "" {
-				forms[string(key)] = true
-				continue
-			}
-			if want.invalid++; want.invalid <= throng.MaxInvalidLines {
-				want.invalidLines = append(want.invalidLines, throng.InvalidLine{Line: want.rows, Reason: string(reason)})
-			}
-		}
-		want.distinct, want.md5 = uint64(len(forms)), md5Of(b.String())
-		s := &Service{cfg: Config{UploadLimit: 1 << 40, SortMemory: idsort.MinMemory, TempDir: t.TempDir()}}
-		for name, r := range map[string]io.Reader{
-			"whole": strings.NewReader(b.String()), "in pieces": iotest.HalfReader(strings.NewReader(b.String())),
-			"with its end": iotest.DataErrReader(strings.NewReader(b.String())),
-		} {
-			n, err := s.readLines(t.Context(), typ, r)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := n.each(t.Context(), func([]byte) bool { return true }); err != nil {
-				t.Fatal(err)
-			}
-			n.close()
-			if diff := cmp.Diff(want, n.found, cmp.AllowUnexported(found{})); diff != "" {
-				t.Errorf("%s, %s: found (-want +got):\n%s", typ, name, diff)
-			}
-		}
-	}
-}
-
-// Nobody waits for the end of a list that was given up.
-func TestReadLinesCancelled(t *testing.T) {
-	ctx, cancel := context.WithCancelCause(t.Context())
-	gone := errors.New("nobody is there")
-	s := &Service{cfg: Config{UploadLimit: 1 << 40, SortMemory: idsort.MinMemory, TempDir: t.TempDir()}}
-	lines := []byte(strings.Repeat("p1\n", 1000))
-	n := 0
-	_, err := s.readLines(ctx, identifier.CintID, readFunc(func(p []byte) (int, error) {
-		if n++; n == 1000 {
-			cancel(gone)
-		}
-		return copy(p, lines), nil
-	}))
-	if !errors.Is(err, gone) {
-		t.Errorf("readLines of a list without end = %v, want %v", err, gone)
-	}
-}
-
 func TestUploadSortedInFiles(t *testing.T) {
 	s := start(t, func(c *Config) { c.SortMemory = 1 })
 	var b strings.Builder
@@ -374,7 +290,7 @@ func TestSweepRows(t *testing.T) {
 	a := s.build(s.caller, use)
 	rows := func() (n int) {
 		for info := range s.blobs.List(t.Context(), "") {
-			if strings.Contains(info.Key, rowsPrefix) {
+			if strings.Contains(info.Key, rowstore.Prefix) {
 				n++
 			}
 		}
@@ -404,12 +320,12 @@ func TestSweepUploads(t *testing.T) {
 	if err := w.Commit(); err != nil {
 		t.Fatal(err)
 	}
-	s.cfg.Now = func() time.Time { return time.Now().Add(orphanAge - time.Hour) }
+	s.cfg.Now = func() time.Time { return time.Now().Add(sweep.OrphanAge - time.Hour) }
 	if err := s.Sweep(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	s.noOrphans(2)
-	s.cfg.Now = func() time.Time { return time.Now().Add(orphanAge + time.Hour) }
+	s.cfg.Now = func() time.Time { return time.Now().Add(sweep.OrphanAge + time.Hour) }
 	if err := s.Sweep(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -417,48 +333,6 @@ func TestSweepUploads(t *testing.T) {
 	if _, err := s.Upload(t.Context(), s.caller, kept.Key); err != nil {
 		t.Error(err)
 	}
-}
-
-// Whatever the bytes are, the fates of lines add up, and the lines written are
-// sorted, distinct normal forms.
-func FuzzReadLines(f *testing.F) {
-	f.Add([]byte("p1\r\n\xef\xbb\xbf\n\np1"), "ss_id")
-	f.Add([]byte(" A@b \na@B\n"), "email_raw")
-	f.Add(zipped(f, "1\n2\n"), "twitter_id")
-	f.Add(zstded(f, "@A\na\n"), "twitter_user")
-	s := &Service{cfg: Config{UploadLimit: 1 << 20, SortMemory: idsort.MinMemory, TempDir: f.TempDir()}}
-	f.Fuzz(func(t *testing.T, body []byte, typ string) {
-		if !slices.Contains(identifier.Uploads(), identifier.Type(typ)) {
-			t.Skip()
-		}
-		n, err := s.readLines(context.Background(), identifier.Type(typ), bytes.NewReader(body))
-		if err != nil {
-			if code := throng.CodeOf(err); code != throng.Invalid && code != throng.TooLarge {
-				t.Fatalf("error = %v, want one of the caller's", err)
-			}
-			return
-		}
-		defer n.close()
-		var lines []string
-		if err := n.each(context.Background(), func(text []byte) bool {
-			lines = append(lines, string(text))
-			return true
-		}); err != nil {
-			t.Fatal(err)
-		}
-		got := n.found
-		if uint64(len(lines)) != got.distinct || got.invalid+got.distinct > got.rows {
-			t.Fatalf("%d lines written, found %+v", len(lines), got)
-		}
-		for i, line := range lines {
-			if i > 0 && lines[i-1] >= line {
-				t.Fatalf("line %q after %q", line, lines[i-1])
-			}
-			if key, reason := identifier.Type(typ).Normalize(nil, []byte(line)); reason != "" || string(key) != line {
-				t.Fatalf("line %q is no normal form: %q, %s", line, key, reason)
-			}
-		}
-	})
 }
 
 // What was packed to fill a disk is refused, with a word on what is wrong, and

@@ -4,6 +4,7 @@
 package lines
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -187,3 +188,11 @@ func (t *Tally) Add(number int, piece Found) {
 
 // Found is what was counted. Nothing is added any more.
 func (t *Tally) Found() Found { return t.found }
+
+// Write writes a line and its end.
+func Write(w *bufio.Writer, line []byte) error {
+	if _, err := w.Write(line); err != nil {
+		return err
+	}
+	return w.WriteByte('\n')
+}

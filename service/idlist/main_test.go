@@ -1,0 +1,10 @@
+package idlist
+
+import (
+	"os"
+	"testing"
+
+	"throng/internal/leak"
+)
+
+func TestMain(m *testing.M) { os.Exit(leak.Main(m)) }
