@@ -8,6 +8,8 @@ import (
 	"errors"
 	"slices"
 
+	"throng/engine/bitmap/load/spill"
+
 	"throng/dataset"
 	"throng/engine/bitmap/storage"
 	"throng/internal/extsort"
@@ -86,7 +88,7 @@ func (l *loader) writeAccounts(sorter *extsort.Sorter) error {
 	var last []byte
 	if err := sorter.Each(func(key, payload []byte) error {
 		if len(payload) < accountHead {
-			return errSpill
+			return spill.ErrDamaged
 		}
 		be := binary.BigEndian
 		if bytes.Equal(key, last) {

@@ -3,6 +3,8 @@ package load
 import (
 	"context"
 
+	"throng/engine/bitmap/load/spill"
+
 	"throng/dataset"
 	"throng/engine/bitmap/storage"
 	"throng/internal/words"
@@ -22,7 +24,7 @@ type rowWorker struct {
 	pairs  *pairWriter
 	over   *overflowWriter
 	ids    *idWriter // nil where there are no identifiers
-	texts  map[query.Field]*writer
+	texts  map[query.Field]*spill.Writer
 
 	follow   dataset.FollowRow
 	interest dataset.InterestRow
@@ -65,13 +67,13 @@ func (l *loader) readRows(ctx context.Context) error {
 	for range l.workers {
 		w := &rowWorker{
 			l: l, scored: noTerm, find: l.known.finder(), terms: l.dict.newTerms(),
-			pairs: newPairWriter(l.pairs), over: l.over.writer(), texts: map[query.Field]*writer{},
+			pairs: newPairWriter(l.pairs), over: l.over.writer(), texts: map[query.Field]*spill.Writer{},
 		}
 		if l.ids != nil {
 			w.ids = l.ids.writer()
 		}
 		for f, s := range l.texts {
-			w.texts[f] = s.writer()
+			w.texts[f] = s.Writer()
 		}
 		all = append(all, w)
 	}
@@ -88,7 +90,7 @@ func (l *loader) readRows(ctx context.Context) error {
 			w.ids.flush()
 		}
 		for _, t := range w.texts {
-			t.flush()
+			t.Flush()
 		}
 	}
 	return nil

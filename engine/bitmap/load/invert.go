@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sort"
 
+	"throng/engine/bitmap/load/spill"
+
 	"throng/engine/bitmap/kernel"
 	"throng/engine/bitmap/storage"
 )
@@ -53,25 +55,25 @@ type inverter struct {
 	tidy kernel.Lists
 
 	buffer pairBuffer
-	places array[uint32]
-	spare  array[uint16]
+	places spill.Array[uint32]
+	spare  spill.Array[uint16]
 }
 
 func newInverter(n *numbering) (v *inverter, err error) {
 	v = &inverter{n: n}
-	v.next, err = v.places.get(n.terms)
+	v.next, err = v.places.Get(n.terms)
 	return v, err
 }
 
 func (v *inverter) free() {
-	v.places.free()
-	v.spare.free()
+	v.places.Free()
+	v.spare.Free()
 }
 
 // blockLists is a block, inverted. Its memory is used for one after another.
 type blockLists struct {
 	storage.BlockLists
-	rows array[uint16]
+	rows spill.Array[uint16]
 }
 
 // termRange is final numbers from first on and before end.
@@ -104,10 +106,10 @@ func (v *inverter) invert(pieces, more [][]byte, of termRange, out *blockLists) 
 		v.listTerms(all)
 		list, total = v.only(of)
 	}
-	if v.raw, err = v.spare.get(total + others + kernel.ListSlack); err != nil {
+	if v.raw, err = v.spare.Get(total + others + kernel.ListSlack); err != nil {
 		return err
 	}
-	if out.Rows, err = out.rows.get(total + others + kernel.ListSlack); err != nil {
+	if out.Rows, err = out.rows.Get(total + others + kernel.ListSlack); err != nil {
 		return err
 	}
 	v.raw, out.Rows = v.raw[:total+others], out.Rows[:total+others]
@@ -237,13 +239,13 @@ func (p *finalPairs) count() (int, error) {
 		for ; len(b) >= finalPair; b = b[finalPair:] {
 			t := binary.LittleEndian.Uint32(b)
 			if t < last || t == noTerm {
-				return 0, errSpill
+				return 0, spill.ErrDamaged
 			}
 			last = t
 			n++
 		}
 		if len(b) > 0 {
-			return 0, errSpill
+			return 0, spill.ErrDamaged
 		}
 	}
 	return n, nil

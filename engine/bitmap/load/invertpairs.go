@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"runtime"
 
+	"throng/engine/bitmap/load/spill"
+
 	"golang.org/x/sync/errgroup"
 
 	"throng/engine/bitmap/storage"
@@ -71,10 +73,10 @@ func InvertPairs(ctx context.Context, dir string, o InvertOptions, feed func(wor
 	if err := os.Mkdir(filepath.Join(dir, "parts"), 0o700); err != nil {
 		return nil, fmt.Errorf("invert pairs: %w", err)
 	}
-	mem := newMemory(o.Memory * 5 / 8)
-	defer mem.close()
-	s := mem.newStore(filepath.Join(dir, "pairs"), blocksOf(o.Rows), o.Workers, o.Memory/8)
-	defer func() { err = errors.Join(err, s.close()) }()
+	mem := spill.NewMemory(o.Memory * 5 / 8)
+	defer mem.Close()
+	s := mem.NewStore(filepath.Join(dir, "pairs"), blocksOf(o.Rows), o.Workers, o.Memory/8)
+	defer func() { err = errors.Join(err, s.Close()) }()
 	var g errgroup.Group
 	for i := range o.Workers {
 		g.Go(func() error {

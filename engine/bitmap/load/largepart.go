@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 
+	"throng/engine/bitmap/load/spill"
+
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/semaphore"
 
@@ -131,9 +133,9 @@ const (
 // ranges cuts the terms of blocks into ranges, each of which fits the budget, or
 // is one term.
 func (v *inversion) ranges(first, end int) (ranges []termRange, err error) {
-	var places array[uint32]
-	defer places.free()
-	counts, err := places.get(v.numbers.terms)
+	var places spill.Array[uint32]
+	defer places.Free()
+	counts, err := places.Get(v.numbers.terms)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"throng/engine/bitmap/load/spill"
+
 	"throng/engine/bitmap/storage"
 	"throng/query"
 )
@@ -25,11 +27,11 @@ func TestLargePart(t *testing.T) {
 		if err := os.Mkdir(filepath.Join(dir, "parts"), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		mem := newMemory(memory)
-		defer mem.close()
-		s := mem.newStore(filepath.Join(dir, "pairs"), blocksOf(rows), 1, memory/8)
-		more := mem.newStore(filepath.Join(dir, "more"), blocksOf(rows), 1, memory/8)
-		w, finals := newPairWriter(s), finalWriter{more.writer()}
+		mem := spill.NewMemory(memory)
+		defer mem.Close()
+		s := mem.NewStore(filepath.Join(dir, "pairs"), blocksOf(rows), 1, memory/8)
+		more := mem.NewStore(filepath.Join(dir, "more"), blocksOf(rows), 1, memory/8)
+		w, finals := newPairWriter(s), newFinalWriter(more)
 		rng := rand.New(rand.NewPCG(3, 4))
 		for range pairs {
 			// Few terms have most of the rows; the final number of t is 2t.
@@ -43,7 +45,7 @@ func TestLargePart(t *testing.T) {
 			}
 		}
 		w.flush()
-		finals.w.flush()
+		finals.flush()
 		order, final := make([]uint32, terms), make([]uint32, terms)
 		for i := range order {
 			order[i], final[i] = uint32(i), uint32(2*i)

@@ -27,6 +27,8 @@ import (
 	"strings"
 	"time"
 
+	"throng/engine/bitmap/load/spill"
+
 	"throng/dataset"
 	"throng/engine"
 	"throng/engine/bitmap/storage"
@@ -68,7 +70,7 @@ type loader struct {
 	env      dataset.Env
 	rejects  *dataset.Rejects
 	progress *progress
-	mem      *memory
+	mem      *spill.Memory
 	dict     *dictionary
 	fields   map[query.Field]uint8 // positions in storage.Fields
 	windows  []window
@@ -79,10 +81,10 @@ type loader struct {
 	brings   [][]uint32 // by the account's term, where it was declared
 	rows     uint32
 	known    *known
-	pairs    *store
+	pairs    *spill.Store
 	over     *overflow
 	ids      *identifiers
-	texts    map[query.Field]*store
+	texts    map[query.Field]*spill.Store
 	files    []storage.FileSum
 }
 
@@ -149,8 +151,8 @@ func newLoader(indexDir string, opt engine.LoadOptions) *loader {
 	// Five eighths of the memory hold rows and distinct terms; the rest is for
 	// batches under way and the blocks at hand.
 	l.dict = &dictionary{limit: l.opt.Memory / 2}
-	l.mem = newMemory(l.opt.Memory * 5 / 8)
-	l.mem.least, l.mem.others = l.opt.Memory/8, l.dict.size.Load
+	l.mem = spill.NewMemory(l.opt.Memory * 5 / 8)
+	l.mem.Yield(l.dict.size.Load, l.opt.Memory/8)
 	l.fields = map[query.Field]uint8{}
 	for i, f := range storage.Fields() {
 		l.fields[f] = uint8(i)
@@ -256,10 +258,10 @@ func (l *loader) build(ctx context.Context) (err error) {
 	if l.source.Tables[dataset.Identifiers] != nil {
 		l.ids = l.newIdentifiers()
 	}
-	l.texts = map[query.Field]*store{}
+	l.texts = map[query.Field]*spill.Store{}
 	for _, f := range query.TextFields() {
 		if l.source.Tables[dataset.Bios] != nil && f != query.Tweet || l.source.Tables[dataset.Tweets] != nil && f == query.Tweet {
-			l.texts[f] = l.mem.newStore(l.scratch("text-"+string(f)), l.blocks(), l.workers, l.opt.Memory/64)
+			l.texts[f] = l.mem.NewStore(l.scratch("text-"+string(f)), l.blocks(), l.workers, l.opt.Memory/64)
 		}
 	}
 	if err := l.readRows(ctx); err != nil {
@@ -276,7 +278,7 @@ func (l *loader) build(ctx context.Context) (err error) {
 func (l *loader) makePairs() {
 	l.dict.declare()
 	l.over = l.newOverflow()
-	l.pairs = l.mem.newStore(l.scratch("pairs"), l.blocks(), l.workers+1, l.opt.Memory/8)
+	l.pairs = l.mem.NewStore(l.scratch("pairs"), l.blocks(), l.workers+1, l.opt.Memory/8)
 }
 
 // writeIndex turns what was kept into the files of the generation.
@@ -304,17 +306,17 @@ func (l *loader) writeIndex(ctx context.Context) error {
 	if err := l.over.number(l, order, final); err != nil {
 		return err
 	}
-	people, err := newCounters(l.scratch("counts"), int(l.over.total), l.opt.Memory/32)
+	people, err := spill.NewCounters(l.scratch("counts"), int(l.over.total), l.opt.Memory/32)
 	if err != nil {
 		return err
 	}
-	defer people.close()
+	defer people.Close()
 	l.progress.begin("write postings", 0)
-	if err := l.invertAll(ctx, order, final, people.n); err != nil {
+	if err := l.invertAll(ctx, order, final, people.N); err != nil {
 		return err
 	}
 	l.progress.begin("write terms", 0)
-	if err := l.writeTerms(order, people.n); err != nil {
+	if err := l.writeTerms(order, people.N); err != nil {
 		return err
 	}
 	catalog := &storage.Catalog{Affinities: l.taxonomy.catalog(), Baselines: l.source.Meta.Baselines}
@@ -391,7 +393,7 @@ func (l *loader) file(f storage.FileSum, err error) error {
 // gone from its place, and nothing is removed.
 func (l *loader) clean() error {
 	err := l.release()
-	l.mem.close()
+	l.mem.Close()
 	l.dict.close()
 	return errors.Join(err, os.RemoveAll(l.tmp))
 }
@@ -409,16 +411,16 @@ func (l *loader) release() error {
 		l.ids = nil
 	}
 	for _, s := range l.texts {
-		errs = append(errs, s.close())
+		errs = append(errs, s.Close())
 	}
 	l.texts = nil
 	if l.pairs != nil {
-		errs = append(errs, l.pairs.close(), l.over.close())
+		errs = append(errs, l.pairs.Close(), l.over.close())
 		l.pairs, l.over = nil, nil
 	}
 	return errors.Join(errs...)
 }
 
 func (p *people) close() error {
-	return errors.Join(p.log.close(), p.hashes.close(), p.sorted.close())
+	return errors.Join(p.log.Close(), p.hashes.Close(), p.sorted.Close())
 }

@@ -10,6 +10,8 @@ import (
 	"os"
 	"slices"
 
+	"throng/engine/bitmap/load/spill"
+
 	"throng/engine/bitmap/storage"
 	"throng/internal/extsort"
 )
@@ -24,7 +26,7 @@ import (
 type overflow struct {
 	sorter *extsort.Sorter
 	// pairs hold final numbers; nil where there are none.
-	pairs *store
+	pairs *spill.Store
 	terms *termFile
 	total uint32 // terms, with those of the dictionary
 	// fields are the terms of each field that the dictionary does not hold.
@@ -61,8 +63,8 @@ func (o *overflow) number(l *loader, order, final []uint32) (err error) {
 	if o.sorter.Empty() {
 		return nil
 	}
-	o.pairs = l.mem.newStore(l.scratch("rare-pairs"), l.blocks(), 1, l.opt.Memory/16)
-	pairs := finalWriter{o.pairs.writer()}
+	o.pairs = l.mem.NewStore(l.scratch("rare-pairs"), l.blocks(), 1, l.opt.Memory/16)
+	pairs := newFinalWriter(o.pairs)
 	if o.terms, err = newTermFile(l.scratch("rare-values")); err != nil {
 		return err
 	}
@@ -97,7 +99,7 @@ func (o *overflow) number(l *loader, order, final []uint32) (err error) {
 		return errTooManyTerms
 	}
 	o.total = uint32(n)
-	pairs.w.flush()
+	pairs.flush()
 	return errors.Join(o.sorter.Close(), o.terms.rewind())
 }
 
@@ -105,7 +107,7 @@ func (o *overflow) number(l *loader, order, final []uint32) (err error) {
 func (o *overflow) close() error {
 	errs := []error{o.sorter.Close()}
 	if o.pairs != nil {
-		errs = append(errs, o.pairs.close())
+		errs = append(errs, o.pairs.Close())
 	}
 	if o.terms != nil {
 		errs = append(errs, o.terms.close())
@@ -144,6 +146,9 @@ func (o *overflow) eachTerm(d *dictionary, order []uint32, yield func(n uint32, 
 	return nil
 }
 
+// fileBuffer is how many bytes are read and written at once.
+const fileBuffer = 1 << 18
+
 // termFile keeps terms with their numbers in a file, in order.
 type termFile struct {
 	file *os.File
@@ -157,7 +162,7 @@ func newTermFile(path string) (*termFile, error) {
 	if err != nil {
 		return nil, fmt.Errorf("spill terms: %w", err)
 	}
-	return &termFile{file: f, w: bufio.NewWriterSize(f, slabBytes/4)}, nil
+	return &termFile{file: f, w: bufio.NewWriterSize(f, fileBuffer)}, nil
 }
 
 func (t *termFile) add(number uint32, key []byte) error {
@@ -178,7 +183,7 @@ func (t *termFile) rewind() error {
 	if err != nil {
 		return fmt.Errorf("spill terms: %w", err)
 	}
-	t.w, t.r = nil, bufio.NewReaderSize(t.file, slabBytes/4)
+	t.w, t.r = nil, bufio.NewReaderSize(t.file, fileBuffer)
 	return nil
 }
 
@@ -194,11 +199,11 @@ func (t *termFile) next() (number uint32, key []byte, err error) {
 	}
 	size, err2 := binary.ReadUvarint(t.r)
 	if err != nil || err2 != nil || size < 1 || size > storage.MaxTerm+1 {
-		return 0, nil, errSpill
+		return 0, nil, spill.ErrDamaged
 	}
 	t.buf = slices.Grow(t.buf[:0], int(size))[:size]
 	if _, err := io.ReadFull(t.r, t.buf); err != nil {
-		return 0, nil, errSpill
+		return 0, nil, spill.ErrDamaged
 	}
 	return uint32(n), t.buf, nil
 }

@@ -2,7 +2,8 @@ package load
 
 import (
 	"encoding/binary"
-	"errors"
+
+	"throng/engine/bitmap/load/spill"
 
 	"throng/engine/bitmap/kernel"
 	"throng/engine/bitmap/storage"
@@ -25,7 +26,7 @@ const (
 
 // pairWriter is one goroutine's way to the pairs.
 type pairWriter struct {
-	s    *store
+	s    *spill.Store
 	open []openPairs // by block
 }
 
@@ -36,20 +37,16 @@ type openPairs struct {
 	last uint32 // head that holds; 0, which is none, in an empty chunk
 }
 
-func newPairWriter(s *store) *pairWriter {
-	return &pairWriter{s: s, open: make([]openPairs, len(s.parts))}
+func newPairWriter(s *spill.Store) *pairWriter {
+	return &pairWriter{s: s, open: make([]openPairs, s.Partitions())}
 }
 
 // refill hands a chunk over and opens an empty one.
 func (p *pairWriter) refill(block int) (err error) {
 	c := &p.open[block]
-	if c.n > 0 {
-		p.s.add(block, c.buf[:c.n])
-	} else if len(c.buf) > 0 {
-		p.s.mem.give([][]byte{c.buf})
-	}
+	p.s.Keep(block, c.buf[:c.n])
 	*c = openPairs{}
-	c.buf, err = p.s.mem.take(p.s.chunk)
+	c.buf, err = p.s.Chunk()
 	c.buf = c.buf[:cap(c.buf)]
 	return err
 }
@@ -58,11 +55,7 @@ func (p *pairWriter) refill(block int) (err error) {
 func (p *pairWriter) flush() {
 	for b := range p.open {
 		c := &p.open[b]
-		if c.n > 0 {
-			p.s.add(b, c.buf[:c.n])
-		} else if len(c.buf) > 0 {
-			p.s.mem.give([][]byte{c.buf})
-		}
+		p.s.Keep(b, c.buf[:c.n])
 		*c = openPairs{}
 	}
 }
@@ -132,8 +125,6 @@ func (c *openPairs) put(r uint32, terms []uint32) {
 	c.last = last
 }
 
-var errSpill = errors.New("read spilt rows: they are damaged")
-
 // pairBuffer is pairs, taken apart: as many as stay in the caches beside what
 // is counted.
 type pairBuffer struct {
@@ -146,7 +137,7 @@ const pairsAtOnce = 1 << 13
 // each takes the pairs of a piece apart and passes them on, some at a time.
 func (b *pairBuffer) each(piece []byte, use func(terms []uint32, rows []uint16) bool) error {
 	if len(piece)%unitBytes != 0 || len(piece) > 0 && piece[unitBytes-1]&(unitHead>>16) == 0 {
-		return errSpill
+		return spill.ErrDamaged
 	}
 	n, head := 0, uint32(0)
 	for len(piece) > 0 {
@@ -154,7 +145,7 @@ func (b *pairBuffer) each(piece []byte, use func(terms []uint32, rows []uint16) 
 		piece = piece[len(some):]
 		n, head = kernel.SplitPairs(b.terms[:], b.rows[:], some, head)
 		if !use(b.terms[:n], b.rows[:n]) {
-			return errSpill
+			return spill.ErrDamaged
 		}
 	}
 	return nil
@@ -201,16 +192,21 @@ func placePairs(out []uint16, next, terms []uint32, rows []uint16) bool {
 const finalPair = 6
 
 // finalWriter is one goroutine's way to pairs of final terms.
-type finalWriter struct{ w *writer }
+type finalWriter struct{ w *spill.Writer }
+
+func newFinalWriter(s *spill.Store) *finalWriter { return &finalWriter{s.Writer()} }
 
 // add notes that a row has a term, by its final number.
-func (p finalWriter) add(row, term uint32) error {
+func (p *finalWriter) add(row, term uint32) error {
 	block := int(row / storage.BlockRows)
-	c, _, err := p.w.room(block, finalPair)
+	c, _, err := p.w.Room(block, finalPair)
 	if err != nil {
 		return err
 	}
 	c = binary.LittleEndian.AppendUint32(c, term)
-	p.w.put(block, binary.LittleEndian.AppendUint16(c, uint16(row)))
+	p.w.Put(block, binary.LittleEndian.AppendUint16(c, uint16(row)))
 	return nil
 }
+
+// flush hands all chunks over.
+func (p *finalWriter) flush() { p.w.Flush() }

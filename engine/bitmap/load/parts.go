@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"throng/engine/bitmap/load/spill"
+
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/semaphore"
 
@@ -20,8 +22,8 @@ type inversion struct {
 	rows    uint32
 	workers int
 	budget  int64 // bytes of blocks that are inverted and not written
-	pairs   *store
-	more    *store // of final terms, each partition in order; nil for none
+	pairs   *spill.Store
+	more    *spill.Store // of final terms, each partition in order; nil for none
 	numbers *numbering
 	people  []uint32   // of each final term, counted
 	forward *forwarder // nil where no forward index is wanted
@@ -149,9 +151,9 @@ func (r *partsRun) end(p *invertedPart) {
 
 // weight is about how many bytes a block takes when it is inverted.
 func (v *inversion) weight(block int) int64 {
-	n := v.pairs.bytes(block)
+	n := v.pairs.Bytes(block)
 	if v.more != nil {
-		n += v.more.bytes(block)
+		n += v.more.Bytes(block)
 	}
 	return n
 }
@@ -175,16 +177,16 @@ func (v *inversion) inverted(inverter *inverter, block int, of termRange) (*bloc
 
 // read gives the pairs of a block.
 func (v *inversion) read(block int) (pieces, more [][]byte, err error) {
-	if pieces, err = v.pairs.read(block); err == nil && v.more != nil {
-		more, err = v.more.read(block)
+	if pieces, err = v.pairs.Read(block); err == nil && v.more != nil {
+		more, err = v.more.Read(block)
 	}
 	return pieces, more, err
 }
 
 func (v *inversion) releaseBlock(block int) {
-	v.pairs.release(block)
+	v.pairs.Release(block)
 	if v.more != nil {
-		v.more.release(block)
+		v.more.Release(block)
 	}
 }
 
@@ -205,8 +207,8 @@ func (v *inversion) shrink() {
 	defer v.mu.Unlock()
 	held := int64(0)
 	for _, b := range v.made {
-		held += int64(2*len(b.rows.all) + 4*cap(b.Terms) + 4*cap(b.Ends))
-		b.rows.free()
+		held += b.rows.Size() + int64(4*cap(b.Terms)+4*cap(b.Ends))
+		b.rows.Free()
 		*b = blockLists{}
 	}
 	v.most = max(v.most, held)

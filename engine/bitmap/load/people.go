@@ -8,6 +8,8 @@ import (
 	"sync"
 	"unsafe"
 
+	"throng/engine/bitmap/load/spill"
+
 	"golang.org/x/sync/errgroup"
 
 	"throng/dataset"
@@ -44,9 +46,9 @@ type peopleBatch struct {
 
 type people struct {
 	l      *loader
-	log    *blobs
-	hashes *store
-	sorted *blobs
+	log    *spill.Blobs
+	hashes *spill.Store
+	sorted *spill.Blobs
 
 	mu      sync.Mutex
 	batches []*peopleBatch
@@ -64,7 +66,7 @@ type people struct {
 type peopleWorker struct {
 	row     dataset.PersonRow
 	terms   *terms
-	hashes  *writer
+	hashes  *spill.Writer
 	blob    []byte
 	offsets []uint32
 	whole   []byte
@@ -85,13 +87,13 @@ const valueBits = 12
 func (l *loader) readPeople(ctx context.Context) (*people, error) {
 	p := &people{
 		l:      l,
-		log:    newBlobs(l.scratch("people"), l.opt.Memory/8),
-		hashes: l.mem.newStore(l.scratch("people-hashes"), keyParts, l.workers, l.opt.Memory/16),
-		sorted: newBlobs(l.scratch("people-sorted"), l.opt.Memory/16),
+		log:    spill.NewBlobs(l.scratch("people"), l.opt.Memory/8),
+		hashes: l.mem.NewStore(l.scratch("people-hashes"), keyParts, l.workers, l.opt.Memory/16),
+		sorted: spill.NewBlobs(l.scratch("people-sorted"), l.opt.Memory/16),
 	}
 	var all []*peopleWorker
 	for range l.workers {
-		all = append(all, &peopleWorker{terms: l.dict.newTerms(), hashes: p.hashes.writer()})
+		all = append(all, &peopleWorker{terms: l.dict.newTerms(), hashes: p.hashes.Writer()})
 	}
 	c := newCrew(all)
 	err := l.read(ctx, dataset.People, func(b *dataset.Batch) error { return p.batch(c.of(b), b) })
@@ -99,7 +101,7 @@ func (l *loader) readPeople(ctx context.Context) (*people, error) {
 		return p, err
 	}
 	for _, w := range all {
-		w.hashes.flush()
+		w.hashes.Flush()
 	}
 	return p, p.assign(ctx)
 }
@@ -136,7 +138,7 @@ func (p *people) batch(w *peopleWorker, b *dataset.Batch) error {
 	}
 	blob = append(blob, w.blob...)
 	w.whole = blob
-	id, err := p.log.add(blob)
+	id, err := p.log.Add(blob)
 	if err != nil {
 		return err
 	}
@@ -152,13 +154,13 @@ func (p *people) batch(w *peopleWorker, b *dataset.Batch) error {
 		r := readRecord(blob, i)
 		h := storage.Hash(r.key)
 		part := int(h >> (64 - keyPartBits))
-		c, _, err := w.hashes.room(part, keyEntry)
+		c, _, err := w.hashes.Room(part, keyEntry)
 		if err != nil {
 			return err
 		}
 		c = binary.LittleEndian.AppendUint64(c, h)
 		c = binary.LittleEndian.AppendUint32(c, uint32(n))
-		w.hashes.put(part, binary.LittleEndian.AppendUint32(c, uint32(i)))
+		w.hashes.Put(part, binary.LittleEndian.AppendUint32(c, uint32(i)))
 	}
 	return nil
 }
@@ -236,7 +238,7 @@ func readRecord(blob []byte, i int) record {
 // assign gives every record its ordinal, finds the duplicates, gives rows, and
 // writes keys and lookup.
 func (p *people) assign(ctx context.Context) error {
-	if err := p.log.seal(); err != nil {
+	if err := p.log.Seal(); err != nil {
 		return err
 	}
 	if p.total > maxRows {
@@ -264,7 +266,7 @@ func (p *people) assign(ctx context.Context) error {
 	if err := p.walk(ctx); err != nil {
 		return err
 	}
-	if err := p.sorted.seal(); err != nil {
+	if err := p.sorted.Seal(); err != nil {
 		return err
 	}
 	return p.writeLookups(parts)
@@ -281,11 +283,11 @@ func (p *people) sortHashes(ctx context.Context) ([]int, error) {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			pieces, err := p.hashes.read(part)
+			pieces, err := p.hashes.Read(part)
 			if err != nil {
 				return err
 			}
-			list := make([]hashRow, 0, p.hashes.bytes(part)/keyEntry)
+			list := make([]hashRow, 0, p.hashes.Bytes(part)/keyEntry)
 			le := binary.LittleEndian
 			for _, b := range pieces {
 				for ; len(b) >= keyEntry; b = b[keyEntry:] {
@@ -293,7 +295,7 @@ func (p *people) sortHashes(ctx context.Context) ([]int, error) {
 					list = append(list, hashRow{le.Uint64(b), ordinal})
 				}
 			}
-			p.hashes.release(part)
+			p.hashes.Release(part)
 			list, _ = sortHashes(list, make([]hashRow, len(list)), keyPartBits)
 			p.markDuplicates(list)
 			out := make([]byte, 0, len(list)*12)
@@ -301,7 +303,7 @@ func (p *people) sortHashes(ctx context.Context) ([]int, error) {
 				out = le.AppendUint64(out, h.hash)
 				out = le.AppendUint32(out, h.row)
 			}
-			ids[part], err = p.sorted.add(out)
+			ids[part], err = p.sorted.Add(out)
 			return err
 		})
 	}
@@ -321,7 +323,7 @@ func (p *people) record(ordinal uint32) record {
 		i++
 	}
 	b := p.batches[p.ordered[i]]
-	return readRecord(p.log.get(b.blob), int(ordinal-b.base))
+	return readRecord(p.log.Get(b.blob), int(ordinal-b.base))
 }
 
 // markDuplicates finds records with the key of an earlier one, in a list of
@@ -384,7 +386,7 @@ func (p *people) walk(ctx context.Context) error {
 			return err
 		}
 		b := p.batches[i]
-		blob := p.log.get(b.blob)
+		blob := p.log.Get(b.blob)
 		for k := range int(b.records) {
 			o := b.base + uint32(k)
 			switch r := readRecord(blob, k); {
@@ -413,7 +415,7 @@ func (p *people) walk(ctx context.Context) error {
 				small++
 			}
 		}
-		p.log.drop(b.blob)
+		p.log.Drop(b.blob)
 	}
 	pairs.flush()
 	if _, err := young.Close(); err != nil {
@@ -438,7 +440,7 @@ func (p *people) writeLookups(parts []int) error {
 	defer young.Abort()
 	le := binary.LittleEndian
 	for _, id := range parts {
-		for b := p.sorted.get(id); len(b) > 0; b = b[12:] {
+		for b := p.sorted.Get(id); len(b) > 0; b = b[12:] {
 			h, o := le.Uint64(b), le.Uint32(b[8:])
 			var err error
 			if bit(p.kept, o) {
@@ -450,7 +452,7 @@ func (p *people) writeLookups(parts []int) error {
 				return err
 			}
 		}
-		p.sorted.drop(id)
+		p.sorted.Drop(id)
 	}
 	if _, err := young.Close(); err != nil {
 		return err

@@ -1,4 +1,4 @@
-package load
+package spill
 
 import (
 	"errors"
@@ -9,19 +9,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// counters are many numbers, from 0. Where they take more memory than they
+// Counters are many numbers, from 0. Where they take more memory than they
 // may, they lie in a file that is mapped, which the system can write out.
-type counters struct {
-	n    []uint32
+type Counters struct {
+	N    []uint32
 	data []byte // the mapping; nil: of the heap
 	file *os.File
 }
 
-func newCounters(path string, n int, memory int64) (_ *counters, err error) {
+// NewCounters makes n counters, which may take so many bytes of memory.
+func NewCounters(path string, n int, memory int64) (_ *Counters, err error) {
 	if 4*int64(n) <= memory {
-		return &counters{n: make([]uint32, n)}, nil
+		return &Counters{N: make([]uint32, n)}, nil
 	}
-	c := &counters{}
+	c := &Counters{}
 	if c.file, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600); err != nil {
 		return nil, fmt.Errorf("spill counts: %w", err)
 	}
@@ -30,15 +31,15 @@ func newCounters(path string, n int, memory int64) (_ *counters, err error) {
 		c.data, err = unix.Mmap(int(c.file.Fd()), 0, 4*n, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	}
 	if err != nil {
-		c.close()
+		c.Close()
 		return nil, fmt.Errorf("spill counts: %w", err)
 	}
-	c.n = unsafe.Slice((*uint32)(unsafe.Pointer(unsafe.SliceData(c.data))), n)
+	c.N = unsafe.Slice((*uint32)(unsafe.Pointer(unsafe.SliceData(c.data))), n)
 	return c, nil
 }
 
-// close removes the file.
-func (c *counters) close() {
+// Close removes the file.
+func (c *Counters) Close() {
 	if c.file == nil {
 		return
 	}
@@ -48,5 +49,5 @@ func (c *counters) close() {
 	}
 	// What is left goes with the work folder.
 	_ = errors.Join(err, c.file.Close(), os.Remove(c.file.Name()))
-	c.n, c.data, c.file = nil, nil, nil
+	c.N, c.data, c.file = nil, nil, nil
 }

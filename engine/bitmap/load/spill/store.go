@@ -1,4 +1,4 @@
-package load
+package spill
 
 import (
 	"errors"
@@ -10,11 +10,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// store keeps records partition by partition, in no order, in memory or in
+// ErrDamaged is what a reader of records returns that are not as they were
+// written.
+var ErrDamaged = errors.New("read spilt rows: they are damaged")
+
+// Store keeps records partition by partition, in no order, in memory or in
 // one file that is written sequentially. Records are written by any number of
 // writers and read when all of these are flushed.
-type store struct {
-	mem   *memory
+type Store struct {
+	mem   *Memory
 	path  string
 	chunk int
 	full  atomic.Int64 // bytes in full chunks in memory
@@ -38,22 +42,36 @@ type partition struct {
 
 type extent struct{ off, n int64 }
 
-// newStore makes a store of so many partitions, into which so many writers
+// NewStore makes a store of so many partitions, into which so many writers
 // write at once. open is how many bytes their open chunks may take together.
-func (m *memory) newStore(path string, partitions, writers int, open int64) *store {
+// The file is made when there is no more room in memory.
+func (m *Memory) NewStore(path string, partitions, writers int, open int64) *Store {
 	chunk := int64(maxChunk)
 	for chunk > minChunk && chunk*int64(partitions)*int64(writers) > open {
 		chunk /= 2
 	}
-	s := &store{mem: m, path: path, chunk: int(chunk), parts: make([]partition, partitions)}
+	s := &Store{mem: m, path: path, chunk: int(chunk), parts: make([]partition, partitions)}
 	m.mu.Lock()
 	m.stores = append(m.stores, s)
 	m.mu.Unlock()
 	return s
 }
 
-// add takes over a chunk of whole records.
-func (s *store) add(p int, chunk []byte) {
+// Partitions is how many there are.
+func (s *Store) Partitions() int { return len(s.parts) }
+
+// Chunk gives an empty chunk to who fills it himself, up to its capacity, and
+// then has it kept.
+func (s *Store) Chunk() ([]byte, error) { return s.mem.take(s.chunk) }
+
+// Keep takes over a chunk of whole records, or one that stayed empty.
+func (s *Store) Keep(p int, chunk []byte) {
+	if len(chunk) == 0 {
+		if cap(chunk) > 0 {
+			s.mem.give([][]byte{chunk})
+		}
+		return
+	}
 	s.mu.Lock()
 	s.parts[p].chunks = append(s.parts[p].chunks, chunk)
 	s.parts[p].bytes += int64(len(chunk))
@@ -62,7 +80,7 @@ func (s *store) add(p int, chunk []byte) {
 }
 
 // spill writes what is in memory to the file, partition by partition.
-func (s *store) spill() error {
+func (s *Store) spill() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err != nil || s.sealed.Load() {
@@ -104,9 +122,9 @@ func (s *store) spill() error {
 	return nil
 }
 
-// read gives the records of a partition, as pieces of whole records, those of
-// one writer in the order in which it wrote them. They are valid until release.
-func (s *store) read(p int) ([][]byte, error) {
+// Read gives the records of a partition, as pieces of whole records, those of
+// one writer in the order in which it wrote them. They are valid until Release.
+func (s *Store) Read(p int) ([][]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.sealed.Store(true)
@@ -129,11 +147,11 @@ func (s *store) read(p int) ([][]byte, error) {
 	return append(pieces, part.chunks...), nil
 }
 
-// bytes is the size of a partition.
-func (s *store) bytes(p int) int64 { return s.parts[p].bytes }
+// Bytes is the size of a partition, also once it is released.
+func (s *Store) Bytes(p int) int64 { return s.parts[p].bytes }
 
-// release gives the memory of a partition back; its records are gone.
-func (s *store) release(p int) {
+// Release gives the memory of a partition back; its records are gone.
+func (s *Store) Release(p int) {
 	s.mu.Lock()
 	part := &s.parts[p]
 	chunks, spilt := part.chunks, part.spilt
@@ -155,10 +173,10 @@ func (s *store) release(p int) {
 	}
 }
 
-// close removes the file and gives back what is left.
-func (s *store) close() error {
+// Close removes the file and gives back what is left.
+func (s *Store) Close() error {
 	for p := range s.parts {
-		s.release(p)
+		s.Release(p)
 	}
 	var err error
 	if s.mapped != nil {
@@ -175,45 +193,40 @@ func (s *store) close() error {
 	return nil
 }
 
-// writer fills chunks of a store. It is for one goroutine.
-type writer struct {
-	s    *store
+// Writer fills chunks of a store. It is for one goroutine, and flushed at the
+// end.
+type Writer struct {
+	s    *Store
 	open [][]byte
 }
 
-func (s *store) writer() *writer { return &writer{s: s, open: make([][]byte, len(s.parts))} }
+// Writer makes a writer.
+func (s *Store) Writer() *Writer { return &Writer{s: s, open: make([][]byte, len(s.parts))} }
 
-// room gives the open chunk of a partition with room for n more bytes. What
-// is appended to it is kept by put. fresh says that the chunk is empty.
-func (w *writer) room(p, n int) (chunk []byte, fresh bool, err error) {
+// Room gives the open chunk of a partition with room for n more bytes. What
+// is appended to it is kept by Put. fresh says that the chunk is empty.
+func (w *Writer) Room(p, n int) (chunk []byte, fresh bool, err error) {
 	c := w.open[p]
 	if cap(c)-len(c) >= n {
 		return c, len(c) == 0, nil
 	}
-	if len(c) > 0 {
-		w.s.add(p, c)
-	} else if cap(c) > 0 {
-		w.s.mem.give([][]byte{c})
-	}
+	w.s.Keep(p, c)
 	w.open[p] = nil
 	if n > w.s.chunk {
 		w.open[p] = make([]byte, 0, n)
 		return w.open[p], true, nil
 	}
-	w.open[p], err = w.s.mem.take(w.s.chunk)
+	w.open[p], err = w.s.Chunk()
 	return w.open[p], true, err
 }
 
-func (w *writer) put(p int, chunk []byte) { w.open[p] = chunk }
+// Put keeps what was appended to the open chunk of a partition.
+func (w *Writer) Put(p int, chunk []byte) { w.open[p] = chunk }
 
-// flush hands all open chunks over.
-func (w *writer) flush() {
+// Flush hands all open chunks over.
+func (w *Writer) Flush() {
 	for p, c := range w.open {
-		if len(c) > 0 {
-			w.s.add(p, c)
-		} else if cap(c) > 0 {
-			w.s.mem.give([][]byte{c})
-		}
+		w.s.Keep(p, c)
 		w.open[p] = nil
 	}
 }

@@ -1,4 +1,4 @@
-package load
+package spill
 
 import "golang.org/x/sys/unix"
 

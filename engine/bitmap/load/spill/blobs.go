@@ -1,4 +1,4 @@
-package load
+package spill
 
 import (
 	"errors"
@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// blobs keeps byte strings in memory up to a limit, and beyond it in a file.
-// Any number of goroutines may add; all reading comes after all adding.
-type blobs struct {
+// Blobs keeps byte strings in memory, of the heap, up to a limit, and beyond it
+// in a file. Any number of goroutines may add; all reading comes after all adding.
+type Blobs struct {
 	path  string
 	limit int64
 
@@ -29,10 +29,11 @@ type blob struct {
 	n    int
 }
 
-func newBlobs(path string, limit int64) *blobs { return &blobs{path: path, limit: limit} }
+// NewBlobs makes blobs of which so many bytes stay in memory.
+func NewBlobs(path string, limit int64) *Blobs { return &Blobs{path: path, limit: limit} }
 
-// add keeps a copy of data and returns its number, from 0.
-func (b *blobs) add(data []byte) (int, error) {
+// Add keeps a copy of data and returns its number, from 0.
+func (b *Blobs) Add(data []byte) (int, error) {
 	b.mu.Lock()
 	id := len(b.list)
 	if b.held+int64(len(data)) <= b.limit {
@@ -63,8 +64,8 @@ func (b *blobs) add(data []byte) (int, error) {
 	return id, nil
 }
 
-// seal ends adding.
-func (b *blobs) seal() error {
+// Seal ends adding. It comes before Get.
+func (b *Blobs) Seal() error {
 	if b.size == 0 {
 		return nil
 	}
@@ -75,8 +76,8 @@ func (b *blobs) seal() error {
 	return nil
 }
 
-// get gives a string, valid until drop or close.
-func (b *blobs) get(id int) []byte {
+// Get gives a string, valid until Drop or Close.
+func (b *Blobs) Get(id int) []byte {
 	e := &b.list[id]
 	if e.data != nil || e.n == 0 {
 		return e.data
@@ -84,8 +85,8 @@ func (b *blobs) get(id int) []byte {
 	return b.mapped[e.off:][:e.n:e.n]
 }
 
-// drop says that a string is not needed any more.
-func (b *blobs) drop(id int) {
+// Drop says that a string is not needed any more.
+func (b *Blobs) Drop(id int) {
 	e := &b.list[id]
 	if e.data != nil {
 		e.data, e.n = nil, 0
@@ -97,8 +98,8 @@ func (b *blobs) drop(id int) {
 	}
 }
 
-// close removes the file.
-func (b *blobs) close() error {
+// Close removes the file.
+func (b *Blobs) Close() error {
 	b.list = nil
 	var err error
 	if b.mapped != nil {

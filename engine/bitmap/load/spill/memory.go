@@ -1,4 +1,4 @@
-package load
+package spill
 
 import (
 	"fmt"
@@ -18,12 +18,12 @@ const (
 	regionBytes = 1 << 25
 )
 
-// memory hands out chunks of memory outside the heap, so that what a load
+// Memory is what stores have in common. It hands out chunks of memory outside the heap, so that what a load
 // keeps counts once, and neither doubles what the collector lets the heap grow
 // to nor is scanned by it. Where the limit is reached, the store that holds
 // most is written to its file. Only chunks that are being filled can exceed
 // the limit; their sizes are chosen so that they do not.
-type memory struct {
+type Memory struct {
 	limit int64
 	least int64
 	// others tells what is taken elsewhere and must be done without, down to
@@ -35,13 +35,18 @@ type memory struct {
 	fresh   []byte       // of the last region, not cut up yet
 	free    [17][][]byte // by the logarithm of the size
 	used    int64        // bytes handed out
-	stores  []*store
+	stores  []*Store
 }
 
-func newMemory(limit int64) *memory { return &memory{limit: limit} }
+// NewMemory makes memory of so many bytes.
+func NewMemory(limit int64) *Memory { return &Memory{limit: limit} }
+
+// Yield makes room for what is taken elsewhere, as others tells: of the limit
+// it leaves that much, down to least. It is called before there are stores.
+func (m *Memory) Yield(others func() int64, least int64) { m.others, m.least = others, least }
 
 // take gives an empty chunk whose capacity is size, a power of two.
-func (m *memory) take(size int) ([]byte, error) {
+func (m *Memory) take(size int) ([]byte, error) {
 	m.mu.Lock()
 	for m.used+int64(size) > m.room() {
 		s := m.largest()
@@ -73,7 +78,7 @@ func (m *memory) take(size int) ([]byte, error) {
 }
 
 // slab gives memory that is cut up into chunks of one size. m.mu is held.
-func (m *memory) slab() ([]byte, error) {
+func (m *Memory) slab() ([]byte, error) {
 	if len(m.fresh) == 0 {
 		n, huge := slabBytes, m.limit >= 4*regionBytes
 		if huge {
@@ -117,9 +122,9 @@ func unmap(mapping []byte) {
 	}
 }
 
-// array is memory for numbers. It is outside the heap where it is large, and
-// must then be freed.
-type array[T uint16 | uint32] struct {
+// Array is memory for numbers, at first for none. It is outside the heap where
+// it is large, and must then be freed.
+type Array[T uint16 | uint32] struct {
 	all     []T
 	mapping []byte
 }
@@ -127,13 +132,13 @@ type array[T uint16 | uint32] struct {
 // arrayBytes is from which size on an array is outside the heap.
 const arrayBytes = hugePage / 4
 
-// get gives memory for n numbers. What was given before must not be used any
+// Get gives memory for n numbers. What was given before must not be used any
 // more; what it holds is kept where nothing larger is needed.
-func (a *array[T]) get(n int) ([]T, error) {
+func (a *Array[T]) Get(n int) ([]T, error) {
 	if n <= len(a.all) {
 		return a.all[:n], nil
 	}
-	a.free()
+	a.Free()
 	size := n * int(unsafe.Sizeof(T(0)))
 	if size < arrayBytes {
 		a.all = make([]T, n)
@@ -148,22 +153,33 @@ func (a *array[T]) get(n int) ([]T, error) {
 	return a.all[:n], nil
 }
 
-func (a *array[T]) free() {
+// Size is how many bytes the array takes.
+func (a *Array[T]) Size() int64 { return int64(len(a.all)) * int64(unsafe.Sizeof(T(0))) }
+
+// Free gives the memory back; the array is empty again.
+func (a *Array[T]) Free() {
 	unmap(a.mapping)
-	*a = array[T]{}
+	*a = Array[T]{}
 }
 
-func (m *memory) room() int64 {
+func (m *Memory) room() int64 {
 	if m.others == nil {
 		return m.limit
 	}
 	return max(m.least, m.limit-m.others())
 }
 
+// Taken is how many bytes are handed out.
+func (m *Memory) Taken() int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.used
+}
+
 // largest is the store with the most bytes to spill, nil where none has any
 // worth it. m.mu is held.
-func (m *memory) largest() *store {
-	var found *store
+func (m *Memory) largest() *Store {
+	var found *Store
 	most := int64(slabBytes) / 4
 	for _, s := range m.stores {
 		if n := s.full.Load(); n >= most && !s.sealed.Load() {
@@ -174,7 +190,7 @@ func (m *memory) largest() *store {
 }
 
 // give takes chunks back that all have one capacity.
-func (m *memory) give(chunks [][]byte) {
+func (m *Memory) give(chunks [][]byte) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, c := range chunks {
@@ -187,8 +203,8 @@ func (m *memory) give(chunks [][]byte) {
 	}
 }
 
-// close unmaps everything.
-func (m *memory) close() {
+// Close unmaps everything. No store is used any more.
+func (m *Memory) Close() {
 	for _, r := range m.regions {
 		unmap(r)
 	}

@@ -1,5 +1,5 @@
 //go:build !linux
 
-package load
+package spill
 
 func adviseHuge([]byte) {}

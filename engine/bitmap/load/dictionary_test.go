@@ -1,0 +1,103 @@
+package load
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+
+	"throng/query"
+)
+
+func TestDictionary(t *testing.T) {
+	d := &dictionary{limit: 1 << 30}
+	first := d.newTerms()
+	unused, err := first.intern(0, []byte("unused"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	used, err := first.intern(3, []byte("used"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.declare()
+	d.use(used)
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	numbers := map[string]uint32{}
+	for range 4 {
+		wg.Go(func() {
+			terms := d.newTerms()
+			for i := range 30_000 {
+				field, value := uint8(i%5+4), fmt.Sprintf("value %d", i%9000)
+				n, err := terms.intern(field, []byte(value))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				d.use(n)
+				key := fmt.Sprintf("%d%s", field, value)
+				mu.Lock()
+				if old, ok := numbers[key]; ok && old != n {
+					t.Errorf("%s has the numbers %d and %d", key, old, n)
+				}
+				numbers[key] = n
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	order, final := d.number(2)
+	if len(order) != len(numbers)+1 {
+		t.Errorf("%d terms are numbered, want %d", len(order), len(numbers)+1)
+	}
+	if final[unused] != noTerm || final[used] != 0 {
+		t.Errorf("unused term is number %d, the first used one %d", final[unused], final[used])
+	}
+	last := ""
+	for i, n := range order {
+		f, v := d.term(n)
+		if key := fmt.Sprintf("%02d%s", f, v); key <= last {
+			t.Errorf("term %d, %s, comes after %s", i, key, last)
+		} else {
+			last = key
+		}
+		if final[n] != uint32(i) {
+			t.Errorf("final number of term %d = %d, want %d", n, final[n], i)
+		}
+	}
+	if fields := len(query.TermFields()) + len(query.TextFields()); fields > 255 {
+		t.Errorf("%d fields do not fit a byte", fields)
+	}
+}
+
+// TestSortTerms sorts values that begin alike, have zeros, or are empty.
+func TestSortTerms(t *testing.T) {
+	d := &dictionary{limit: 1 << 30}
+	rng := rand.New(rand.NewPCG(2, 3))
+	terms := d.newTerms()
+	want := map[string]bool{}
+	for range 3000 {
+		v := make([]byte, rng.IntN(40))
+		for i := range v {
+			if v[i] = 'a'; i > 5 && rng.IntN(6) == 0 {
+				v[i] = byte(rng.IntN(2))
+			}
+		}
+		if _, err := terms.intern(1, v); err != nil {
+			t.Fatal(err)
+		}
+		want[string(v)] = true
+	}
+	order, _ := d.number(1)
+	var got []string
+	for _, n := range order {
+		_, v := d.term(n)
+		got = append(got, string(v))
+	}
+	if !slices.Equal(got, slices.Sorted(maps.Keys(want))) {
+		t.Errorf("%d values are out of order", len(got))
+	}
+}
