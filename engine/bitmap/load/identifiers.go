@@ -6,6 +6,8 @@ import (
 	"math/bits"
 	"slices"
 
+	"throng/engine/bitmap/load/radix"
+
 	"throng/engine/bitmap/load/spill"
 
 	"throng/dataset"
@@ -119,20 +121,20 @@ func (w *idWriter) put(row uint32, order uint64, derived byte, t identifier.Type
 }
 
 // sorted gives the distinct pairs of a partition by hash, then row.
-func (ids *identifiers) sorted(part int) ([]hashRow, error) {
+func (ids *identifiers) sorted(part int) ([]radix.HashRow, error) {
 	pieces, err := ids.hashes.Read(part)
 	if err != nil {
 		return nil, err
 	}
-	list := make([]hashRow, 0, ids.hashes.Bytes(part)/hashPair)
+	list := make([]radix.HashRow, 0, ids.hashes.Bytes(part)/hashPair)
 	le := binary.LittleEndian
 	for _, b := range pieces {
 		for ; len(b) >= hashPair; b = b[hashPair:] {
-			list = append(list, hashRow{le.Uint64(b), le.Uint32(b[8:])})
+			list = append(list, radix.HashRow{Hash: le.Uint64(b), Row: le.Uint32(b[8:])})
 		}
 	}
 	ids.hashes.Release(part)
-	list, _ = sortHashes(list, make([]hashRow, len(list)), hashPartBits)
+	list, _ = radix.SortHashes(list, make([]radix.HashRow, len(list)), hashPartBits)
 	return slices.Compact(list), nil
 }
 
@@ -168,22 +170,22 @@ func (ids *identifiers) writeLookup(ctx context.Context, n int, t identifier.Typ
 		}
 		defer lw.Abort()
 	}
-	err := inOrder(ctx, hashParts, l.workers, func(i int) ([]hashRow, error) {
+	err := inOrder(ctx, hashParts, l.workers, func(i int) ([]radix.HashRow, error) {
 		return ids.sorted(n*hashParts + i)
-	}, func(_ int, list []hashRow) error {
+	}, func(_ int, list []radix.HashRow) error {
 		for i, e := range list {
 			if lw != nil {
-				if err := lw.Add(e.hash, e.row); err != nil {
+				if err := lw.Add(e.Hash, e.Row); err != nil {
 					return err
 				}
 			}
-			if i > 0 && list[i-1].hash == e.hash || i+1 < len(list) && list[i+1].hash == e.hash {
-				block := int(e.row / storage.BlockRows)
+			if i > 0 && list[i-1].Hash == e.Hash || i+1 < len(list) && list[i+1].Hash == e.Hash {
+				block := int(e.Row / storage.BlockRows)
 				c, _, err := shared.Room(block, sharedEntry)
 				if err != nil {
 					return err
 				}
-				shared.Put(block, binary.LittleEndian.AppendUint64(append(c, byte(n)), e.hash))
+				shared.Put(block, binary.LittleEndian.AppendUint64(append(c, byte(n)), e.Hash))
 			}
 		}
 		return nil
@@ -302,7 +304,7 @@ func (ids *identifiers) inOrder(values []idValue) []idValue {
 	for i := range values {
 		keys[i] = uint64(values[i].place)<<32 | uint64(i)
 	}
-	keys, _ = radixSort(keys, make([]uint64, len(keys)), 32, bits.Len(uint(len(ids.types)))+17)
+	keys, _ = radix.Sort(keys, make([]uint64, len(keys)), 32, bits.Len(uint(len(ids.types)))+17)
 	out := make([]idValue, len(values))
 	first, ordered := 0, true // of those of one place
 	for i, k := range keys {

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sort"
 
+	"throng/engine/bitmap/load/radix"
+
 	"throng/engine/bitmap/load/spill"
 
 	"throng/engine/bitmap/kernel"
@@ -222,7 +224,7 @@ func (v *inverter) listTerms(all bool) {
 			}
 		}
 		v.swap = slices.Grow(v.swap[:0], len(v.keys))[:len(v.keys)]
-		v.keys, v.swap = radixSort(v.keys, v.swap, 32, 32)
+		v.keys, v.swap = radix.Sort(v.keys, v.swap, 32, 32)
 		for _, k := range v.keys {
 			v.list = append(v.list, uint32(k))
 		}

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"unsafe"
 
+	"throng/engine/bitmap/load/radix"
+
 	"throng/engine/bitmap/load/spill"
 
 	"golang.org/x/sync/errgroup"
@@ -287,21 +289,21 @@ func (p *people) sortHashes(ctx context.Context) ([]int, error) {
 			if err != nil {
 				return err
 			}
-			list := make([]hashRow, 0, p.hashes.Bytes(part)/keyEntry)
+			list := make([]radix.HashRow, 0, p.hashes.Bytes(part)/keyEntry)
 			le := binary.LittleEndian
 			for _, b := range pieces {
 				for ; len(b) >= keyEntry; b = b[keyEntry:] {
 					ordinal := p.batches[le.Uint32(b[entryHash:])].base + le.Uint32(b[12:])
-					list = append(list, hashRow{le.Uint64(b), ordinal})
+					list = append(list, radix.HashRow{Hash: le.Uint64(b), Row: ordinal})
 				}
 			}
 			p.hashes.Release(part)
-			list, _ = sortHashes(list, make([]hashRow, len(list)), keyPartBits)
+			list, _ = radix.SortHashes(list, make([]radix.HashRow, len(list)), keyPartBits)
 			p.markDuplicates(list)
 			out := make([]byte, 0, len(list)*12)
 			for _, h := range list {
-				out = le.AppendUint64(out, h.hash)
-				out = le.AppendUint32(out, h.row)
+				out = le.AppendUint64(out, h.Hash)
+				out = le.AppendUint32(out, h.Row)
 			}
 			ids[part], err = p.sorted.Add(out)
 			return err
@@ -328,20 +330,20 @@ func (p *people) record(ordinal uint32) record {
 
 // markDuplicates finds records with the key of an earlier one, in a list of
 // ordinals.
-func (p *people) markDuplicates(list []hashRow) {
+func (p *people) markDuplicates(list []radix.HashRow) {
 	for from := 0; from < len(list); {
 		to := from + 1
-		for to < len(list) && list[to].hash == list[from].hash {
+		for to < len(list) && list[to].Hash == list[from].Hash {
 			to++
 		}
 		if to-from > 1 {
 			seen := make(map[string]bool, 1)
 			for _, h := range list[from:to] {
-				r := p.record(h.row)
+				r := p.record(h.Row)
 				k := string(r.key)
 				if seen[k] {
 					p.mu.Lock()
-					p.dup[h.row>>6] |= 1 << (h.row & 63)
+					p.dup[h.Row>>6] |= 1 << (h.Row & 63)
 					p.dups++
 					if r.minor {
 						p.minors--
