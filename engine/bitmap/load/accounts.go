@@ -8,9 +8,8 @@ import (
 	"errors"
 	"slices"
 
-	"throng/engine/bitmap/load/spill"
-
 	"throng/dataset"
+	"throng/engine/bitmap/load/spill"
 	"throng/engine/bitmap/storage"
 	"throng/internal/extsort"
 	"throng/query"

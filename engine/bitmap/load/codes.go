@@ -234,11 +234,11 @@ func fastFollows(w *rowWorker, b *dataset.Batch, from int) (int, error) {
 		if !ok || err != nil {
 			return i - from, err
 		}
-		if err := w.pairs.add(row, t.term); err != nil {
+		if err := w.pairs.Add(row, t.term); err != nil {
 			return 0, err
 		}
 		if t.term < declared {
-			if err := w.pairs.addAll(row, w.l.brings[t.term]); err != nil {
+			if err := w.pairs.AddAll(row, w.l.brings[t.term]); err != nil {
 				return 0, err
 			}
 		}
@@ -260,7 +260,7 @@ func fastInterests(w *rowWorker, b *dataset.Batch, from int) (int, error) {
 		if !ok || err != nil {
 			return i - from, err
 		}
-		if err := w.pairs.addAll(row, a.terms); err != nil {
+		if err := w.pairs.AddAll(row, a.terms); err != nil {
 			return 0, err
 		}
 	}
@@ -286,11 +286,11 @@ func fastScores(w *rowWorker, b *dataset.Batch, from int) (int, error) {
 		if !ok || err != nil {
 			return i - from, err
 		}
-		if err := w.pairs.add(row, w.scored); err != nil {
+		if err := w.pairs.Add(row, w.scored); err != nil {
 			return 0, err
 		}
 		if score == scoreHigh {
-			if err := w.pairs.add(row, t.term); err != nil {
+			if err := w.pairs.Add(row, t.term); err != nil {
 				return 0, err
 			}
 		}

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
+	"throng/engine/bitmap/load/invert"
 	"throng/query"
 )
 
@@ -116,7 +117,7 @@ func (d *dictionary) charge(s *dictShard, value int) bool {
 	if s.full() {
 		n += int64(slotsAfter(s)-len(s.slots)) * 8
 	}
-	if d.size.Add(n) > d.limit && d.bounded || len(s.pos) >= termLimit/dictShards {
+	if d.size.Add(n) > d.limit && d.bounded || len(s.pos) >= invert.MaxTerms/dictShards {
 		d.size.Add(-n)
 		d.frozen.Store(true)
 		return false

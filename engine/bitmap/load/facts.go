@@ -3,9 +3,9 @@ package load
 import (
 	"context"
 
-	"throng/engine/bitmap/load/spill"
-
 	"throng/dataset"
+	"throng/engine/bitmap/load/invert"
+	"throng/engine/bitmap/load/spill"
 	"throng/engine/bitmap/storage"
 	"throng/internal/words"
 	"throng/query"
@@ -21,7 +21,7 @@ type rowWorker struct {
 	scored uint32 // the term that whoever has a score has; noTerm where not known
 	named  query.Field
 	number uint8 // of the field named
-	pairs  *pairWriter
+	pairs  *invert.Writer
 	over   *overflowWriter
 	ids    *idWriter // nil where there are no identifiers
 	texts  map[query.Field]*spill.Writer
@@ -67,7 +67,7 @@ func (l *loader) readRows(ctx context.Context) error {
 	for range l.workers {
 		w := &rowWorker{
 			l: l, scored: noTerm, find: l.known.finder(), terms: l.dict.newTerms(),
-			pairs: newPairWriter(l.pairs), over: l.over.writer(), texts: map[query.Field]*spill.Writer{},
+			pairs: invert.NewWriter(l.pairs), over: l.over.writer(), texts: map[query.Field]*spill.Writer{},
 		}
 		if l.ids != nil {
 			w.ids = l.ids.writer()
@@ -85,7 +85,7 @@ func (l *loader) readRows(ctx context.Context) error {
 		}
 	}
 	for _, w := range all {
-		w.pairs.flush()
+		w.pairs.Flush()
 		if w.ids != nil {
 			w.ids.flush()
 		}
@@ -244,7 +244,7 @@ func (w *rowWorker) pair(row uint32, f query.Field, value []byte, i, col int) (u
 	}
 	known := w.codes.term(i, col)
 	if known != nil && known.set && known.field == w.number {
-		return known.term, w.pairs.add(row, known.term)
+		return known.term, w.pairs.Add(row, known.term)
 	}
 	t, err := w.terms.intern(w.number, value)
 	if err != nil {
@@ -257,7 +257,7 @@ func (w *rowWorker) pair(row uint32, f query.Field, value []byte, i, col int) (u
 	if known != nil {
 		*known = codeTerm{term: t, field: w.number, set: true}
 	}
-	return t, w.pairs.add(row, t)
+	return t, w.pairs.Add(row, t)
 }
 
 func useIdentifier(w *rowWorker, b *dataset.Batch, i int, row uint32) (string, error) {
@@ -279,7 +279,7 @@ func useFollow(w *rowWorker, _ *dataset.Batch, i int, row uint32) (string, error
 	for _, a := range brings {
 		w.l.dict.use(a)
 	}
-	return "", w.pairs.addAll(row, brings)
+	return "", w.pairs.AddAll(row, brings)
 }
 
 func useInterest(w *rowWorker, _ *dataset.Batch, i int, row uint32) (string, error) {
@@ -291,7 +291,7 @@ func useInterest(w *rowWorker, _ *dataset.Batch, i int, row uint32) (string, err
 		w.l.dict.use(t)
 	}
 	w.codes.setAffinity(i, a)
-	return "", w.pairs.addAll(row, a.terms)
+	return "", w.pairs.AddAll(row, a.terms)
 }
 
 func useJob(w *rowWorker, _ *dataset.Batch, i int, row uint32) (string, error) {
@@ -310,7 +310,7 @@ func useJob(w *rowWorker, _ *dataset.Batch, i int, row uint32) (string, error) {
 func useScore(w *rowWorker, _ *dataset.Batch, i int, row uint32) (string, error) {
 	var err error
 	if w.scored != noTerm {
-		err = w.pairs.add(row, w.scored)
+		err = w.pairs.Add(row, w.scored)
 	} else {
 		w.scored, err = w.pair(row, query.Scored, []byte("any"), i, -1)
 	}

@@ -6,7 +6,6 @@ import (
 	"math/bits"
 
 	"throng/engine/bitmap/load/radix"
-
 	"throng/engine/bitmap/storage"
 )
 

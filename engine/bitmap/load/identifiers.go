@@ -6,11 +6,9 @@ import (
 	"math/bits"
 	"slices"
 
-	"throng/engine/bitmap/load/radix"
-
-	"throng/engine/bitmap/load/spill"
-
 	"throng/dataset"
+	"throng/engine/bitmap/load/radix"
+	"throng/engine/bitmap/load/spill"
 	"throng/engine/bitmap/storage"
 	"throng/identifier"
 )

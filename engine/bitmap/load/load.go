@@ -19,7 +19,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -27,10 +26,9 @@ import (
 	"strings"
 	"time"
 
-	"throng/engine/bitmap/load/spill"
-
 	"throng/dataset"
 	"throng/engine"
+	"throng/engine/bitmap/load/spill"
 	"throng/engine/bitmap/storage"
 	"throng/internal/durable"
 	"throng/query"
@@ -46,7 +44,6 @@ const (
 	defaultMemory = 1 << 30
 	minMemory     = 1 << 20
 	defaultAllow  = 0.05
-	maxRows       = math.MaxUint32 - storage.PartRows
 )
 
 var errTooManyPeople = errors.New("load people: more than 2^32 rows")
@@ -312,7 +309,7 @@ func (l *loader) writeIndex(ctx context.Context) error {
 	}
 	defer people.Close()
 	l.progress.begin("write postings", 0)
-	if err := l.invertAll(ctx, order, final, people.N); err != nil {
+	if err := l.writePostings(ctx, order, final, people.N); err != nil {
 		return err
 	}
 	l.progress.begin("write terms", 0)

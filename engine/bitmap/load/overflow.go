@@ -10,8 +10,8 @@ import (
 	"os"
 	"slices"
 
+	"throng/engine/bitmap/load/invert"
 	"throng/engine/bitmap/load/spill"
-
 	"throng/engine/bitmap/storage"
 	"throng/internal/extsort"
 )
@@ -64,7 +64,7 @@ func (o *overflow) number(l *loader, order, final []uint32) (err error) {
 		return nil
 	}
 	o.pairs = l.mem.NewStore(l.scratch("rare-pairs"), l.blocks(), 1, l.opt.Memory/16)
-	pairs := newFinalWriter(o.pairs)
+	pairs := invert.NewFinalWriter(o.pairs)
 	if o.terms, err = newTermFile(l.scratch("rare-values")); err != nil {
 		return err
 	}
@@ -87,7 +87,7 @@ func (o *overflow) number(l *loader, order, final []uint32) (err error) {
 				return err
 			}
 		}
-		return pairs.add(binary.BigEndian.Uint32(row), number)
+		return pairs.Add(binary.BigEndian.Uint32(row), number)
 	}); err != nil {
 		return err
 	}
@@ -99,7 +99,7 @@ func (o *overflow) number(l *loader, order, final []uint32) (err error) {
 		return errTooManyTerms
 	}
 	o.total = uint32(n)
-	pairs.flush()
+	pairs.Flush()
 	return errors.Join(o.sorter.Close(), o.terms.rewind())
 }
 

@@ -8,13 +8,12 @@ import (
 	"sync"
 	"unsafe"
 
-	"throng/engine/bitmap/load/radix"
-
-	"throng/engine/bitmap/load/spill"
-
 	"golang.org/x/sync/errgroup"
 
 	"throng/dataset"
+	"throng/engine/bitmap/load/invert"
+	"throng/engine/bitmap/load/radix"
+	"throng/engine/bitmap/load/spill"
 	"throng/engine/bitmap/storage"
 	"throng/query"
 )
@@ -243,7 +242,7 @@ func (p *people) assign(ctx context.Context) error {
 	if err := p.log.Seal(); err != nil {
 		return err
 	}
-	if p.total > maxRows {
+	if p.total > invert.MaxRows {
 		return errTooManyPeople
 	}
 	p.ordered = make([]int, len(p.batches))
@@ -380,7 +379,7 @@ func (p *people) walk(ctx context.Context) error {
 		return err
 	}
 	defer young.Abort()
-	pairs := newPairWriter(l.pairs)
+	pairs := invert.NewWriter(l.pairs)
 	row, small := uint32(0), uint32(0)
 	var terms []uint32
 	for _, i := range p.ordered {
@@ -405,7 +404,7 @@ func (p *people) walk(ctx context.Context) error {
 					l.dict.use(term)
 					terms = append(terms, term)
 				}
-				if err := pairs.addAll(row, terms); err != nil {
+				if err := pairs.AddAll(row, terms); err != nil {
 					return err
 				}
 				row++
@@ -419,7 +418,7 @@ func (p *people) walk(ctx context.Context) error {
 		}
 		p.log.Drop(b.blob)
 	}
-	pairs.flush()
+	pairs.Flush()
 	if _, err := young.Close(); err != nil {
 		return err
 	}

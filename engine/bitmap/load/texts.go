@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"throng/engine/bitmap/load/spill"
-
 	"throng/engine/bitmap/storage"
 	"throng/query"
 )

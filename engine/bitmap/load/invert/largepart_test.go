@@ -1,4 +1,4 @@
-package load
+package invert
 
 import (
 	"bytes"
@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"throng/engine/bitmap/load/spill"
-
 	"throng/engine/bitmap/storage"
 	"throng/query"
 )
@@ -31,31 +30,31 @@ func TestLargePart(t *testing.T) {
 		defer mem.Close()
 		s := mem.NewStore(filepath.Join(dir, "pairs"), blocksOf(rows), 1, memory/8)
 		more := mem.NewStore(filepath.Join(dir, "more"), blocksOf(rows), 1, memory/8)
-		w, finals := newPairWriter(s), newFinalWriter(more)
+		w, finals := NewWriter(s), NewFinalWriter(more)
 		rng := rand.New(rand.NewPCG(3, 4))
 		for range pairs {
 			// Few terms have most of the rows; the final number of t is 2t.
-			if err := w.add(rng.Uint32N(rows), rng.Uint32N(1+rng.Uint32N(terms))); err != nil {
+			if err := w.Add(rng.Uint32N(rows), rng.Uint32N(1+rng.Uint32N(terms))); err != nil {
 				t.Fatal(err)
 			}
 		}
 		for term := uint32(1); term < 2*terms; term += 2 {
-			if err := finals.add(rng.Uint32N(rows), term); err != nil {
+			if err := finals.Add(rng.Uint32N(rows), term); err != nil {
 				t.Fatal(err)
 			}
 		}
-		w.flush()
-		finals.flush()
+		w.Flush()
+		finals.Flush()
 		order, final := make([]uint32, terms), make([]uint32, terms)
 		for i := range order {
 			order[i], final[i] = uint32(i), uint32(2*i)
 		}
-		v := &inversion{
-			dir: dir, rows: rows, workers: 2, budget: budget, pairs: s, more: more,
-			numbers: &numbering{final: final, order: order, terms: terms}, people: make([]uint32, 2*terms),
-			step:    func(int64, int64) {},
-			forward: newForwarder(dir, rows, 2, storage.CountedOf(query.Affinity, terms)),
-		}
+		counted := storage.CountedOf(query.Affinity, terms)
+		v := newInversion(Config{
+			Dir: dir, Rows: rows, Workers: 2, Budget: budget, Pairs: s, More: more,
+			Numbers: Numbering{Final: final, Order: order, Terms: terms}, People: make([]uint32, 2*terms),
+			Counted: &counted,
+		})
 		if err := v.run(t.Context()); err != nil {
 			t.Fatal(err)
 		}

@@ -1,11 +1,9 @@
-package load
+package invert
 
 import (
 	"context"
 	"sync"
 	"sync/atomic"
-
-	"throng/engine/bitmap/load/spill"
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/semaphore"
@@ -13,21 +11,13 @@ import (
 	"throng/engine/bitmap/storage"
 )
 
-// inversion turns pairs that were kept by block into parts. Workers invert
-// blocks; who inverts the last one of a part writes it, while others invert the
-// next. So not more parts are in memory than the budget allows. A part that is
-// larger is made by itself, a range of terms at a time (largepart.go).
+// inversion is one run. Workers invert blocks; who inverts the last one of a
+// part writes it, while others invert the next. So not more parts are in memory
+// than the budget allows. A part that is larger is made by itself
+// (largepart.go).
 type inversion struct {
-	dir     string // in which the parts are
-	rows    uint32
-	workers int
-	budget  int64 // bytes of blocks that are inverted and not written
-	pairs   *spill.Store
-	more    *spill.Store // of final terms, each partition in order; nil for none
-	numbers *numbering
-	people  []uint32   // of each final term, counted
+	Config
 	forward *forwarder // nil where no forward index is wanted
-	step    func(done, total int64)
 
 	mu    sync.Mutex
 	files []storage.FileSum
@@ -36,6 +26,17 @@ type inversion struct {
 	most  int64 // bytes that these had
 
 	forwarding sync.Mutex
+}
+
+func newInversion(c Config) *inversion {
+	v := &inversion{Config: c}
+	if c.Step == nil {
+		v.Step = func(int64, int64) {}
+	}
+	if c.Counted != nil {
+		v.forward = newForwarder(c.Dir, c.Rows, c.Workers, *c.Counted)
+	}
+	return v
 }
 
 // invertedPart is a part being made.
@@ -61,9 +62,9 @@ func blocksOf(rows uint32) int { return int((int64(rows) + storage.BlockRows - 1
 // run writes all parts.
 func (v *inversion) run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	r := &partsRun{inversion: v, tasks: make(chan partTask), room: semaphore.NewWeighted(v.budget)}
+	r := &partsRun{inversion: v, tasks: make(chan partTask), room: semaphore.NewWeighted(v.Budget)}
 	g.Go(func() error { return r.feed(ctx) })
-	for range v.workers {
+	for range v.Workers {
 		g.Go(r.work)
 	}
 	err := g.Wait()
@@ -89,7 +90,7 @@ type partTask struct {
 // has room for it. A part that is too large for the budget it makes itself.
 func (r *partsRun) feed(ctx context.Context) error {
 	defer close(r.tasks)
-	blocks := blocksOf(r.rows)
+	blocks := blocksOf(r.Rows)
 	for first := 0; first < blocks; first += storage.PartBlocks {
 		p := &invertedPart{number: first / storage.PartBlocks}
 		end := min(blocks, first+storage.PartBlocks)
@@ -97,8 +98,8 @@ func (r *partsRun) feed(ctx context.Context) error {
 		for b := first; b < end; b++ {
 			p.weight += r.weight(b)
 		}
-		large := p.weight > r.budget
-		p.weight = min(p.weight, r.budget)
+		large := p.weight > r.Budget
+		p.weight = min(p.weight, r.Budget)
 		if err := r.room.Acquire(ctx, p.weight); err != nil {
 			return err
 		}
@@ -122,7 +123,7 @@ func (r *partsRun) feed(ctx context.Context) error {
 
 // work inverts blocks, and writes the parts whose last block it has inverted.
 func (r *partsRun) work() error {
-	inverter, err := newInverter(r.numbers)
+	inverter, err := newInverter(&r.Numbers)
 	if err != nil {
 		return err
 	}
@@ -145,15 +146,15 @@ func (r *partsRun) work() error {
 // end notes that a part is written.
 func (r *partsRun) end(p *invertedPart) {
 	r.room.Release(p.weight)
-	total := (blocksOf(r.rows) + storage.PartBlocks - 1) / storage.PartBlocks
-	r.step(r.done.Add(1), int64(total))
+	total := (blocksOf(r.Rows) + storage.PartBlocks - 1) / storage.PartBlocks
+	r.Step(r.done.Add(1), int64(total))
 }
 
 // weight is about how many bytes a block takes when it is inverted.
 func (v *inversion) weight(block int) int64 {
-	n := v.pairs.Bytes(block)
-	if v.more != nil {
-		n += v.more.Bytes(block)
+	n := v.Pairs.Bytes(block)
+	if v.More != nil {
+		n += v.More.Bytes(block)
 	}
 	return n
 }
@@ -177,16 +178,16 @@ func (v *inversion) inverted(inverter *inverter, block int, of termRange) (*bloc
 
 // read gives the pairs of a block.
 func (v *inversion) read(block int) (pieces, more [][]byte, err error) {
-	if pieces, err = v.pairs.Read(block); err == nil && v.more != nil {
-		more, err = v.more.Read(block)
+	if pieces, err = v.Pairs.Read(block); err == nil && v.More != nil {
+		more, err = v.More.Read(block)
 	}
 	return pieces, more, err
 }
 
 func (v *inversion) releaseBlock(block int) {
-	v.pairs.Release(block)
-	if v.more != nil {
-		v.more.Release(block)
+	v.Pairs.Release(block)
+	if v.More != nil {
+		v.More.Release(block)
 	}
 }
 
@@ -251,7 +252,7 @@ func (v *inversion) writePart(p *invertedPart) error {
 
 func (v *inversion) partWriter(part int) (*storage.PartWriter, error) {
 	first := part * storage.PartRows
-	return storage.NewPartWriter(v.dir, storage.PartName(part), uint32(first), min(storage.PartRows, int(v.rows)-first))
+	return storage.NewPartWriter(v.Dir, storage.PartName(part), uint32(first), min(storage.PartRows, int(v.Rows)-first))
 }
 
 // closePart counts the people of a part, whose terms are all written, and makes
@@ -260,7 +261,7 @@ func (v *inversion) partWriter(part int) (*storage.PartWriter, error) {
 func (v *inversion) closePart(pw *storage.PartWriter, part int, block func(b int) (*storage.BlockLists, func(), error)) error {
 	terms, people := pw.Terms()
 	for i, t := range terms {
-		atomic.AddUint32(&v.people[t], people[i])
+		atomic.AddUint32(&v.People[t], people[i])
 	}
 	file, err := pw.Close()
 	if err != nil {
@@ -274,19 +275,5 @@ func (v *inversion) closePart(pw *storage.PartWriter, part int, block func(b int
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.files = append(v.files, file)
-	return err
-}
-
-// invertAll writes the parts and their forward indexes, and counts the people
-// of the final terms.
-func (l *loader) invertAll(ctx context.Context, order, final, people []uint32) error {
-	forward := newForwarder(l.tmp, l.rows, l.workers, l.counted(order))
-	v := &inversion{
-		dir: l.tmp, rows: l.rows, workers: l.workers, budget: l.opt.Memory / 4, pairs: l.pairs, more: l.over.pairs,
-		numbers: &numbering{final: final, order: order, terms: len(final)}, people: people, step: l.progress.step,
-		forward: forward,
-	}
-	err := v.run(ctx)
-	l.files = append(append(l.files, v.files...), forward.files...)
 	return err
 }

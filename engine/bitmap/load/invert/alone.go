@@ -1,23 +1,28 @@
-package load
+package invert
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
 
-	"throng/engine/bitmap/load/spill"
-
 	"golang.org/x/sync/errgroup"
 
+	"throng/engine/bitmap/load/spill"
 	"throng/engine/bitmap/storage"
 	"throng/query"
 )
 
-// InvertOptions are the settings of InvertPairs.
-type InvertOptions struct {
+// MaxRows is how many rows there may be: fewer than 2^32 in whole parts.
+const MaxRows = math.MaxUint32 - storage.PartRows
+
+const defaultMemory = 1 << 30
+
+// Options are the settings of Pairs.
+type Options struct {
 	Rows  uint32 // rows are below
 	Terms uint32 // terms are below, at most 2^30
 	// Memory bounds what is kept in memory, in bytes; what is beyond goes to a
@@ -29,9 +34,9 @@ type InvertOptions struct {
 	Forward bool
 }
 
-// PairSink takes pairs of row and term. It is for one goroutine.
-type PairSink struct {
-	w           *pairWriter
+// Sink takes pairs of row and term. It is for one goroutine.
+type Sink struct {
+	w           *Writer
 	rows, terms uint32
 }
 
@@ -39,7 +44,7 @@ var errForeignPair = errors.New("invert pairs: row or term beyond what was annou
 
 // Add takes a row and any number of terms that it has. A pair may come more
 // than once.
-func (s *PairSink) Add(row uint32, terms ...uint32) error {
+func (s *Sink) Add(row uint32, terms ...uint32) error {
 	if row >= s.rows {
 		return errForeignPair
 	}
@@ -49,25 +54,25 @@ func (s *PairSink) Add(row uint32, terms ...uint32) error {
 		}
 	}
 	if len(terms) == 1 {
-		return s.w.add(row, terms[0])
+		return s.w.Add(row, terms[0])
 	}
-	return s.w.addAll(row, terms)
+	return s.w.AddAll(row, terms)
 }
 
-// InvertPairs is the stage of a load that turns facts about people into an
+// Pairs is the stage of a load that turns facts about people into an
 // index, alone: it keeps the pairs of row and term that feed passes to its
 // sink by block of people, inverts block by block, and writes the parts to
 // dir/parts, which it makes; dir must exist. feed is called once for each
 // worker, by all of them at once. people is how many rows have each term.
 // Pairs in the order of rows are inverted fastest.
-func InvertPairs(ctx context.Context, dir string, o InvertOptions, feed func(worker int, sink *PairSink) error) (people []uint32, err error) {
+func Pairs(ctx context.Context, dir string, o Options, feed func(worker int, sink *Sink) error) (people []uint32, err error) {
 	if o.Memory <= 0 {
 		o.Memory = defaultMemory
 	}
 	if o.Workers <= 0 {
 		o.Workers = runtime.GOMAXPROCS(0)
 	}
-	if o.Rows > maxRows || o.Terms > termLimit {
+	if o.Rows > MaxRows || o.Terms > MaxTerms {
 		return nil, errForeignPair
 	}
 	if err := os.Mkdir(filepath.Join(dir, "parts"), 0o700); err != nil {
@@ -80,11 +85,11 @@ func InvertPairs(ctx context.Context, dir string, o InvertOptions, feed func(wor
 	var g errgroup.Group
 	for i := range o.Workers {
 		g.Go(func() error {
-			w := newPairWriter(s)
-			if err := feed(i, &PairSink{w: w, rows: o.Rows, terms: o.Terms}); err != nil {
+			w := NewWriter(s)
+			if err := feed(i, &Sink{w: w, rows: o.Rows, terms: o.Terms}); err != nil {
 				return err
 			}
-			w.flush()
+			w.Flush()
 			return ctx.Err()
 		})
 	}
@@ -92,12 +97,14 @@ func InvertPairs(ctx context.Context, dir string, o InvertOptions, feed func(wor
 		return nil, err
 	}
 	people = make([]uint32, o.Terms)
-	v := &inversion{
-		dir: dir, rows: o.Rows, workers: o.Workers, budget: o.Memory / 4, pairs: s,
-		numbers: &numbering{terms: int(o.Terms)}, people: people, step: func(int64, int64) {},
+	c := Config{
+		Dir: dir, Rows: o.Rows, Workers: o.Workers, Budget: o.Memory / 4, Pairs: s,
+		Numbers: Numbering{Terms: int(o.Terms)}, People: people,
 	}
 	if o.Forward {
-		v.forward = newForwarder(dir, o.Rows, o.Workers, storage.CountedOf(query.Affinity, o.Terms))
+		counted := storage.CountedOf(query.Affinity, o.Terms)
+		c.Counted = &counted
 	}
-	return people, v.run(ctx)
+	_, err = Run(ctx, c)
+	return people, err
 }

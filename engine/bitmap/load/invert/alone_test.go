@@ -1,4 +1,4 @@
-package load
+package invert
 
 import (
 	"fmt"
@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"throng/engine/bitmap/kernel"
 	"throng/engine/bitmap/storage"
 )
 
@@ -29,7 +30,7 @@ func invertedPairs(t testing.TB, dir string) []uint64 {
 		}
 		if err := p.EachTerm(func(term uint32, ps storage.Postings) bool {
 			for b := range storage.PartBlocks {
-				for _, r := range rowsOf(ps.Container(b)) {
+				for _, r := range rowsOf(t, ps.Container(b)) {
 					row := uint64(p.FirstRow()) + uint64(b)*storage.BlockRows + uint64(r)
 					pairs = append(pairs, row<<32|uint64(term))
 				}
@@ -46,9 +47,31 @@ func invertedPairs(t testing.TB, dir string) []uint64 {
 	return pairs
 }
 
-// TestInvertPairs inverts pairs in and out of order, with memory for them and
+// rowsOf lists the rows of a container.
+func rowsOf(t testing.TB, c storage.Container) []uint16 {
+	t.Helper()
+	var b kernel.Block
+	switch c.Kind {
+	case storage.None:
+	case storage.Array:
+		kernel.OrArray(&b, c.Array)
+	case storage.Bitmap:
+		kernel.Or(&b, kernel.AsBlock(c.Bitmap))
+	case storage.Runs:
+		for _, run := range c.Runs {
+			kernel.OrRange(&b, run.Start, run.Last)
+		}
+	}
+	rows := kernel.AppendRows(nil, &b)
+	if len(rows) != c.Card {
+		t.Errorf("a container says that it has %d rows and has %d", c.Card, len(rows))
+	}
+	return rows
+}
+
+// TestPairs inverts pairs in and out of order, with memory for them and
 // without, and compares what the parts hold with the pairs sorted.
-func TestInvertPairs(t *testing.T) {
+func TestPairs(t *testing.T) {
 	const rows, terms, pairs = storage.PartRows + 3*storage.BlockRows/2, 5000, 400_000
 	rng := rand.New(rand.NewPCG(7, 8))
 	list := make([]uint64, pairs)
@@ -67,8 +90,8 @@ func TestInvertPairs(t *testing.T) {
 			for _, memory := range []int64{0, 1 << 20} {
 				t.Run(fmt.Sprintf("ordered=%t/workers=%d/memory=%d", ordered, workers, memory), func(t *testing.T) {
 					dir := t.TempDir()
-					people, err := InvertPairs(t.Context(), dir, InvertOptions{Rows: rows, Terms: terms, Memory: memory, Workers: workers},
-						func(worker int, sink *PairSink) error {
+					people, err := Pairs(t.Context(), dir, Options{Rows: rows, Terms: terms, Memory: memory, Workers: workers},
+						func(worker int, sink *Sink) error {
 							part := list[len(list)*worker/workers : len(list)*(worker+1)/workers]
 							for len(part) > 0 {
 								n := 1
@@ -107,18 +130,18 @@ func TestInvertPairs(t *testing.T) {
 			}
 		}
 	}
-	for _, pair := range [][2]uint32{{10, 0}, {0, 10}, {noTerm, noTerm}} {
-		if _, err := InvertPairs(t.Context(), t.TempDir(), InvertOptions{Rows: 10, Terms: 10}, func(_ int, s *PairSink) error {
+	for _, pair := range [][2]uint32{{10, 0}, {0, 10}, {storage.NoTerm, storage.NoTerm}} {
+		if _, err := Pairs(t.Context(), t.TempDir(), Options{Rows: 10, Terms: 10}, func(_ int, s *Sink) error {
 			return s.Add(pair[0], pair[1])
 		}); err == nil {
-			t.Errorf("InvertPairs of row %d, term %d = nil, want an error", pair[0], pair[1])
+			t.Errorf("Pairs of row %d, term %d = nil, want an error", pair[0], pair[1])
 		}
 	}
 }
 
-// BenchmarkInvertPairs tells the processor time of a pair, in order of rows and
+// BenchmarkPairs tells the processor time of a pair, in order of rows and
 // out of it, of as many millions of rows as THRONG_BENCH_PEOPLE says.
-func BenchmarkInvertPairs(b *testing.B) {
+func BenchmarkPairs(b *testing.B) {
 	const terms, each = 100_000, 10
 	millions := 4
 	if s := os.Getenv("THRONG_BENCH_PEOPLE"); s != "" {
@@ -141,7 +164,7 @@ func BenchmarkInvertPairs(b *testing.B) {
 			before := cpuTime(b)
 			for b.Loop() {
 				dir := b.TempDir()
-				_, err := InvertPairs(b.Context(), dir, InvertOptions{Rows: rows, Terms: terms}, func(worker int, s *PairSink) error {
+				_, err := Pairs(b.Context(), dir, Options{Rows: rows, Terms: terms}, func(worker int, s *Sink) error {
 					return feedPairs(s, worker, ordered, drawn, anywhere, rows, each)
 				})
 				if err != nil {
@@ -156,7 +179,7 @@ func BenchmarkInvertPairs(b *testing.B) {
 
 // feedPairs feeds each row's share of pairs: of the first worker the even
 // blocks, of the second the odd ones.
-func feedPairs(s *PairSink, worker int, ordered bool, drawn, anywhere []uint32, rows uint32, each int) error {
+func feedPairs(s *Sink, worker int, ordered bool, drawn, anywhere []uint32, rows uint32, each int) error {
 	if worker > 1 {
 		return nil
 	}

@@ -1,43 +1,41 @@
-package load
+package invert
 
 import (
 	"encoding/binary"
 	"slices"
 	"sort"
 
-	"throng/engine/bitmap/load/radix"
-
-	"throng/engine/bitmap/load/spill"
-
 	"throng/engine/bitmap/kernel"
+	"throng/engine/bitmap/load/radix"
+	"throng/engine/bitmap/load/spill"
 	"throng/engine/bitmap/storage"
 )
 
-// numbering tells the final numbers of the terms in pairs.
-type numbering struct {
-	// final is the final number by temporary number; order the temporary ones
+// Numbering tells the final numbers of the terms in pairs.
+type Numbering struct {
+	// Final is the final number by temporary number; Order the temporary ones
 	// in the order of the final ones. Both are nil where the numbers in pairs
 	// are the final ones already.
-	final, order []uint32
-	terms        int // temporary numbers are below
+	Final, Order []uint32
+	Terms        int // temporary numbers are below
 }
 
 // of is the final number of a term.
-func (n *numbering) of(term uint32) uint32 {
-	if n.final == nil {
+func (n *Numbering) of(term uint32) uint32 {
+	if n.Final == nil {
 		return term
 	}
-	return n.final[term]
+	return n.Final[term]
 }
 
 // fewFor tells whether to look at all terms costs less, for so many pairs, than
 // to find those that are there. In the order of their final numbers they lie
 // anywhere in memory.
-func (n *numbering) fewFor(pairs int) bool {
-	if n.order == nil {
-		return n.terms <= 4*pairs
+func (n *Numbering) fewFor(pairs int) bool {
+	if n.Order == nil {
+		return n.Terms <= 4*pairs
 	}
-	return n.terms <= pairs/2
+	return n.Terms <= pairs/2
 }
 
 // inverter turns the pairs of a block around, by counting: how many rows each
@@ -46,7 +44,7 @@ func (n *numbering) fewFor(pairs int) bool {
 // stay in the caches. It keeps its memory from block to block and is for one
 // goroutine.
 type inverter struct {
-	n    *numbering
+	n    *Numbering
 	next []uint32 // of places, by temporary number: rows so far; then where the next goes. 0 between blocks
 	list []uint32 // temporary numbers of the block's terms, in the order of final ones
 	keys []uint64
@@ -61,9 +59,9 @@ type inverter struct {
 	spare  spill.Array[uint16]
 }
 
-func newInverter(n *numbering) (v *inverter, err error) {
+func newInverter(n *Numbering) (v *inverter, err error) {
 	v = &inverter{n: n}
-	v.next, err = v.places.Get(n.terms)
+	v.next, err = v.places.Get(n.Terms)
 	return v, err
 }
 
@@ -81,7 +79,7 @@ type blockLists struct {
 // termRange is final numbers from first on and before end.
 type termRange struct{ first, end uint32 }
 
-var allTerms = termRange{end: noTerm}
+var allTerms = termRange{end: storage.NoTerm}
 
 // invert turns pieces of pairs into out, whose memory is used again. more are
 // records of final terms that are not among those of the pieces. Terms out of
@@ -145,19 +143,19 @@ func (v *inverter) invert(pieces, more [][]byte, of termRange, out *blockLists) 
 // walkTerms tells where the rows of each term go, by walking all terms in the
 // order of their final numbers: without a branch, since most may be there.
 func (v *inverter) walkTerms(pairs int, out *blockLists) {
-	n := min(v.n.terms, pairs) + 1
+	n := min(v.n.Terms, pairs) + 1
 	terms, ends := slices.Grow(out.Terms[:0], n)[:n], slices.Grow(out.Ends[:0], n)[:n]
 	i, at := 0, uint32(0)
-	if v.n.order == nil {
+	if v.n.Order == nil {
 		for t, n := range v.next {
 			terms[i], ends[i], v.next[t] = uint32(t), at+n, at
 			at += n
 			i += int((n | -n) >> 31)
 		}
 	} else {
-		for _, t := range v.n.order {
+		for _, t := range v.n.Order {
 			n := v.next[t]
-			terms[i], ends[i], v.next[t] = v.n.final[t], at+n, at
+			terms[i], ends[i], v.next[t] = v.n.Final[t], at+n, at
 			at += n
 			i += int((n | -n) >> 31)
 		}
@@ -196,7 +194,7 @@ func (v *inverter) mergeTerms(list []uint32, rare *finalPairs, out *blockLists) 
 		at += n
 		out.Terms, out.Ends = append(out.Terms, f), append(out.Ends, at)
 	}
-	v.placeFinal(rare, out, at, noTerm)
+	v.placeFinal(rare, out, at, storage.NoTerm)
 }
 
 // listTerms lists the terms that were counted in the order of their final
@@ -204,14 +202,14 @@ func (v *inverter) mergeTerms(list []uint32, rare *finalPairs, out *blockLists) 
 func (v *inverter) listTerms(all bool) {
 	v.list = v.list[:0]
 	switch {
-	case v.n.order == nil:
+	case v.n.Order == nil:
 		for t, n := range v.next {
 			if n > 0 {
 				v.list = append(v.list, uint32(t))
 			}
 		}
 	case all:
-		for _, t := range v.n.order {
+		for _, t := range v.n.Order {
 			if v.next[t] > 0 {
 				v.list = append(v.list, t)
 			}
@@ -220,7 +218,7 @@ func (v *inverter) listTerms(all bool) {
 		v.keys = v.keys[:0]
 		for t, n := range v.next {
 			if n > 0 {
-				v.keys = append(v.keys, uint64(v.n.final[t])<<32|uint64(t))
+				v.keys = append(v.keys, uint64(v.n.Final[t])<<32|uint64(t))
 			}
 		}
 		v.swap = slices.Grow(v.swap[:0], len(v.keys))[:len(v.keys)]
@@ -240,7 +238,7 @@ func (p *finalPairs) count() (int, error) {
 	for _, b := range p.pieces {
 		for ; len(b) >= finalPair; b = b[finalPair:] {
 			t := binary.LittleEndian.Uint32(b)
-			if t < last || t == noTerm {
+			if t < last || t == storage.NoTerm {
 				return 0, spill.ErrDamaged
 			}
 			last = t
@@ -253,13 +251,13 @@ func (p *finalPairs) count() (int, error) {
 	return n, nil
 }
 
-// peek gives the term of the next record; noTerm at the end.
+// peek gives the term of the next record; NoTerm at the end.
 func (p *finalPairs) peek() uint32 {
 	for len(p.pieces) > 0 && len(p.pieces[0]) < finalPair {
 		p.pieces = p.pieces[1:]
 	}
 	if len(p.pieces) == 0 {
-		return noTerm
+		return storage.NoTerm
 	}
 	return binary.LittleEndian.Uint32(p.pieces[0])
 }

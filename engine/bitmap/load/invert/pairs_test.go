@@ -1,4 +1,4 @@
-package load
+package invert
 
 import (
 	"maps"
@@ -10,13 +10,12 @@ import (
 	"testing"
 
 	"throng/engine/bitmap/load/spill"
-
 	"throng/engine/bitmap/storage"
 )
 
-// TestPairs writes pairs by several goroutines, with and without room for them
+// TestWriters writes pairs by several goroutines, with and without room for them
 // in memory, and inverts them.
-func TestPairs(t *testing.T) {
+func TestWriters(t *testing.T) {
 	const blocks, terms, workers = 3, 500, 4
 	for _, limit := range []int64{1 << 30, 1} {
 		mem := spill.NewMemory(limit)
@@ -29,7 +28,7 @@ func TestPairs(t *testing.T) {
 		}
 		var wg sync.WaitGroup
 		for g := range workers {
-			w := newPairWriter(s)
+			w := NewWriter(s)
 			rng := rand.New(rand.NewPCG(4, uint64(g)))
 			wg.Go(func() {
 				row := uint32(0)
@@ -38,7 +37,7 @@ func TestPairs(t *testing.T) {
 						row = rng.Uint32N(blocks * storage.BlockRows)
 					}
 					term := uint32(rng.ExpFloat64() * terms / 10)
-					if err := w.add(row, term); err != nil {
+					if err := w.Add(row, term); err != nil {
 						t.Error(err)
 						return
 					}
@@ -50,7 +49,7 @@ func TestPairs(t *testing.T) {
 					of[term][uint16(row)] = true
 					mu.Unlock()
 				}
-				w.flush()
+				w.Flush()
 			})
 		}
 		wg.Wait()
@@ -61,7 +60,7 @@ func TestPairs(t *testing.T) {
 		for i := range final {
 			final[i] = uint32(len(final) - 1 - i)
 		}
-		v, err := newInverter(&numbering{final: final, order: final, terms: len(final)}) // a permutation that is its own inverse
+		v, err := newInverter(&Numbering{Final: final, Order: final, Terms: len(final)}) // a permutation that is its own inverse
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -108,7 +107,7 @@ func TestPairs(t *testing.T) {
 }
 
 func TestPairsDamaged(t *testing.T) {
-	v, err := newInverter(&numbering{terms: 100})
+	v, err := newInverter(&Numbering{Terms: 100})
 	if err != nil {
 		t.Fatal(err)
 	}

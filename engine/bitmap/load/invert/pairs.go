@@ -1,11 +1,10 @@
-package load
+package invert
 
 import (
 	"encoding/binary"
 
-	"throng/engine/bitmap/load/spill"
-
 	"throng/engine/bitmap/kernel"
+	"throng/engine/bitmap/load/spill"
 	"throng/engine/bitmap/storage"
 )
 
@@ -21,11 +20,14 @@ const (
 	unitHead  = 1 << 23
 	rowBits   = 16
 	lowBits   = 23
-	termLimit = 1 << (lowBits + 7)
 )
 
-// pairWriter is one goroutine's way to the pairs.
-type pairWriter struct {
+// MaxTerms is how many terms there may be: the temporary numbers of pairs are
+// below.
+const MaxTerms = 1 << (lowBits + 7)
+
+// Writer is one goroutine's way to the pairs. It is flushed at the end.
+type Writer struct {
 	s    *spill.Store
 	open []openPairs // by block
 }
@@ -37,12 +39,14 @@ type openPairs struct {
 	last uint32 // head that holds; 0, which is none, in an empty chunk
 }
 
-func newPairWriter(s *spill.Store) *pairWriter {
-	return &pairWriter{s: s, open: make([]openPairs, s.Partitions())}
+// NewWriter makes a writer to a store of which each partition is a block of
+// rows.
+func NewWriter(s *spill.Store) *Writer {
+	return &Writer{s: s, open: make([]openPairs, s.Partitions())}
 }
 
 // refill hands a chunk over and opens an empty one.
-func (p *pairWriter) refill(block int) (err error) {
+func (p *Writer) refill(block int) (err error) {
 	c := &p.open[block]
 	p.s.Keep(block, c.buf[:c.n])
 	*c = openPairs{}
@@ -51,8 +55,8 @@ func (p *pairWriter) refill(block int) (err error) {
 	return err
 }
 
-// flush hands all chunks over.
-func (p *pairWriter) flush() {
+// Flush hands all chunks over.
+func (p *Writer) Flush() {
 	for b := range p.open {
 		c := &p.open[b]
 		p.s.Keep(b, c.buf[:c.n])
@@ -60,8 +64,8 @@ func (p *pairWriter) flush() {
 	}
 }
 
-// add notes that a row has a term.
-func (p *pairWriter) add(row, term uint32) error {
+// Add notes that a row has a term.
+func (p *Writer) Add(row, term uint32) error {
 	c := &p.open[row/storage.BlockRows]
 	if len(c.buf)-c.n < 8 { // two units are written as eight bytes
 		if err := p.refill(int(row / storage.BlockRows)); err != nil {
@@ -81,8 +85,8 @@ func (p *pairWriter) add(row, term uint32) error {
 	return nil
 }
 
-// addAll notes that a row has all of some terms.
-func (p *pairWriter) addAll(row uint32, terms []uint32) error {
+// AddAll notes that a row has all of some terms.
+func (p *Writer) AddAll(row uint32, terms []uint32) error {
 	const some = 64 // fit the smallest chunk together
 	c, r := &p.open[row/storage.BlockRows], unitHead|row%storage.BlockRows
 	for len(terms) > 0 {
@@ -191,13 +195,15 @@ func placePairs(out []uint16, next, terms []uint32, rows []uint16) bool {
 // term u32 and row within the block u16.
 const finalPair = 6
 
-// finalWriter is one goroutine's way to pairs of final terms.
-type finalWriter struct{ w *spill.Writer }
+// FinalWriter is the one way to pairs of final terms. It is flushed at the end.
+type FinalWriter struct{ w *spill.Writer }
 
-func newFinalWriter(s *spill.Store) *finalWriter { return &finalWriter{s.Writer()} }
+// NewFinalWriter makes a writer to a store of which each partition is a block of
+// rows.
+func NewFinalWriter(s *spill.Store) *FinalWriter { return &FinalWriter{s.Writer()} }
 
-// add notes that a row has a term, by its final number.
-func (p *finalWriter) add(row, term uint32) error {
+// Add notes that a row has a term, by its final number. Terms come in order.
+func (p *FinalWriter) Add(row, term uint32) error {
 	block := int(row / storage.BlockRows)
 	c, _, err := p.w.Room(block, finalPair)
 	if err != nil {
@@ -208,5 +214,5 @@ func (p *finalWriter) add(row, term uint32) error {
 	return nil
 }
 
-// flush hands all chunks over.
-func (p *finalWriter) flush() { p.w.Flush() }
+// Flush hands all chunks over.
+func (p *FinalWriter) Flush() { p.w.Flush() }

@@ -1,12 +1,9 @@
-package load
+package invert
 
 import (
-	"sort"
-
 	"golang.org/x/sync/errgroup"
 
 	"throng/engine/bitmap/storage"
-	"throng/query"
 )
 
 // forwarder writes the forward indexes of parts. It keeps its memory from part
@@ -28,31 +25,6 @@ func newForwarder(dir string, rows uint32, workers int, counted storage.Counted)
 		f.encoders <- new(storage.ForwardEncoder)
 	}
 	return f
-}
-
-// counted tells which final numbers the counted fields have: order lists those
-// of the dictionary.
-func (l *loader) counted(order []uint32) storage.Counted {
-	// before is how many terms the fields before this one have.
-	before := func(field uint8) uint32 {
-		n := sort.Search(len(order), func(i int) bool {
-			f, _ := l.dict.term(order[i])
-			return f >= field
-		})
-		for _, more := range l.over.fields[:field] {
-			n += int(more)
-		}
-		return uint32(n)
-	}
-	c := storage.Counted{Scored: storage.NoTerm}
-	for _, f := range storage.CountedFields() {
-		c.Starts = append(c.Starts, before(l.fields[f]))
-	}
-	c.Starts = append(c.Starts, before(l.fields[query.Active]))
-	if scored := l.fields[query.Scored]; before(scored+1) > before(scored) {
-		c.Scored = before(scored)
-	}
-	return c
 }
 
 // write writes the forward index of a part, of whose rows people[i] have

@@ -1,14 +1,13 @@
-package load
+package invert
 
 import (
 	"context"
 	"slices"
 
-	"throng/engine/bitmap/load/spill"
-
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/semaphore"
 
+	"throng/engine/bitmap/load/spill"
 	"throng/engine/bitmap/storage"
 )
 
@@ -21,12 +20,12 @@ import (
 func (v *inversion) largePart(ctx context.Context, part int) error {
 	first := part * storage.PartBlocks
 	p := &rangedPart{
-		inversion: v, first: first, end: min(blocksOf(v.rows), first+storage.PartBlocks),
-		idle: make(chan *inverter, v.workers), room: semaphore.NewWeighted(v.budget),
+		inversion: v, first: first, end: min(blocksOf(v.Rows), first+storage.PartBlocks),
+		idle: make(chan *inverter, v.Workers), room: semaphore.NewWeighted(v.Budget),
 	}
 	defer p.free()
-	for range v.workers {
-		i, err := newInverter(v.numbers)
+	for range v.Workers {
+		i, err := newInverter(&v.Numbers)
 		if err != nil {
 			return err
 		}
@@ -80,7 +79,7 @@ func (p *rangedPart) free() {
 func (p *rangedPart) merge(ctx context.Context, pw *storage.PartWriter, of termRange) error {
 	var part invertedPart
 	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(p.workers)
+	g.SetLimit(p.Workers)
 	for b := p.first; b < p.end; b++ {
 		g.Go(func() (err error) {
 			if err := ctx.Err(); err != nil {
@@ -106,7 +105,7 @@ func (p *rangedPart) merge(ctx context.Context, pw *storage.PartWriter, of termR
 // lists gives the counted terms of a block of the part, as soon as the budget
 // has room for it, and what is called when they are no longer used.
 func (p *rangedPart) lists(ctx context.Context, b int, counted termRange) (*storage.BlockLists, func(), error) {
-	weight := min(p.weight(p.first+b), p.budget)
+	weight := min(p.weight(p.first+b), p.Budget)
 	if err := p.room.Acquire(ctx, weight); err != nil {
 		return nil, nil, err
 	}
@@ -135,7 +134,7 @@ const (
 func (v *inversion) ranges(first, end int) (ranges []termRange, err error) {
 	var places spill.Array[uint32]
 	defer places.Free()
-	counts, err := places.Get(v.numbers.terms)
+	counts, err := places.Get(v.Numbers.Terms)
 	if err != nil {
 		return nil, err
 	}
@@ -156,7 +155,7 @@ func (v *inversion) ranges(first, end int) (ranges []termRange, err error) {
 	at, held := termRange{}, int64(0)
 	take := func(term uint32, rows int64) {
 		n := rows*rangeRow + min(rows, storage.PartBlocks)*rangeTerm
-		if held > 0 && held+n > v.budget {
+		if held > 0 && held+n > v.Budget {
 			at.end = term
 			ranges = append(ranges, at)
 			at.first, held = term, 0
@@ -165,7 +164,7 @@ func (v *inversion) ranges(first, end int) (ranges []termRange, err error) {
 	}
 	term, rows := more.next()
 	known := func(t uint32) {
-		f := v.numbers.of(t)
+		f := v.Numbers.of(t)
 		for ; term < f; term, rows = more.next() {
 			take(term, rows)
 		}
@@ -173,32 +172,32 @@ func (v *inversion) ranges(first, end int) (ranges []termRange, err error) {
 			take(f, int64(counts[t]))
 		}
 	}
-	if v.numbers.order == nil {
+	if v.Numbers.Order == nil {
 		for t := range counts {
 			known(uint32(t))
 		}
 	} else {
-		for _, t := range v.numbers.order {
+		for _, t := range v.Numbers.Order {
 			known(t)
 		}
 	}
-	for ; term != noTerm; term, rows = more.next() {
+	for ; term != storage.NoTerm; term, rows = more.next() {
 		take(term, rows)
 	}
-	at.end = noTerm
+	at.end = storage.NoTerm
 	return append(ranges, at), nil
 }
 
 // finalCounts counts the rows of final terms of some blocks together.
 type finalCounts []finalPairs
 
-// next gives the next term, and how many rows have it; noTerm at the end.
+// next gives the next term, and how many rows have it; NoTerm at the end.
 func (c finalCounts) next() (term uint32, rows int64) {
-	term = noTerm
+	term = storage.NoTerm
 	for i := range c {
 		term = min(term, c[i].peek())
 	}
-	if term == noTerm {
+	if term == storage.NoTerm {
 		return term, 0
 	}
 	for i := range c {

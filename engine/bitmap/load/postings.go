@@ -1,0 +1,48 @@
+package load
+
+import (
+	"context"
+	"sort"
+
+	"throng/engine/bitmap/load/invert"
+	"throng/engine/bitmap/storage"
+	"throng/query"
+)
+
+// writePostings writes the parts and their forward indexes, and counts the
+// people of the final terms.
+func (l *loader) writePostings(ctx context.Context, order, final, people []uint32) error {
+	counted := l.counted(order)
+	files, err := invert.Run(ctx, invert.Config{
+		Dir: l.tmp, Rows: l.rows, Workers: l.workers, Budget: l.opt.Memory / 4, Pairs: l.pairs, More: l.over.pairs,
+		Numbers: invert.Numbering{Final: final, Order: order, Terms: len(final)}, People: people, Counted: &counted,
+		Step: l.progress.step,
+	})
+	l.files = append(l.files, files...)
+	return err
+}
+
+// counted tells which final numbers the counted fields have: order lists those
+// of the dictionary.
+func (l *loader) counted(order []uint32) storage.Counted {
+	// before is how many terms the fields before this one have.
+	before := func(field uint8) uint32 {
+		n := sort.Search(len(order), func(i int) bool {
+			f, _ := l.dict.term(order[i])
+			return f >= field
+		})
+		for _, more := range l.over.fields[:field] {
+			n += int(more)
+		}
+		return uint32(n)
+	}
+	c := storage.Counted{Scored: storage.NoTerm}
+	for _, f := range storage.CountedFields() {
+		c.Starts = append(c.Starts, before(l.fields[f]))
+	}
+	c.Starts = append(c.Starts, before(l.fields[query.Active]))
+	if scored := l.fields[query.Scored]; before(scored+1) > before(scored) {
+		c.Scored = before(scored)
+	}
+	return c
+}
