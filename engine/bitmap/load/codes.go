@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"throng/dataset"
+	"throng/engine/bitmap/load/intern"
 )
 
 // Most cells of a Parquet file are codes of a dictionary of their row group.
@@ -220,7 +221,7 @@ func fastFollows(w *rowWorker, b *dataset.Batch, from int) (int, error) {
 	if networks == nil || accounts == nil {
 		return 0, nil
 	}
-	terms, declared := w.codes.columns[2].terms, w.l.dict.declared
+	terms, declared := w.codes.columns[2].terms, w.l.dict.Declared()
 	for i := from; i < len(accounts); i++ {
 		n, a := networks[i], accounts[i]
 		if n < 0 || a < 0 {
@@ -269,7 +270,7 @@ func fastInterests(w *rowWorker, b *dataset.Batch, from int) (int, error) {
 
 func fastScores(w *rowWorker, b *dataset.Batch, from int) (int, error) {
 	terms, scores := w.codes.columns[1].codes, w.codes.columns[2].codes
-	if w.scored == noTerm || terms == nil || scores == nil {
+	if w.scored == intern.None || terms == nil || scores == nil {
 		return 0, nil
 	}
 	for i := from; i < len(terms); i++ {

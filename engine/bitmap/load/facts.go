@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"throng/dataset"
+	"throng/engine/bitmap/load/intern"
 	"throng/engine/bitmap/load/invert"
 	"throng/engine/bitmap/load/spill"
 	"throng/engine/bitmap/storage"
@@ -16,13 +17,13 @@ type rowWorker struct {
 	l      *loader
 	table  string // being read
 	find   *finder
-	terms  *terms
+	terms  *intern.Cache
 	codes  codeCaches
 	scored uint32 // the term that whoever has a score has; noTerm where not known
 	named  query.Field
 	number uint8 // of the field named
 	pairs  *invert.Writer
-	over   *overflowWriter
+	over   *intern.OverflowWriter
 	ids    *idWriter // nil where there are no identifiers
 	texts  map[query.Field]*spill.Writer
 
@@ -66,8 +67,8 @@ func (l *loader) readRows(ctx context.Context) error {
 	var all []*rowWorker
 	for range l.workers {
 		w := &rowWorker{
-			l: l, scored: noTerm, find: l.known.finder(), terms: l.dict.newTerms(),
-			pairs: invert.NewWriter(l.pairs), over: l.over.writer(), texts: map[query.Field]*spill.Writer{},
+			l: l, scored: intern.None, find: l.known.finder(), terms: l.dict.NewCache(),
+			pairs: invert.NewWriter(l.pairs), over: l.over.Writer(), texts: map[query.Field]*spill.Writer{},
 		}
 		if l.ids != nil {
 			w.ids = l.ids.writer()
@@ -246,14 +247,14 @@ func (w *rowWorker) pair(row uint32, f query.Field, value []byte, i, col int) (u
 	if known != nil && known.set && known.field == w.number {
 		return known.term, w.pairs.Add(row, known.term)
 	}
-	t, err := w.terms.intern(w.number, value)
+	t, err := w.terms.Intern(w.number, value)
 	if err != nil {
 		return 0, err
 	}
-	if t == noTerm {
-		return t, w.over.add(w.number, value, row)
+	if t == intern.None {
+		return t, w.over.Add(w.number, value, row)
 	}
-	w.l.dict.use(t)
+	w.l.dict.Use(t)
 	if known != nil {
 		*known = codeTerm{term: t, field: w.number, set: true}
 	}
@@ -272,12 +273,12 @@ func useIdentifier(w *rowWorker, b *dataset.Batch, i int, row uint32) (string, e
 func useFollow(w *rowWorker, _ *dataset.Batch, i int, row uint32) (string, error) {
 	t, err := w.pair(row, w.follow.Network, w.follow.Account, i, 2)
 	w.codes.setNetwork(i, w.number)
-	if err != nil || t >= w.l.dict.declared {
+	if err != nil || t >= w.l.dict.Declared() {
 		return "", err
 	}
 	brings := w.l.brings[t]
 	for _, a := range brings {
-		w.l.dict.use(a)
+		w.l.dict.Use(a)
 	}
 	return "", w.pairs.AddAll(row, brings)
 }
@@ -288,7 +289,7 @@ func useInterest(w *rowWorker, _ *dataset.Batch, i int, row uint32) (string, err
 		return reason, nil
 	}
 	for _, t := range a.terms {
-		w.l.dict.use(t)
+		w.l.dict.Use(t)
 	}
 	w.codes.setAffinity(i, a)
 	return "", w.pairs.AddAll(row, a.terms)
@@ -309,7 +310,7 @@ func useJob(w *rowWorker, _ *dataset.Batch, i int, row uint32) (string, error) {
 
 func useScore(w *rowWorker, _ *dataset.Batch, i int, row uint32) (string, error) {
 	var err error
-	if w.scored != noTerm {
+	if w.scored != intern.None {
 		err = w.pairs.Add(row, w.scored)
 	} else {
 		w.scored, err = w.pair(row, query.Scored, []byte("any"), i, -1)

@@ -28,6 +28,7 @@ import (
 
 	"throng/dataset"
 	"throng/engine"
+	"throng/engine/bitmap/load/intern"
 	"throng/engine/bitmap/load/spill"
 	"throng/engine/bitmap/storage"
 	"throng/internal/durable"
@@ -68,7 +69,7 @@ type loader struct {
 	rejects  *dataset.Rejects
 	progress *progress
 	mem      *spill.Memory
-	dict     *dictionary
+	dict     *intern.Dictionary
 	fields   map[query.Field]uint8 // positions in storage.Fields
 	windows  []window
 
@@ -79,7 +80,7 @@ type loader struct {
 	rows     uint32
 	known    *known
 	pairs    *spill.Store
-	over     *overflow
+	over     *intern.Overflow
 	ids      *identifiers
 	texts    map[query.Field]*spill.Store
 	files    []storage.FileSum
@@ -147,9 +148,9 @@ func newLoader(indexDir string, opt engine.LoadOptions) *loader {
 	l.progress = newProgress(opt.Progress)
 	// Five eighths of the memory hold rows and distinct terms; the rest is for
 	// batches under way and the blocks at hand.
-	l.dict = &dictionary{limit: l.opt.Memory / 2}
+	l.dict = intern.NewDictionary(l.opt.Memory / 2)
 	l.mem = spill.NewMemory(l.opt.Memory * 5 / 8)
-	l.mem.Yield(l.dict.size.Load, l.opt.Memory/8)
+	l.mem.Yield(l.dict.Taken, l.opt.Memory/8)
 	l.fields = map[query.Field]uint8{}
 	for i, f := range storage.Fields() {
 		l.fields[f] = uint8(i)
@@ -245,7 +246,7 @@ func (l *loader) build(ctx context.Context) (err error) {
 	if err = errors.Join(err, p.close()); err != nil {
 		return err
 	}
-	l.brings = make([][]uint32, l.dict.declared)
+	l.brings = make([][]uint32, l.dict.Declared())
 	for account, affinities := range brings {
 		l.brings[account] = affinities
 	}
@@ -273,8 +274,8 @@ func (l *loader) build(ctx context.Context) (err error) {
 // makePairs makes the store of the pairs, once the number of rows is known.
 // What was interned so far may have no row.
 func (l *loader) makePairs() {
-	l.dict.declare()
-	l.over = l.newOverflow()
+	l.dict.Declare()
+	l.over = intern.NewOverflow(l.dict, l.work, l.opt.Memory/16, l.workers)
 	l.pairs = l.mem.NewStore(l.scratch("pairs"), l.blocks(), l.workers+1, l.opt.Memory/8)
 }
 
@@ -299,11 +300,11 @@ func (l *loader) writeIndex(ctx context.Context) error {
 		}
 	}
 	l.progress.begin("number terms", 0)
-	order, final := l.dict.number(l.workers)
-	if err := l.over.number(l, order, final); err != nil {
+	order, final := l.dict.Number(l.workers)
+	if err := l.over.Number(l.mem, l.blocks(), order, final); err != nil {
 		return err
 	}
-	people, err := spill.NewCounters(l.scratch("counts"), int(l.over.total), l.opt.Memory/32)
+	people, err := spill.NewCounters(l.scratch("counts"), int(l.over.Terms()), l.opt.Memory/32)
 	if err != nil {
 		return err
 	}
@@ -342,7 +343,7 @@ func (l *loader) writeTerms(order, people []uint32) error {
 	}
 	defer w.Abort()
 	fields := storage.Fields()
-	if err := l.over.eachTerm(l.dict, order, func(n uint32, field uint8, value []byte) error {
+	if err := l.over.EachTerm(order, func(n uint32, field uint8, value []byte) error {
 		return w.Add(fields[field], value, people[n])
 	}); err != nil {
 		return err
@@ -391,7 +392,7 @@ func (l *loader) file(f storage.FileSum, err error) error {
 func (l *loader) clean() error {
 	err := l.release()
 	l.mem.Close()
-	l.dict.close()
+	l.dict.Close()
 	return errors.Join(err, os.RemoveAll(l.tmp))
 }
 
@@ -412,7 +413,7 @@ func (l *loader) release() error {
 	}
 	l.texts = nil
 	if l.pairs != nil {
-		errs = append(errs, l.pairs.Close(), l.over.close())
+		errs = append(errs, l.pairs.Close(), l.over.Close())
 		l.pairs, l.over = nil, nil
 	}
 	return errors.Join(errs...)

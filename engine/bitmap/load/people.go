@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"throng/dataset"
+	"throng/engine/bitmap/load/intern"
 	"throng/engine/bitmap/load/invert"
 	"throng/engine/bitmap/load/radix"
 	"throng/engine/bitmap/load/spill"
@@ -66,7 +67,7 @@ type people struct {
 // peopleWorker is one goroutine's state.
 type peopleWorker struct {
 	row     dataset.PersonRow
-	terms   *terms
+	terms   *intern.Cache
 	hashes  *spill.Writer
 	blob    []byte
 	offsets []uint32
@@ -94,7 +95,7 @@ func (l *loader) readPeople(ctx context.Context) (*people, error) {
 	}
 	var all []*peopleWorker
 	for range l.workers {
-		all = append(all, &peopleWorker{terms: l.dict.newTerms(), hashes: p.hashes.Writer()})
+		all = append(all, &peopleWorker{terms: l.dict.NewCache(), hashes: p.hashes.Writer()})
 	}
 	c := newCrew(all)
 	err := l.read(ctx, dataset.People, func(b *dataset.Batch) error { return p.batch(c.of(b), b) })
@@ -210,7 +211,7 @@ func (p *people) appendTerm(w *peopleWorker, at int, f query.Field, value string
 	start := unsafe.StringData(value)
 	known := &w.values[uint64(uintptr(unsafe.Pointer(start)))*0x9e3779b97f4a7c15>>(64-valueBits)]
 	if known.at != start || known.size != len(value) || known.field != f {
-		t, err := w.terms.intern(p.l.fields[f], []byte(value))
+		t, err := w.terms.Intern(p.l.fields[f], []byte(value))
 		if err != nil {
 			return err
 		}
@@ -401,7 +402,7 @@ func (p *people) walk(ctx context.Context) error {
 				terms = terms[:0]
 				for t := r.terms; len(t) > 0; t = t[4:] {
 					term := binary.LittleEndian.Uint32(t)
-					l.dict.use(term)
+					l.dict.Use(term)
 					terms = append(terms, term)
 				}
 				if err := pairs.AddAll(row, terms); err != nil {

@@ -2,7 +2,6 @@ package load
 
 import (
 	"context"
-	"sort"
 
 	"throng/engine/bitmap/load/invert"
 	"throng/engine/bitmap/storage"
@@ -14,7 +13,7 @@ import (
 func (l *loader) writePostings(ctx context.Context, order, final, people []uint32) error {
 	counted := l.counted(order)
 	files, err := invert.Run(ctx, invert.Config{
-		Dir: l.tmp, Rows: l.rows, Workers: l.workers, Budget: l.opt.Memory / 4, Pairs: l.pairs, More: l.over.pairs,
+		Dir: l.tmp, Rows: l.rows, Workers: l.workers, Budget: l.opt.Memory / 4, Pairs: l.pairs, More: l.over.Pairs(),
 		Numbers: invert.Numbering{Final: final, Order: order, Terms: len(final)}, People: people, Counted: &counted,
 		Step: l.progress.step,
 	})
@@ -25,17 +24,7 @@ func (l *loader) writePostings(ctx context.Context, order, final, people []uint3
 // counted tells which final numbers the counted fields have: order lists those
 // of the dictionary.
 func (l *loader) counted(order []uint32) storage.Counted {
-	// before is how many terms the fields before this one have.
-	before := func(field uint8) uint32 {
-		n := sort.Search(len(order), func(i int) bool {
-			f, _ := l.dict.term(order[i])
-			return f >= field
-		})
-		for _, more := range l.over.fields[:field] {
-			n += int(more)
-		}
-		return uint32(n)
-	}
+	before := func(field uint8) uint32 { return l.over.Before(order, field) }
 	c := storage.Counted{Scored: storage.NoTerm}
 	for _, f := range storage.CountedFields() {
 		c.Starts = append(c.Starts, before(l.fields[f]))

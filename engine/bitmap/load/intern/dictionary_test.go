@@ -1,4 +1,4 @@
-package load
+package intern
 
 import (
 	"fmt"
@@ -12,32 +12,32 @@ import (
 )
 
 func TestDictionary(t *testing.T) {
-	d := &dictionary{limit: 1 << 30}
-	first := d.newTerms()
-	unused, err := first.intern(0, []byte("unused"))
+	d := NewDictionary(1 << 30)
+	first := d.NewCache()
+	unused, err := first.Intern(0, []byte("unused"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	used, err := first.intern(3, []byte("used"))
+	used, err := first.Intern(3, []byte("used"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.declare()
-	d.use(used)
+	d.Declare()
+	d.Use(used)
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	numbers := map[string]uint32{}
 	for range 4 {
 		wg.Go(func() {
-			terms := d.newTerms()
+			terms := d.NewCache()
 			for i := range 30_000 {
 				field, value := uint8(i%5+4), fmt.Sprintf("value %d", i%9000)
-				n, err := terms.intern(field, []byte(value))
+				n, err := terms.Intern(field, []byte(value))
 				if err != nil {
 					t.Error(err)
 					return
 				}
-				d.use(n)
+				d.Use(n)
 				key := fmt.Sprintf("%d%s", field, value)
 				mu.Lock()
 				if old, ok := numbers[key]; ok && old != n {
@@ -49,16 +49,16 @@ func TestDictionary(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	order, final := d.number(2)
+	order, final := d.Number(2)
 	if len(order) != len(numbers)+1 {
 		t.Errorf("%d terms are numbered, want %d", len(order), len(numbers)+1)
 	}
-	if final[unused] != noTerm || final[used] != 0 {
+	if final[unused] != None || final[used] != 0 {
 		t.Errorf("unused term is number %d, the first used one %d", final[unused], final[used])
 	}
 	last := ""
 	for i, n := range order {
-		f, v := d.term(n)
+		f, v := d.Term(n)
 		if key := fmt.Sprintf("%02d%s", f, v); key <= last {
 			t.Errorf("term %d, %s, comes after %s", i, key, last)
 		} else {
@@ -75,9 +75,9 @@ func TestDictionary(t *testing.T) {
 
 // TestSortTerms sorts values that begin alike, have zeros, or are empty.
 func TestSortTerms(t *testing.T) {
-	d := &dictionary{limit: 1 << 30}
+	d := NewDictionary(1 << 30)
 	rng := rand.New(rand.NewPCG(2, 3))
-	terms := d.newTerms()
+	terms := d.NewCache()
 	want := map[string]bool{}
 	for range 3000 {
 		v := make([]byte, rng.IntN(40))
@@ -86,15 +86,15 @@ func TestSortTerms(t *testing.T) {
 				v[i] = byte(rng.IntN(2))
 			}
 		}
-		if _, err := terms.intern(1, v); err != nil {
+		if _, err := terms.Intern(1, v); err != nil {
 			t.Fatal(err)
 		}
 		want[string(v)] = true
 	}
-	order, _ := d.number(1)
+	order, _ := d.Number(1)
 	var got []string
 	for _, n := range order {
-		_, v := d.term(n)
+		_, v := d.Term(n)
 		got = append(got, string(v))
 	}
 	if !slices.Equal(got, slices.Sorted(maps.Keys(want))) {

@@ -1,4 +1,4 @@
-package load
+package intern
 
 import (
 	"bytes"
@@ -18,16 +18,18 @@ import (
 	"throng/query"
 )
 
+// None is the number of no term.
+const None = ^uint32(0)
+
 const (
 	dictShards = 64
 	arenaBytes = 1 << 20
-	noTerm     = ^uint32(0)
 	// termBytes is what a term takes beside its value and its slot: where it
 	// lies, and at the end its final number and its place among the sorted.
 	termBytes = 8 + 4 + 4 + 16
 )
 
-// dictionary gives every distinct term a temporary number, in the order in
+// Dictionary gives every distinct term a temporary number, in the order in
 // which they happen to be met; final numbers come from sorting when all rows
 // are read. Terms lie in arenas without a heap object each.
 //
@@ -36,7 +38,7 @@ const (
 // the stores of rows have to do without. When it is full it is frozen: what it
 // does not hold by then goes to the overflow, term by term for good, so that
 // no term is in both.
-type dictionary struct {
+type Dictionary struct {
 	limit  int64
 	size   atomic.Int64
 	frozen atomic.Bool
@@ -49,6 +51,12 @@ type dictionary struct {
 	declared uint32
 	used     []atomic.Uint64
 }
+
+// NewDictionary makes a dictionary that freezes, once it may, at so many bytes.
+func NewDictionary(limit int64) *Dictionary { return &Dictionary{limit: limit} }
+
+// Taken is how many bytes it takes. Anyone may ask at any time.
+func (d *Dictionary) Taken() int64 { return d.size.Load() }
 
 type dictShard struct {
 	mu    sync.Mutex
@@ -65,8 +73,8 @@ func termHash(field uint8, value []byte) uint64 {
 }
 
 // intern gives the number of a term, and its value as it lies in the arena;
-// noTerm where the dictionary is frozen and does not hold it.
-func (d *dictionary) intern(hash uint64, field uint8, value []byte) (uint32, []byte, error) {
+// None where the dictionary is frozen and does not hold it.
+func (d *Dictionary) intern(hash uint64, field uint8, value []byte) (uint32, []byte, error) {
 	i := hash >> 58
 	s := &d.shards[i]
 	s.mu.Lock()
@@ -76,7 +84,7 @@ func (d *dictionary) intern(hash uint64, field uint8, value []byte) (uint32, []b
 		// A term is refused for good: whoever asks for it next holds the lock
 		// later, and sees that the dictionary is frozen.
 		if d.frozen.Load() || !d.charge(s, len(value)) {
-			return noTerm, nil, nil
+			return None, nil, nil
 		}
 		if err := d.insert(s, hash, field, value); err != nil {
 			return 0, nil, err
@@ -112,7 +120,7 @@ func (s *dictShard) full() bool { return 4*(len(s.pos)+1) > 3*len(s.slots) }
 
 // charge counts the memory of one more term, with that of the slots that it
 // makes necessary, and freezes the dictionary where there is not as much.
-func (d *dictionary) charge(s *dictShard, value int) bool {
+func (d *Dictionary) charge(s *dictShard, value int) bool {
 	n := int64(1+binary.MaxVarintLen32+value) + termBytes
 	if s.full() {
 		n += int64(slotsAfter(s)-len(s.slots)) * 8
@@ -128,7 +136,7 @@ func (d *dictionary) charge(s *dictShard, value int) bool {
 func slotsAfter(s *dictShard) int { return max(512, 2*len(s.slots)) }
 
 // insert adds a term that is not there and whose memory was charged.
-func (d *dictionary) insert(s *dictShard, hash uint64, field uint8, value []byte) error {
+func (d *Dictionary) insert(s *dictShard, hash uint64, field uint8, value []byte) error {
 	if s.full() {
 		if err := s.grow(); err != nil {
 			return err
@@ -196,8 +204,8 @@ func (s *dictShard) grow() error {
 	return nil
 }
 
-// close gives the memory back.
-func (d *dictionary) close() {
+// Close gives the memory back. No value is valid any more.
+func (d *Dictionary) Close() {
 	for i := range d.shards {
 		s := &d.shards[i]
 		for _, b := range s.maps {
@@ -215,14 +223,14 @@ func (s *dictShard) term(index uint32) (field uint8, value []byte) {
 	return b[0], b[1+k:][:n]
 }
 
-// term gives a term by its temporary number. It is for when no other goroutine
+// Term gives a term by its temporary number; the value is valid until Close. It is for when no other goroutine
 // interns, or for whoever interned the term himself.
-func (d *dictionary) term(t uint32) (field uint8, value []byte) {
+func (d *Dictionary) Term(t uint32) (field uint8, value []byte) {
 	return d.shards[t%dictShards].term(t / dictShards)
 }
 
 // bound is above every number given so far.
-func (d *dictionary) bound() uint32 {
+func (d *Dictionary) bound() uint32 {
 	n := 0
 	for i := range d.shards {
 		n = max(n, len(d.shards[i].pos))
@@ -230,16 +238,20 @@ func (d *dictionary) bound() uint32 {
 	return uint32(n) * dictShards
 }
 
-// declare ends the numbers of terms that may turn out to have no row. From now
+// Declare ends the numbers of terms that may turn out to have no row. From now
 // on every row's term goes through use, and the memory is bounded.
-func (d *dictionary) declare() {
+func (d *Dictionary) Declare() {
 	d.bounded = true
 	d.declared = d.bound()
 	d.used = make([]atomic.Uint64, (d.declared+63)/64)
 }
 
-// use notes that a row has the term.
-func (d *dictionary) use(t uint32) {
+// Declared is the number above those of terms that may turn out to have no
+// row; 0 before Declare.
+func (d *Dictionary) Declared() uint32 { return d.declared }
+
+// Use notes that a row has the term.
+func (d *Dictionary) Use(t uint32) {
 	if t >= d.declared {
 		return
 	}
@@ -248,7 +260,7 @@ func (d *dictionary) use(t uint32) {
 	}
 }
 
-func (d *dictionary) isUsed(t uint32) bool {
+func (d *Dictionary) isUsed(t uint32) bool {
 	return t >= d.declared || d.used[t>>6].Load()>>(t&63)&1 != 0
 }
 
@@ -261,10 +273,10 @@ type sortedTerm struct {
 // sortTerms sorts terms of one field whose values have the first from bytes in
 // common. Names often begin alike, and a value is far away in memory: each is
 // looked at once for eight of its bytes, not once for each comparison.
-func (d *dictionary) sortTerms(terms []sortedTerm, from int) {
+func (d *Dictionary) sortTerms(terms []sortedTerm, from int) {
 	const word = 8
 	for i := range terms {
-		_, v := d.term(terms[i].term)
+		_, v := d.Term(terms[i].term)
 		var b [word]byte
 		copy(b[:], v[from:])
 		terms[i].prefix = binary.BigEndian.Uint64(b[:])
@@ -288,10 +300,10 @@ func (d *dictionary) sortTerms(terms []sortedTerm, from int) {
 	}
 }
 
-// number sorts the terms that rows have: order lists their temporary numbers
+// Number sorts the terms that rows have: order lists their temporary numbers
 // field by field, by value; final gives the position in order by temporary
-// number, noTerm for the others.
-func (d *dictionary) number(workers int) (order, final []uint32) {
+// number, None for the others.
+func (d *Dictionary) Number(workers int) (order, final []uint32) {
 	fields := len(query.TermFields()) + len(query.TextFields())
 	byField := make([][]sortedTerm, fields)
 	counts := make([]int, fields)
@@ -329,7 +341,7 @@ func (d *dictionary) number(workers int) (order, final []uint32) {
 	order = make([]uint32, 0, total)
 	final = make([]uint32, d.bound())
 	for i := range final {
-		final[i] = noTerm
+		final[i] = None
 	}
 	for _, terms := range byField {
 		for _, t := range terms {
@@ -340,10 +352,10 @@ func (d *dictionary) number(workers int) (order, final []uint32) {
 	return order, final
 }
 
-// terms is one goroutine's way to the dictionary: it remembers the terms met
+// Cache is one goroutine's way to the dictionary: it remembers the terms met
 // most recently, which saves most of the locking.
-type terms struct {
-	d     *dictionary
+type Cache struct {
+	d     *Dictionary
 	cache []cachedTerm
 }
 
@@ -357,20 +369,21 @@ type cachedTerm struct {
 
 const cachedTerms = 1 << 13
 
-func (d *dictionary) newTerms() *terms {
-	return &terms{d: d, cache: make([]cachedTerm, cachedTerms)}
+// NewCache makes a goroutine's way to the dictionary.
+func (d *Dictionary) NewCache() *Cache {
+	return &Cache{d: d, cache: make([]cachedTerm, cachedTerms)}
 }
 
-// intern gives the number of a term, noTerm where the dictionary is frozen and
+// Intern gives the number of a term, None where the dictionary is frozen and
 // does not hold it.
-func (t *terms) intern(field uint8, value []byte) (uint32, error) {
+func (t *Cache) Intern(field uint8, value []byte) (uint32, error) {
 	hash := termHash(field, value)
 	c := &t.cache[hash&(cachedTerms-1)]
 	if c.hash == hash && c.set && c.field == field && bytes.Equal(c.value, value) {
 		return c.term, nil
 	}
 	n, v, err := t.d.intern(hash, field, value)
-	if err != nil || n == noTerm {
+	if err != nil || n == None {
 		return n, err
 	}
 	*c = cachedTerm{hash: hash, value: v, term: n, field: field, set: true}

@@ -1,4 +1,4 @@
-package load
+package intern
 
 import (
 	"bufio"
@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
+	"sort"
 
 	"throng/engine/bitmap/load/invert"
 	"throng/engine/bitmap/load/spill"
@@ -16,38 +18,44 @@ import (
 	"throng/internal/extsort"
 )
 
-// overflow keeps the rows of terms that the full dictionary does not hold, as
+// Overflow keeps the rows of terms that the full dictionary does not hold, as
 // records of term and row. Sorted by term they give these terms their numbers
 // among those of the dictionary, as if it had held them; then they are pairs
 // like all others, kept by block.
 //
 // The key of a record is the field's position and the value, its payload the
 // row, big endian.
-type overflow struct {
+type Overflow struct {
+	d      *Dictionary
+	dir    string
+	memory int64
 	sorter *extsort.Sorter
 	// pairs hold final numbers; nil where there are none.
-	pairs *spill.Store
-	terms *termFile
-	total uint32 // terms, with those of the dictionary
+	pairs  *spill.Store
+	values *termFile
+	total  uint32 // terms, with those of the dictionary
 	// fields are the terms of each field that the dictionary does not hold.
 	fields [1 << 8]uint32
 }
 
-// overflowWriter is one goroutine's way to the overflow.
-type overflowWriter struct {
+// OverflowWriter is one goroutine's way to the overflow.
+type OverflowWriter struct {
 	w   *extsort.Writer
 	key []byte
 	row [4]byte
 }
 
-func (l *loader) newOverflow() *overflow {
-	return &overflow{sorter: extsort.New(l.scratch("rare-terms"), l.opt.Memory/16/int64(l.workers))}
+// NewOverflow makes the overflow of a dictionary. Its files are in dir. So many
+// writers take memory bytes together; then the open chunks of its pairs do.
+func NewOverflow(d *Dictionary, dir string, memory int64, writers int) *Overflow {
+	return &Overflow{d: d, dir: dir, memory: memory, sorter: extsort.New(filepath.Join(dir, "rare-terms"), memory/int64(writers))}
 }
 
-func (o *overflow) writer() *overflowWriter { return &overflowWriter{w: o.sorter.Writer()} }
+// Writer makes a writer.
+func (o *Overflow) Writer() *OverflowWriter { return &OverflowWriter{w: o.sorter.Writer()} }
 
-// add notes that a row has a term.
-func (w *overflowWriter) add(field uint8, value []byte, row uint32) error {
+// Add notes that a row has a term.
+func (w *OverflowWriter) Add(field uint8, value []byte, row uint32) error {
 	w.key = append(append(w.key[:0], field), value...)
 	binary.BigEndian.PutUint32(w.row[:], row)
 	return w.w.Add(w.key, w.row[:])
@@ -55,17 +63,18 @@ func (w *overflowWriter) add(field uint8, value []byte, row uint32) error {
 
 var errTooManyTerms = errors.New("number terms: more than 2^32 distinct values")
 
-// number merges the terms of the overflow with those of the dictionary, which
-// are in order, and gives all of them their final numbers. Where there is no
-// overflow, final is right already.
-func (o *overflow) number(l *loader, order, final []uint32) (err error) {
+// Number merges the terms of the overflow with those of the dictionary, whose
+// Number gave order and final, and changes final to the numbers among all.
+// Where there is no overflow, final is right already. The rows, of so many
+// blocks, become pairs, which are kept in mem.
+func (o *Overflow) Number(mem *spill.Memory, blocks int, order, final []uint32) (err error) {
 	o.total = uint32(len(order))
 	if o.sorter.Empty() {
 		return nil
 	}
-	o.pairs = l.mem.NewStore(l.scratch("rare-pairs"), l.blocks(), 1, l.opt.Memory/16)
+	o.pairs = mem.NewStore(filepath.Join(o.dir, "rare-pairs"), blocks, 1, o.memory)
 	pairs := invert.NewFinalWriter(o.pairs)
-	if o.terms, err = newTermFile(l.scratch("rare-values")); err != nil {
+	if o.values, err = newTermFile(filepath.Join(o.dir, "rare-values")); err != nil {
 		return err
 	}
 	n, known := uint64(0), 0 // terms so far; of the dictionary
@@ -73,17 +82,17 @@ func (o *overflow) number(l *loader, order, final []uint32) (err error) {
 	var number uint32
 	if err := o.sorter.Each(func(key, row []byte) error {
 		if n == 0 || !bytes.Equal(key, term) {
-			for ; known < len(order) && l.dict.before(order[known], key); known++ {
+			for ; known < len(order) && o.d.before(order[known], key); known++ {
 				final[order[known]] = uint32(n)
 				n++
 			}
-			if n >= uint64(noTerm) {
+			if n >= uint64(None) {
 				return errTooManyTerms
 			}
 			o.fields[key[0]]++
 			term, number = append(term[:0], key...), uint32(n)
 			n++
-			if err := o.terms.add(number, term); err != nil {
+			if err := o.values.add(number, term); err != nil {
 				return err
 			}
 		}
@@ -95,35 +104,56 @@ func (o *overflow) number(l *loader, order, final []uint32) (err error) {
 		final[t] = uint32(n)
 		n++
 	}
-	if n >= uint64(noTerm) {
+	if n >= uint64(None) {
 		return errTooManyTerms
 	}
 	o.total = uint32(n)
 	pairs.Flush()
-	return errors.Join(o.sorter.Close(), o.terms.rewind())
+	return errors.Join(o.sorter.Close(), o.values.rewind())
 }
 
-// close removes what was spilt.
-func (o *overflow) close() error {
+// Pairs are the pairs of all terms of the overflow, by final number; nil where
+// there are none.
+func (o *Overflow) Pairs() *spill.Store { return o.pairs }
+
+// Terms is how many terms have a final number, with those of the dictionary.
+func (o *Overflow) Terms() uint32 { return o.total }
+
+// Before is how many terms the fields before one have, whose final numbers thus
+// come first.
+func (o *Overflow) Before(order []uint32, field uint8) uint32 {
+	n := sort.Search(len(order), func(i int) bool {
+		f, _ := o.d.Term(order[i])
+		return f >= field
+	})
+	for _, more := range o.fields[:field] {
+		n += int(more)
+	}
+	return uint32(n)
+}
+
+// Close removes what was spilt.
+func (o *Overflow) Close() error {
 	errs := []error{o.sorter.Close()}
 	if o.pairs != nil {
 		errs = append(errs, o.pairs.Close())
 	}
-	if o.terms != nil {
-		errs = append(errs, o.terms.close())
+	if o.values != nil {
+		errs = append(errs, o.values.close())
 	}
 	return errors.Join(errs...)
 }
 
 // before tells whether a term comes before the one with this key.
-func (d *dictionary) before(t uint32, key []byte) bool {
-	f, v := d.term(t)
+func (d *Dictionary) before(t uint32, key []byte) bool {
+	f, v := d.Term(t)
 	return f < key[0] || f == key[0] && bytes.Compare(v, key[1:]) < 0
 }
 
-// eachTerm passes all terms on in the order of their numbers.
-func (o *overflow) eachTerm(d *dictionary, order []uint32, yield func(n uint32, field uint8, value []byte) error) error {
-	next, key, err := o.terms.next()
+// EachTerm passes all terms on in the order of their numbers. A value is valid
+// until the next. It is called once.
+func (o *Overflow) EachTerm(order []uint32, yield func(n uint32, field uint8, value []byte) error) error {
+	next, key, err := o.values.next()
 	if err != nil {
 		return err
 	}
@@ -132,12 +162,12 @@ func (o *overflow) eachTerm(d *dictionary, order []uint32, yield func(n uint32, 
 			if err := yield(n, key[0], key[1:]); err != nil {
 				return err
 			}
-			if next, key, err = o.terms.next(); err != nil {
+			if next, key, err = o.values.next(); err != nil {
 				return err
 			}
 			continue
 		}
-		f, v := d.term(order[0])
+		f, v := o.d.Term(order[0])
 		order = order[1:]
 		if err := yield(n, f, v); err != nil {
 			return err
