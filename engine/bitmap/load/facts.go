@@ -219,18 +219,14 @@ func rowReaders() []rowReader {
 			decode: func(w *rowWorker, b *dataset.Batch, row int) (dataset.Outcome, []byte) {
 				return w.bio.Decode(b, row), w.bio.Key
 			},
-			use: func(w *rowWorker, b *dataset.Batch, i int, row uint32) (string, error) {
-				return "", w.text(b, i, row, w.bio.Field, w.bio.Text)
-			},
+			use: useBio,
 		},
 		{
 			table: dataset.Tweets,
 			decode: func(w *rowWorker, b *dataset.Batch, row int) (dataset.Outcome, []byte) {
 				return w.tweet.Decode(b, row, w.l.env.AsOf), w.tweet.Key
 			},
-			use: func(w *rowWorker, b *dataset.Batch, i int, row uint32) (string, error) {
-				return "", w.text(b, i, row, query.Tweet, w.tweet.Text)
-			},
+			use: useTweet,
 		},
 	}
 }
@@ -325,6 +321,14 @@ func useScore(w *rowWorker, _ *dataset.Batch, i int, row uint32) (string, error)
 		return "", err
 	}
 	return "", nil
+}
+
+func useBio(w *rowWorker, b *dataset.Batch, i int, row uint32) (string, error) {
+	return "", w.text(b, i, row, w.bio.Field, w.bio.Text)
+}
+
+func useTweet(w *rowWorker, b *dataset.Batch, i int, row uint32) (string, error) {
+	return "", w.text(b, i, row, query.Tweet, w.tweet.Text)
 }
 
 // text takes in a bio or tweet: its words as terms, and all of it to look for

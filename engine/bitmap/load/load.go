@@ -10,6 +10,9 @@
 // and read sequentially. Nothing of the result depends on the order in which
 // batches came: two loads of one dataset as of one instant give the same bytes.
 //
+// Packages beneath do what needs no table: intern numbers the terms, invert turns
+// the pairs around, and spill keeps what is kept.
+//
 // A generation is built in <id>.tmp, synced, renamed and then named by CURRENT;
 // a load that dies at any moment leaves what was current as it was, and what
 // is left of it is removed by the next.

@@ -359,6 +359,33 @@ func (p *people) markDuplicates(list []radix.HashRow) {
 
 func bit(set []uint64, i uint32) bool { return set[i>>6]>>(i&63)&1 != 0 }
 
+// placed are the people who have got a row. It is for one goroutine.
+type placed struct {
+	dict  *intern.Dictionary
+	keys  *storage.ColumnWriter
+	pairs *invert.Writer
+	rows  uint32
+	terms []uint32
+}
+
+// add gives a person the next row, with the key and the terms.
+func (a *placed) add(r record) error {
+	if err := a.keys.Add(a.rows, r.key, false); err != nil {
+		return err
+	}
+	a.terms = a.terms[:0]
+	for t := r.terms; len(t) > 0; t = t[4:] {
+		term := binary.LittleEndian.Uint32(t)
+		a.dict.Use(term)
+		a.terms = append(a.terms, term)
+	}
+	if err := a.pairs.AddAll(a.rows, a.terms); err != nil {
+		return err
+	}
+	a.rows++
+	return nil
+}
+
 // walk goes through all records in order: those who stay get a row, their key
 // and their terms.
 func (p *people) walk(ctx context.Context) error {
@@ -380,9 +407,7 @@ func (p *people) walk(ctx context.Context) error {
 		return err
 	}
 	defer young.Abort()
-	pairs := invert.NewWriter(l.pairs)
-	row, small := uint32(0), uint32(0)
-	var terms []uint32
+	adults, small := placed{dict: l.dict, keys: keys, pairs: invert.NewWriter(l.pairs)}, uint32(0)
 	for _, i := range p.ordered {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -396,19 +421,9 @@ func (p *people) walk(ctx context.Context) error {
 				l.rejects.RejectAt(dataset.People, b.file, b.fileIndex, int(r.line), "duplicate person")
 			case !r.minor:
 				p.kept[o>>6] |= 1 << (o & 63)
-				if err := keys.Add(row, r.key, false); err != nil {
+				if err := adults.add(r); err != nil {
 					return err
 				}
-				terms = terms[:0]
-				for t := r.terms; len(t) > 0; t = t[4:] {
-					term := binary.LittleEndian.Uint32(t)
-					l.dict.Use(term)
-					terms = append(terms, term)
-				}
-				if err := pairs.AddAll(row, terms); err != nil {
-					return err
-				}
-				row++
 			default:
 				p.minor[o>>6] |= 1 << (o & 63)
 				if err := young.Add(small, r.key, false); err != nil {
@@ -419,7 +434,7 @@ func (p *people) walk(ctx context.Context) error {
 		}
 		p.log.Drop(b.blob)
 	}
-	pairs.Flush()
+	adults.pairs.Flush()
 	if _, err := young.Close(); err != nil {
 		return err
 	}

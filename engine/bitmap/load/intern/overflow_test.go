@@ -1,9 +1,9 @@
 package intern
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
@@ -15,6 +15,49 @@ import (
 	"throng/engine/bitmap/load/spill"
 	"throng/engine/bitmap/storage"
 )
+
+// numbersOf gives the numbers of all terms, which must come in order.
+func numbersOf(t *testing.T, o *Overflow, order []uint32, want []string) map[string]uint32 {
+	t.Helper()
+	numbers := map[string]uint32{}
+	if err := o.EachTerm(order, func(n uint32, field uint8, value []byte) error {
+		k := string(append([]byte{field}, value...))
+		if int(n) != len(numbers) || k != want[n] {
+			return fmt.Errorf("term %d is %q, want %q", n, k, want[n])
+		}
+		numbers[k] = n
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return numbers
+}
+
+// rowsOf gives the rows of the terms of the overflow, sorted.
+func rowsOf(t *testing.T, o *Overflow, terms []string) map[string][]uint32 {
+	t.Helper()
+	rows := map[string][]uint32{}
+	s := o.Pairs()
+	if s == nil {
+		return rows
+	}
+	for b := range s.Partitions() {
+		pieces, err := s.Read(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range pieces {
+			for ; len(p) >= 6; p = p[6:] {
+				k := terms[binary.LittleEndian.Uint32(p)]
+				rows[k] = append(rows[k], uint32(b)*storage.BlockRows+uint32(binary.LittleEndian.Uint16(p[4:])))
+			}
+		}
+	}
+	for _, list := range rows {
+		slices.Sort(list)
+	}
+	return rows
+}
 
 // TestOverflow gives numbers to terms, all of which the dictionary holds, some
 // or hardly any, and compares them and the rows of the others with what was put
@@ -77,25 +120,11 @@ func TestOverflow(t *testing.T) {
 			if (o.Pairs() != nil) != tt.overflow || len(others) > 0 != tt.overflow {
 				t.Errorf("%d terms are not held, want some: %t", len(others), tt.overflow)
 			}
-			var want [][]byte
-			for k := range met {
-				want = append(want, []byte(k))
-			}
-			slices.SortFunc(want, bytes.Compare)
+			want := slices.Sorted(maps.Keys(met))
 			if int(o.Terms()) != len(want) {
 				t.Errorf("Terms = %d, want %d", o.Terms(), len(want))
 			}
-			numbers := map[string]uint32{}
-			if err := o.EachTerm(order, func(n uint32, field uint8, value []byte) error {
-				k := append([]byte{field}, value...)
-				if int(n) != len(numbers) || !bytes.Equal(k, want[n]) {
-					return fmt.Errorf("term %d is %q, want %q", n, k, want[n])
-				}
-				numbers[string(k)] = n
-				return nil
-			}); err != nil {
-				t.Fatal(err)
-			}
+			numbers := numbersOf(t, o, order, want)
 			for _, temporary := range order {
 				f, v := d.Term(temporary)
 				if k := string(append([]byte{f}, v...)); numbers[k] != final[temporary] {
@@ -103,31 +132,13 @@ func TestOverflow(t *testing.T) {
 				}
 			}
 			for f := range uint8(fields + 1) {
-				n, _ := slices.BinarySearchFunc(want, f, func(k []byte, f uint8) int { return int(k[0]) - int(f) })
+				n, _ := slices.BinarySearchFunc(want, f, func(k string, f uint8) int { return int(k[0]) - int(f) })
 				if got := o.Before(order, f); int(got) != n {
 					t.Errorf("Before(%d) = %d, want %d", f, got, n)
 				}
 			}
-			got := map[string][]uint32{}
-			for b := range blocks {
-				if o.Pairs() == nil {
-					break
-				}
-				pieces, err := o.Pairs().Read(b)
-				if err != nil {
-					t.Fatal(err)
-				}
-				for _, p := range pieces {
-					for ; len(p) >= 6; p = p[6:] {
-						k := string(want[binary.LittleEndian.Uint32(p)])
-						got[k] = append(got[k], uint32(b)*storage.BlockRows+uint32(binary.LittleEndian.Uint16(p[4:])))
-					}
-				}
-			}
+			got := rowsOf(t, o, want)
 			for _, list := range others {
-				slices.Sort(list)
-			}
-			for _, list := range got {
 				slices.Sort(list)
 			}
 			if diff := cmp.Diff(others, got); diff != "" {
