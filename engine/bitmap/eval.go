@@ -74,7 +74,7 @@ func (w *worker) or(dst *kernel.Block, n *node, block int) (bool, error) {
 	switch n.op {
 	case opUnion:
 		for _, t := range n.terms {
-			orContainer(dst, w.posts[t].Container(block))
+			w.posts[t].Container(block).AddTo(dst)
 		}
 		return true, nil
 	case opOr:
@@ -222,9 +222,9 @@ func (w *worker) union(dst *kernel.Block, n *node, block int) {
 			*dst = *kernel.AsBlock(c.Bitmap)
 		case fresh:
 			clear(dst[:])
-			orContainer(dst, c)
+			c.AddTo(dst)
 		default:
-			orContainer(dst, c)
+			c.AddTo(dst)
 		}
 		fresh = false
 	}
@@ -273,25 +273,11 @@ func (w *worker) anyOf(dst *kernel.Block, n *node, block int) (bool, error) {
 // container here.
 func (w *worker) allTerms(dst *kernel.Block, n *node, block int) {
 	clear(dst[:])
-	orContainer(dst, w.posts[n.terms[0]].Container(block))
+	w.posts[n.terms[0]].Container(block).AddTo(dst)
 	for _, t := range n.terms[1:] {
 		if w.andContainer(dst, w.posts[t].Container(block)) == 0 {
 			clear(dst[:])
 			return
-		}
-	}
-}
-
-func orContainer(dst *kernel.Block, c storage.Container) {
-	switch c.Kind {
-	case storage.None:
-	case storage.Array:
-		kernel.OrArray(dst, c.Array)
-	case storage.Bitmap:
-		kernel.Or(dst, kernel.AsBlock(c.Bitmap))
-	case storage.Runs:
-		for _, r := range c.Runs {
-			kernel.OrRange(dst, r.Start, r.Last)
 		}
 	}
 }
@@ -325,6 +311,6 @@ func (w *worker) andContainer(dst *kernel.Block, c storage.Container) int {
 	tmp := w.take()
 	defer w.give()
 	clear(tmp[:])
-	orContainer(tmp, c)
+	c.AddTo(tmp)
 	return kernel.AndCount(dst, tmp)
 }

@@ -169,14 +169,6 @@ func newMatcher(g *core, typ identifier.Type) *matcher {
 	return m
 }
 
-// key appends the key of a value to dst: what is hashed and compared.
-func (m *matcher) key(dst, value []byte) []byte {
-	if m.typ == identifier.EmailRaw {
-		return m.codec.Encode(dst, identifier.EmailMD5(nil, value))
-	}
-	return m.codec.Encode(dst, value)
-}
-
 // set notes rows of a block, which are in the upper halves of found.
 func (m *matcher) set(block int, found []uint64) {
 	b := &m.blocks[block]
@@ -224,22 +216,4 @@ func (v *columnView) block(i int) (*storage.ColumnBlock, error) {
 	}
 	v.blocks[i].Store(&b)
 	return &b, nil
-}
-
-// owns tells whether a row has a value with this key.
-func (v *columnView) owns(row uint32, key []byte, codec storage.Codec) (bool, error) {
-	b, err := v.block(int(row / storage.BlockRows))
-	if err != nil {
-		return false, err
-	}
-	if row >= v.column.Rows() {
-		return false, nil
-	}
-	from, to := b.Range(int(row % storage.BlockRows))
-	for i := from; i < to; i++ {
-		if codec.Equal(b.Value(i), key) {
-			return true, nil
-		}
-	}
-	return false, nil
 }

@@ -234,7 +234,7 @@ func (br *blockReader) next(g *core, last int) (number int, b rowBlock, err erro
 	}
 	limit := min(storage.BlockRows, int(g.rows)-number*storage.BlockRows)
 	n := kernel.Count(&br.acc)
-	if !ok || n == 0 || hasRowsFrom(&br.acc, limit) {
+	if !ok || n == 0 || kernel.HasFrom(&br.acc, limit) {
 		return 0, b, corruptRows("a block contradicts itself")
 	}
 	return number, newRowBlock(&br.acc, n), nil
@@ -284,17 +284,4 @@ func (br *blockReader) runs(units int) (ok bool, err error) {
 		kernel.OrRange(&br.acc, first, last)
 	}
 	return true, nil
-}
-
-// hasRowsFrom tells whether b has any row from n on.
-func hasRowsFrom(b *kernel.Block, n int) bool {
-	if n < kernel.Rows && b[n/64]>>(n%64) != 0 {
-		return true
-	}
-	for _, w := range b[min((n+64)/64, kernel.Words):] {
-		if w != 0 {
-			return true
-		}
-	}
-	return false
 }

@@ -1,5 +1,7 @@
 package storage
 
+import "throng/engine/bitmap/kernel"
+
 // BlockRows is the number of rows of a block, the unit of evaluation: its
 // bitmap is 8 KiB and stays in the first cache.
 const BlockRows = 1 << 16
@@ -45,4 +47,19 @@ type Container struct {
 	Array  []uint16 // of Array
 	Bitmap []uint64 // of Bitmap, BlockWords long
 	Runs   []Run    // of Runs
+}
+
+// AddTo adds the rows of the container to dst.
+func (c Container) AddTo(dst *kernel.Block) {
+	switch c.Kind {
+	case None:
+	case Array:
+		kernel.OrArray(dst, c.Array)
+	case Bitmap:
+		kernel.Or(dst, kernel.AsBlock(c.Bitmap))
+	case Runs:
+		for _, r := range c.Runs {
+			kernel.OrRange(dst, r.Start, r.Last)
+		}
+	}
 }

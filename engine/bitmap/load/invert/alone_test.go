@@ -130,7 +130,7 @@ func TestPairs(t *testing.T) {
 			}
 		}
 	}
-	for _, pair := range [][2]uint32{{10, 0}, {0, 10}, {storage.NoTerm, storage.NoTerm}} {
+	for _, pair := range [][2]uint32{{10, 0}, {0, 10}, {noTerm, noTerm}} {
 		if _, err := Pairs(t.Context(), t.TempDir(), Options{Rows: 10, Terms: 10}, func(_ int, s *Sink) error {
 			return s.Add(pair[0], pair[1])
 		}); err == nil {

@@ -79,7 +79,7 @@ type blockLists struct {
 // termRange is final numbers from first on and before end.
 type termRange struct{ first, end uint32 }
 
-var allTerms = termRange{end: storage.NoTerm}
+var allTerms = termRange{end: noTerm}
 
 // invert turns pieces of pairs into out, whose memory is used again. more are
 // records of final terms that are not among those of the pieces. Terms out of
@@ -194,7 +194,7 @@ func (v *inverter) mergeTerms(list []uint32, rare *finalPairs, out *blockLists) 
 		at += n
 		out.Terms, out.Ends = append(out.Terms, f), append(out.Ends, at)
 	}
-	v.placeFinal(rare, out, at, storage.NoTerm)
+	v.placeFinal(rare, out, at, noTerm)
 }
 
 // listTerms lists the terms that were counted in the order of their final
@@ -238,7 +238,7 @@ func (p *finalPairs) count() (int, error) {
 	for _, b := range p.pieces {
 		for ; len(b) >= finalPair; b = b[finalPair:] {
 			t := binary.LittleEndian.Uint32(b)
-			if t < last || t == storage.NoTerm {
+			if t < last || t == noTerm {
 				return 0, spill.ErrDamaged
 			}
 			last = t
@@ -251,13 +251,13 @@ func (p *finalPairs) count() (int, error) {
 	return n, nil
 }
 
-// peek gives the term of the next record; NoTerm at the end.
+// peek gives the term of the next record; noTerm at the end.
 func (p *finalPairs) peek() uint32 {
 	for len(p.pieces) > 0 && len(p.pieces[0]) < finalPair {
 		p.pieces = p.pieces[1:]
 	}
 	if len(p.pieces) == 0 {
-		return storage.NoTerm
+		return noTerm
 	}
 	return binary.LittleEndian.Uint32(p.pieces[0])
 }

@@ -181,23 +181,23 @@ func (v *inversion) ranges(first, end int) (ranges []termRange, err error) {
 			known(t)
 		}
 	}
-	for ; term != storage.NoTerm; term, rows = more.next() {
+	for ; term != noTerm; term, rows = more.next() {
 		take(term, rows)
 	}
-	at.end = storage.NoTerm
+	at.end = noTerm
 	return append(ranges, at), nil
 }
 
 // finalCounts counts the rows of final terms of some blocks together.
 type finalCounts []finalPairs
 
-// next gives the next term, and how many rows have it; NoTerm at the end.
+// next gives the next term, and how many rows have it; noTerm at the end.
 func (c finalCounts) next() (term uint32, rows int64) {
-	term = storage.NoTerm
+	term = noTerm
 	for i := range c {
 		term = min(term, c[i].peek())
 	}
-	if term == storage.NoTerm {
+	if term == noTerm {
 		return term, 0
 	}
 	for i := range c {

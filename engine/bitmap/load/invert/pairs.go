@@ -26,6 +26,9 @@ const (
 // below.
 const MaxTerms = 1 << (lowBits + 7)
 
+// noTerm is the number of no term.
+const noTerm = ^uint32(0)
+
 // Writer is one goroutine's way to the pairs. It is flushed at the end.
 type Writer struct {
 	s    *spill.Store

@@ -1,4 +1,4 @@
-package bitmap
+package check
 
 import (
 	"context"
@@ -12,10 +12,10 @@ import (
 
 // forward verifies that forward indexes say what postings say.
 func (c *checker) forward(ctx context.Context) error {
-	limit, _ := c.gen.termRange(query.Active)
+	limit, _ := c.files.Dict.Range(query.Active)
 	v := inverse{checker: c, at: make([]uint32, limit+1)}
-	for i, f := range c.gen.files.Forwards {
-		c.progress(engine.Progress{Step: "verify forward indexes", Done: int64(i), Total: int64(len(c.gen.files.Forwards))})
+	for i, f := range c.files.Forwards {
+		c.progress(engine.Progress{Step: "verify forward indexes", Done: int64(i), Total: int64(len(c.files.Forwards))})
 		if f.Limit() != limit {
 			return c.corrupt(storage.ForwardName(i), "counts other terms than the dictionary has")
 		}
@@ -46,7 +46,7 @@ type inverse struct {
 
 // block compares a block with the postings of its part.
 func (v *inverse) block(part, b, dense int) error {
-	f := v.gen.files.Forwards[part]
+	f := v.files.Forwards[part]
 	section, err := f.Block(b)
 	if err != nil {
 		return err
@@ -69,14 +69,14 @@ func (v *inverse) block(part, b, dense int) error {
 	left, same := len(v.rows), true
 	clear(v.known[:])
 	fields := storage.KnownFields()
-	err = v.gen.files.Parts[part].EachTermOf(0, v.gen.files.Dict.Terms(), func(term uint32, ps *storage.Postings) bool {
+	err = v.files.Parts[part].EachTermOf(0, v.files.Dict.Terms(), func(term uint32, ps *storage.Postings) bool {
 		container := ps.Container(b)
 		for i, field := range fields {
 			if field == query.Personality {
 				field = query.Scored // any score makes it known
 			}
-			if first, n := v.gen.termRange(field); term >= first && term < first+n {
-				orContainer(&v.known[i], container)
+			if first, n := v.files.Dict.Range(field); term >= first && term < first+n {
+				container.AddTo(&v.known[i])
 			}
 		}
 		if int(term) >= len(v.at)-1 {
@@ -127,7 +127,8 @@ func (v *inverse) invert(part int, section *storage.ForwardBlock, limit int) (er
 	for t := 1; t < len(v.at); t++ {
 		v.at[t] += v.at[t-1]
 	}
-	v.rows = resize(v.rows, int(v.at[len(v.at)-1]))
+	n := int(v.at[len(v.at)-1])
+	v.rows = slices.Grow(v.rows[:0], n)[:n]
 	for row := range limit {
 		if v.terms, err = section.Terms(v.terms[:0], row); err != nil {
 			return err
@@ -147,7 +148,7 @@ func sameRows(rows []uint16, c storage.Container) bool {
 	}
 	var have, want kernel.Block
 	kernel.OrArray(&have, rows)
-	orContainer(&want, c)
+	c.AddTo(&want)
 	return have == want
 }
 
