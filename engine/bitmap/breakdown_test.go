@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"throng/engine"
+	"throng/engine/bitmap/rowset"
 	"throng/engine/bitmap/storage"
 	"throng/query"
 )
@@ -131,8 +132,8 @@ func mapKeys[V any](m map[string]V) func(yield func(string) bool) {
 }
 
 // setOf makes a set of rows, ascending.
-func setOf(g *generation, rows []uint32) *rowSet {
-	blocks := make([]rowBlock, g.blocks)
+func setOf(g *generation, rows []uint32) *rowset.Set {
+	blocks := make([]rowset.Block, g.blocks)
 	for b := range blocks {
 		var bits [storage.BlockWords]uint64
 		n := 0
@@ -140,7 +141,7 @@ func setOf(g *generation, rows []uint32) *rowSet {
 			bits[uint16(rows[0])>>6] |= 1 << (rows[0] & 63)
 			n++
 		}
-		blocks[b] = newRowBlock(&bits, n)
+		blocks[b] = rowset.NewBlock(&bits, n)
 	}
 	return g.newRowSet(blocks)
 }

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"throng/engine/bitmap/kernel"
+	"throng/engine/bitmap/rowset"
 	"throng/engine/bitmap/storage"
 )
 
@@ -94,7 +95,7 @@ type setCache struct {
 
 type cachedSet struct {
 	key   [32]byte
-	set   *rowSet
+	set   *rowset.Set
 	bytes int64
 	asked uint64 // when it was used last
 }
@@ -104,7 +105,7 @@ const maxAsked = 1 << 12
 
 // get gives the rows of a node, nil where they are not kept. They stay valid
 // when they are forgotten meanwhile.
-func (c *setCache) get(key [32]byte) *rowSet {
+func (c *setCache) get(key [32]byte) *rowset.Set {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e := c.sets[key]
@@ -192,7 +193,7 @@ func (c *setCache) release(bytes int64) {
 }
 
 // put keeps a set, for which bytes were reserved.
-func (c *setCache) put(key [32]byte, set *rowSet, bytes int64) {
+func (c *setCache) put(key [32]byte, set *rowset.Set, bytes int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.sets[key] != nil { // another count was faster
@@ -224,7 +225,7 @@ type collector struct {
 	cache  *setCache
 	most   int64
 	before uint64 // when the node was asked for before
-	blocks []rowBlock
+	blocks []rowset.Block
 	bytes  atomic.Int64 // reserved
 	full   atomic.Bool  // given up
 }
@@ -251,7 +252,7 @@ func (g *core) collect(p *plan, n *node, size uint64, known bool) *collector {
 	if !g.sets.room(base+min(int64(2*size), int64(g.blocks)*storage.BlockWords*8), c.before) || !c.reserve(base) {
 		return nil
 	}
-	c.blocks = make([]rowBlock, g.blocks)
+	c.blocks = make([]rowset.Block, g.blocks)
 	return c
 }
 
@@ -278,7 +279,7 @@ func (g *core) sizeAtMost(p *plan, n *node) uint64 {
 	case opNone:
 		return 0
 	case opRows:
-		return n.rows.n
+		return n.rows.Len()
 	case opUnion, opLeast:
 		for _, t := range n.terms {
 			sum += g.peopleAtMost(p.terms[t])
@@ -327,8 +328,8 @@ func (c *collector) reserve(bytes int64) bool {
 
 // add keeps the n rows of b, those of a block of the generation.
 func (c *collector) add(block int, b *kernel.Block, n int) {
-	if n > 0 && c.reserve(rowBytes(n)) {
-		c.blocks[block] = newRowBlock(b, n)
+	if n > 0 && c.reserve(rowset.Bytes(n)) {
+		c.blocks[block] = rowset.NewBlock(b, n)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"throng/engine"
+	"throng/engine/bitmap/rowset"
 	"throng/query"
 )
 
@@ -188,7 +189,7 @@ func TestSetCache(t *testing.T) {
 		if !c.reserve(30, 0) {
 			t.Fatalf("reserve %d: no room", i)
 		}
-		c.put(key(i), &rowSet{n: uint64(i)}, 30)
+		c.put(key(i), rowset.New([32]byte{}, 0, []rowset.Block{{N: i}}), 30)
 	}
 	if c.get(key(0)) == nil {
 		t.Error("the first set is not kept")
@@ -221,10 +222,10 @@ func TestSetCache(t *testing.T) {
 	if !c.reserve(60, 0) || !c.reserve(40, 0) {
 		t.Error("no room for two")
 	}
-	c.put(key(4), &rowSet{n: 1}, 60)
-	c.put(key(4), &rowSet{n: 2}, 40) // the first stays
-	if c.get(key(4)).n != 1 || c.used != 60 {
-		t.Errorf("kept is %d, %d bytes", c.get(key(4)).n, c.used)
+	c.put(key(4), rowset.New([32]byte{}, 0, []rowset.Block{{N: 1}}), 60)
+	c.put(key(4), rowset.New([32]byte{}, 0, []rowset.Block{{N: 2}}), 40) // the first stays
+	if c.get(key(4)).Len() != 1 || c.used != 60 {
+		t.Errorf("kept is %d, %d bytes", c.get(key(4)).Len(), c.used)
 	}
 }
 

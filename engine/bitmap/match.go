@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"throng/engine/bitmap/kernel"
+	"throng/engine/bitmap/rowset"
 	"throng/engine/bitmap/storage"
 	"throng/identifier"
 	"throng/internal/hexkey"
@@ -183,11 +184,11 @@ func (m *matcher) set(block int, found []uint64) {
 	}
 }
 
-func (m *matcher) rowBlocks() []rowBlock {
-	blocks := make([]rowBlock, len(m.blocks))
+func (m *matcher) rowBlocks() []rowset.Block {
+	blocks := make([]rowset.Block, len(m.blocks))
 	for i := range m.blocks {
 		if b := m.blocks[i].rows; b != nil {
-			blocks[i] = newRowBlock(b, kernel.Count(b))
+			blocks[i] = rowset.NewBlock(b, kernel.Count(b))
 		}
 	}
 	return blocks

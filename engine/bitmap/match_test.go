@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"throng/engine/bitmap/rowset"
 	"throng/engine/bitmap/storage"
 	"throng/identifier"
 	"throng/internal/hexkey"
@@ -72,9 +73,9 @@ func eachValue(values []string) func(func([]byte) bool) {
 
 func rowsOf(s query.RowSet) []uint32 {
 	var rows []uint32
-	set := s.(*rowSet)
-	for i := range set.blocks {
-		for _, r := range set.blocks[i].each(nil) {
+	set := s.(*rowset.Set)
+	for i := range set.Blocks {
+		for _, r := range set.Blocks[i].Rows(nil) {
 			rows = append(rows, uint32(i*storage.BlockRows)+uint32(r))
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"throng/engine"
+	"throng/engine/bitmap/rowset"
 	"throng/internal/words"
 	"throng/query"
 )
@@ -34,7 +35,7 @@ type node struct {
 	k     int     // of opLeast
 	terms []int32 // positions in plan.terms, ascending and distinct
 	kids  []*node
-	rows  *rowSet // of opRows
+	rows  *rowset.Set // of opRows
 
 	field  query.Field // of opPhrase
 	phrase words.Phrase
@@ -181,7 +182,7 @@ func (c *compiler) size(n *node) (uint64, bool) {
 	case opAll:
 		return c.gen.rows, true
 	case opRows:
-		return n.rows.n, true
+		return n.rows.Len(), true
 	case opUnion:
 		if len(n.terms) == 1 {
 			people, err := c.gen.people(uint32(n.terms[0]))

@@ -7,6 +7,7 @@ import (
 
 	"throng/engine"
 	"throng/engine/bitmap/kernel"
+	"throng/engine/bitmap/rowset"
 	"throng/engine/bitmap/storage"
 	"throng/identifier"
 	"throng/query"
@@ -36,23 +37,14 @@ func (g *generation) Stream(ctx context.Context, rows query.RowSet, types []iden
 			s.columns = append(s.columns, streamColumn{typ: t, view: column, codec: storage.CodecOf(t)})
 		}
 	}
-	if len(s.columns) == 0 || set.n == 0 {
+	if len(s.columns) == 0 || set.Len() == 0 {
 		return ctx.Err()
 	}
 	cut := &cutter{set: set}
-	if workers := g.engine.cfg.Workers; workers > 1 && set.n > 4*stretchRows {
+	if workers := g.engine.cfg.Workers; workers > 1 && set.Len() > 4*stretchRows {
 		return g.settle(s.runParallel(ctx, cut, workers))
 	}
 	return g.settle(s.run(ctx, cut))
-}
-
-// own is rows as a set of this generation, or engine.ErrForeignRows.
-func (g *core) own(rows query.RowSet) (*rowSet, error) {
-	set, ok := rows.(*rowSet)
-	if !ok || set.gen != g.stamp {
-		return nil, engine.ErrForeignRows
-	}
-	return set, nil
 }
 
 // streamer is one Stream.
@@ -179,7 +171,7 @@ func (s *streamer) newStretch() *stretch {
 
 // cutter cuts a set of rows into stretches.
 type cutter struct {
-	set    *rowSet
+	set    *rowset.Set
 	block  int
 	words  int // taken of the block, where it is a bitmap
 	member uint32
@@ -188,18 +180,18 @@ type cutter struct {
 // next makes t the next stretch; false where there is none.
 func (c *cutter) next(t *stretch) bool {
 	t.pieces = t.pieces[:0]
-	for n := 0; n < stretchRows && c.block < len(c.set.blocks); {
-		b := &c.set.blocks[c.block]
-		p, size := piece{block: c.block, member: c.member}, b.n
+	for n := 0; n < stretchRows && c.block < len(c.set.Blocks); {
+		b := &c.set.Blocks[c.block]
+		p, size := piece{block: c.block, member: c.member}, b.N
 		switch {
-		case b.n == 0:
+		case b.N == 0:
 			c.block++
 			continue
-		case b.bits == nil:
-			p.array = b.array
+		case b.Bits == nil:
+			p.array = b.Array
 			c.block++
 		default:
-			p.words, p.first = b.bits[c.words:][:stretchWords], uint16(c.words*64)
+			p.words, p.first = b.Bits[c.words:][:stretchWords], uint16(c.words*64)
 			size = 0
 			for _, w := range p.words {
 				size += bits.OnesCount64(w)

@@ -1,4 +1,4 @@
-package bitmap
+package rowset
 
 import (
 	"bufio"
@@ -8,11 +8,11 @@ import (
 	"hash"
 	"hash/crc32"
 	"io"
+	"slices"
 
 	"throng/engine"
 	"throng/engine/bitmap/kernel"
 	"throng/engine/bitmap/storage"
-	"throng/query"
 )
 
 // A file of rows, all numbers little endian:
@@ -24,43 +24,39 @@ import (
 //	         (u16 each) of runs; each kind where it is the smallest
 //	end      CRC32C of the blocks u32
 const (
-	rowsMagic  = "THRONGRS"
-	rowsFormat = 1
-	rowsHeader = 8 + 4 + 4 + 8 + 32
+	magic    = "THRONGRS"
+	format   = 1
+	headSize = 8 + 4 + 4 + 8 + 32
 )
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+var crcTable = crc32.MakeTable(crc32.Castagnoli)
 
-// WriteRows implements engine.RowStore.
-func (g *generation) WriteRows(w io.Writer, rows query.RowSet) error {
-	set, err := g.own(rows)
-	if err != nil {
-		return err
-	}
+// Write writes the file of the set. The same rows give the same bytes.
+func (s *Set) Write(w io.Writer) error {
 	le := binary.LittleEndian
 	used := uint32(0)
-	for i := range set.blocks {
-		if set.blocks[i].n > 0 {
+	for i := range s.Blocks {
+		if s.Blocks[i].N > 0 {
 			used++
 		}
 	}
-	head := append(make([]byte, 0, rowsHeader+4), rowsMagic...)
-	head = le.AppendUint32(head, rowsFormat)
+	head := append(make([]byte, 0, headSize+4), magic...)
+	head = le.AppendUint32(head, format)
 	head = le.AppendUint32(head, used)
-	head = le.AppendUint64(head, set.n)
-	head = append(head, set.gen[:]...)
-	head = le.AppendUint32(head, crc32.Checksum(head, castagnoli))
+	head = le.AppendUint64(head, s.n)
+	head = append(head, s.Stamp[:]...)
+	head = le.AppendUint32(head, crc32.Checksum(head, crcTable))
 	if _, err := w.Write(head); err != nil {
 		return fmt.Errorf("write rows: %w", err)
 	}
 	sum := uint32(0)
 	var buf []byte
-	for i := range set.blocks {
-		if set.blocks[i].n == 0 {
+	for i := range s.Blocks {
+		if s.Blocks[i].N == 0 {
 			continue
 		}
-		buf = appendRowBlock(buf[:0], uint32(i), &set.blocks[i])
-		sum = crc32.Update(sum, castagnoli, buf)
+		buf = appendBlock(buf[:0], uint32(i), &s.Blocks[i])
+		sum = crc32.Update(sum, crcTable, buf)
 		if _, err := w.Write(buf); err != nil {
 			return fmt.Errorf("write rows: %w", err)
 		}
@@ -71,14 +67,14 @@ func (g *generation) WriteRows(w io.Writer, rows query.RowSet) error {
 	return nil
 }
 
-// appendRowBlock encodes a block.
-func appendRowBlock(dst []byte, number uint32, b *rowBlock) []byte {
+// appendBlock encodes a block.
+func appendBlock(dst []byte, number uint32, b *Block) []byte {
 	le := binary.LittleEndian
 	var scratch []uint16
-	if b.bits != nil {
-		scratch = make([]uint16, 0, b.n)
+	if b.Bits != nil {
+		scratch = make([]uint16, 0, b.N)
 	}
-	rows := b.each(scratch)
+	rows := b.Rows(scratch)
 	runs := countRuns(rows)
 	head := func(kind storage.Kind, units int) {
 		dst = le.AppendUint32(dst, number)
@@ -97,14 +93,14 @@ func appendRowBlock(dst []byte, number uint32, b *rowBlock) []byte {
 			dst = le.AppendUint16(dst, rows[j-1])
 			i = j
 		}
-	case 2*len(rows) == size && b.bits == nil:
+	case 2*len(rows) == size && b.Bits == nil:
 		head(storage.Array, len(rows))
 		for _, r := range rows {
 			dst = le.AppendUint16(dst, r)
 		}
 	default:
 		head(storage.Bitmap, kernel.Words)
-		for _, w := range b.bits {
+		for _, w := range b.Bits {
 			dst = le.AppendUint64(dst, w)
 		}
 	}
@@ -121,48 +117,51 @@ func countRuns(rows []uint16) int {
 	return n
 }
 
-// ReadRows implements engine.RowStore. It reads r to its end.
-func (g *generation) ReadRows(r io.Reader) (query.RowSet, error) {
-	set, err := g.readRows(r)
+// Read reads the file of a set of the generation with a stamp, which has so many
+// rows, to its end. id becomes the set's. It returns an error that wraps
+// engine.ErrCorrupt where the file is damaged, and engine.ErrForeignRows where it
+// is of another generation. What it returns is sound whatever the file holds.
+func Read(r io.Reader, stamp [32]byte, rows, id uint64) (*Set, error) {
+	set, err := readFile(r, stamp, rows, id)
 	switch {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return nil, corruptRows("cut short")
+		return nil, corrupt("cut short")
 	case err != nil:
 		return nil, err
 	}
 	return set, nil
 }
 
-func corruptRows(what string) error {
+func corrupt(what string) error {
 	return fmt.Errorf("read rows: %w: file of rows: %s", engine.ErrCorrupt, what)
 }
 
-func (g *core) readRows(r io.Reader) (*rowSet, error) {
+func readFile(r io.Reader, stamp [32]byte, rows, id uint64) (*Set, error) {
 	in := bufio.NewReaderSize(r, 64<<10)
-	var head [rowsHeader + 4]byte
+	var head [headSize + 4]byte
 	if _, err := io.ReadFull(in, head[:]); err != nil {
 		return nil, fmt.Errorf("read rows: %w", err)
 	}
 	le := binary.LittleEndian
 	switch {
-	case string(head[:8]) != rowsMagic:
-		return nil, corruptRows("not one")
-	case le.Uint32(head[rowsHeader:]) != crc32.Checksum(head[:rowsHeader], castagnoli):
-		return nil, corruptRows("checksum differs")
-	case le.Uint32(head[8:]) != rowsFormat:
+	case string(head[:8]) != magic:
+		return nil, corrupt("not one")
+	case le.Uint32(head[headSize:]) != crc32.Checksum(head[:headSize], crcTable):
+		return nil, corrupt("checksum differs")
+	case le.Uint32(head[8:]) != format:
 		return nil, fmt.Errorf("read rows: format %d is not known", le.Uint32(head[8:]))
-	case [32]byte(head[24:]) != g.stamp:
+	case [32]byte(head[24:]) != stamp:
 		return nil, engine.ErrForeignRows
 	}
-	used := int(le.Uint32(head[12:]))
-	if used > g.blocks {
-		return nil, corruptRows("more blocks than the generation has")
+	used, all := int(le.Uint32(head[12:])), int((rows+storage.BlockRows-1)/storage.BlockRows)
+	if used > all {
+		return nil, corrupt("more blocks than the generation has")
 	}
-	br := blockReader{in: in, sum: crc32.New(castagnoli)}
-	blocks := make([]rowBlock, g.blocks)
+	br := blockReader{in: in, sum: crc32.New(crcTable), rows: int64(rows)}
+	blocks := make([]Block, all)
 	last := -1
 	for range used {
-		number, b, err := br.next(g, last)
+		number, b, err := br.next(last)
 		if err != nil {
 			return nil, err
 		}
@@ -173,17 +172,17 @@ func (g *core) readRows(r io.Reader) (*rowSet, error) {
 		return nil, fmt.Errorf("read rows: %w", err)
 	}
 	if le.Uint32(head[:]) != sum {
-		return nil, corruptRows("checksum differs")
+		return nil, corrupt("checksum differs")
 	}
 	if _, err := in.ReadByte(); !errors.Is(err, io.EOF) {
 		if err != nil {
 			return nil, fmt.Errorf("read rows: %w", err)
 		}
-		return nil, corruptRows("goes on behind its end")
+		return nil, corrupt("goes on behind its end")
 	}
-	set := g.newRowSet(blocks)
+	set := New(stamp, id, blocks)
 	if set.n != le.Uint64(head[16:]) {
-		return nil, corruptRows("number of rows differs")
+		return nil, corrupt("number of rows differs")
 	}
 	return set, nil
 }
@@ -191,14 +190,15 @@ func (g *core) readRows(r io.Reader) (*rowSet, error) {
 // blockReader reads the blocks of a file of rows. What it returns is sound
 // whatever the file holds.
 type blockReader struct {
-	in  io.Reader
-	sum hash.Hash32
-	buf []byte
-	acc kernel.Block
+	in   io.Reader
+	rows int64 // of the generation
+	sum  hash.Hash32
+	buf  []byte
+	acc  kernel.Block
 }
 
 func (br *blockReader) read(n int) ([]byte, error) {
-	br.buf = resize(br.buf, n)
+	br.buf = slices.Grow(br.buf[:0], n)[:n]
 	if _, err := io.ReadFull(br.in, br.buf); err != nil {
 		return nil, fmt.Errorf("read rows: %w", err)
 	}
@@ -207,15 +207,15 @@ func (br *blockReader) read(n int) ([]byte, error) {
 }
 
 // next reads a block, whose number is above last.
-func (br *blockReader) next(g *core, last int) (number int, b rowBlock, err error) {
+func (br *blockReader) next(last int) (number int, b Block, err error) {
 	head, err := br.read(8)
 	if err != nil {
 		return 0, b, err
 	}
 	le := binary.LittleEndian
 	at, kind, units := le.Uint32(head), storage.Kind(le.Uint16(head[4:])), int(le.Uint16(head[6:]))+1
-	if int64(at) <= int64(last) || int64(at) >= int64(g.blocks) {
-		return 0, b, corruptRows("blocks are out of order")
+	if int64(at) <= int64(last) || int64(at)*storage.BlockRows >= br.rows {
+		return 0, b, corrupt("blocks are out of order")
 	}
 	number = int(at)
 	var ok bool
@@ -232,12 +232,12 @@ func (br *blockReader) next(g *core, last int) (number int, b rowBlock, err erro
 	if err != nil {
 		return 0, b, err
 	}
-	limit := min(storage.BlockRows, int(g.rows)-number*storage.BlockRows)
+	limit := min(storage.BlockRows, int(br.rows)-number*storage.BlockRows)
 	n := kernel.Count(&br.acc)
 	if !ok || n == 0 || kernel.HasFrom(&br.acc, limit) {
-		return 0, b, corruptRows("a block contradicts itself")
+		return 0, b, corrupt("a block contradicts itself")
 	}
-	return number, newRowBlock(&br.acc, n), nil
+	return number, NewBlock(&br.acc, n), nil
 }
 
 func (br *blockReader) array(units int) (ok bool, err error) {
