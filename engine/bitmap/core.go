@@ -26,7 +26,7 @@ type core struct {
 	sizes  sizeCache
 	sets   setCache
 	// columns are those of identifiers, by type; SSID's are the keys.
-	columns map[identifier.Type]*columnView
+	columns map[identifier.Type]*storage.ColumnView
 
 	catalog *catalog
 
@@ -56,9 +56,9 @@ func openCore(e *Engine, id string) (*core, error) {
 		rows:   uint64(files.Manifest.Rows),
 		blocks: (int(files.Manifest.Rows) + storage.BlockRows - 1) / storage.BlockRows,
 	}
-	c.columns = make(map[identifier.Type]*columnView, len(files.IDs))
+	c.columns = make(map[identifier.Type]*storage.ColumnView, len(files.IDs))
 	for t, column := range files.IDs {
-		c.columns[t] = newColumnView(column)
+		c.columns[t] = storage.NewColumnView(column)
 	}
 	c.sizes.off, c.sets.limit = e.cfg.Forget, e.cfg.CacheBytes
 	c.catalog = newCatalog(c)

@@ -228,12 +228,12 @@ func matchEach(b *testing.B, g *generation, seq func(func([]byte) bool)) (matche
 }
 
 // owns tells whether a row has a value with this key.
-func owns(v *columnView, row uint32, key []byte, codec storage.Codec) (bool, error) {
-	b, err := v.block(int(row / storage.BlockRows))
+func owns(v *storage.ColumnView, row uint32, key []byte, codec storage.Codec) (bool, error) {
+	b, err := v.Block(int(row / storage.BlockRows))
 	if err != nil {
 		return false, err
 	}
-	if row >= v.column.Rows() {
+	if row >= v.Rows() {
 		return false, nil
 	}
 	from, to := b.Range(int(row % storage.BlockRows))

@@ -57,7 +57,7 @@ type streamer struct {
 // streamColumn is one type on its way out.
 type streamColumn struct {
 	typ   identifier.Type
-	view  *columnView
+	view  *storage.ColumnView
 	codec storage.Codec
 	// seen holds the keys of the shared values passed so far. All others
 	// cannot come twice.
@@ -253,7 +253,7 @@ func appendRows(rows []uint16, words []uint64, first uint16) []uint16 {
 
 // print prints the values of rows of a block.
 func (s *streamColumn) print(t *stretch, out *stretchColumn, p *piece, rows []uint16) error {
-	block, err := s.view.block(p.block)
+	block, err := s.view.Block(p.block)
 	if err != nil {
 		return err
 	}

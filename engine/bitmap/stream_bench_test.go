@@ -126,7 +126,7 @@ func printByLibrary(b *testing.B, w io.Writer, g *generation, set *rowset.Set) {
 	column := g.columns[identifier.MD5]
 	var rows []uint16
 	for i := range set.Blocks {
-		block, err := column.block(i)
+		block, err := column.Block(i)
 		must(b, err)
 		rows = set.Blocks[i].Rows(rows)
 		for _, row := range rows {

@@ -1,4 +1,4 @@
-package bitmap
+package match
 
 import (
 	"cmp"
@@ -12,10 +12,10 @@ import (
 	"throng/internal/hexkey"
 )
 
-// matchWorker looks values up round by round. What it does, it does in the
+// worker looks values up round by round. What it does, it does in the
 // order of the memory it touches: a round's values in that of the lookup, and
 // the rows found in that of the column. It is for one goroutine.
-type matchWorker struct {
+type worker struct {
 	m *matcher
 
 	made           []storage.Probe // of a batch
@@ -24,17 +24,17 @@ type matchWorker struct {
 	joined         storage.Joined
 	byRow          []uint64               // what was found, block by block
 	owned          []uint64               // a bit a probe
-	counts         [1 << matchBits]uint32 // of probes
+	counts         [1 << roundBits]uint32 // of probes
 	ends           []uint32               // of each block in byRow
 	scratch        []byte
 }
 
 const (
-	// matchBits are those of a hash by which a round's values are put in
+	// roundBits are those of a hash by which a round's values are put in
 	// order. Of a lookup of a hundred million keys this leaves two megabytes
 	// to a part of them, whose pages the processor remembers, and the parts
 	// are few enough to be written side by side.
-	matchBits = 9
+	roundBits = 9
 	// maxRoundText bounds what a round's keys take, in bytes a value of the
 	// limit.
 	maxRoundText = 32
@@ -42,24 +42,24 @@ const (
 	maxKey = 1<<16 - 1
 )
 
-func newMatchWorker(m *matcher) *matchWorker {
-	return &matchWorker{m: m}
+func newWorker(m *matcher) *worker {
+	return &worker{m: m}
 }
 
 // add takes a batch of values, which is free again when it returns.
-func (w *matchWorker) add(ctx context.Context, b *valueBatch) error {
-	if err := ctx.Err(); err != nil || w.m.lookup == nil {
+func (w *worker) add(ctx context.Context, b *valueBatch) error {
+	if err := ctx.Err(); err != nil || w.m.Lookup == nil {
 		return err
 	}
-	if len(w.probes)+len(b.ends) > w.m.limit || len(w.text) > maxRoundText*w.m.limit {
+	if len(w.probes)+len(b.ends) > w.m.Round || len(w.text) > maxRoundText*w.m.Round {
 		if err := w.round(ctx); err != nil {
 			return err
 		}
 	}
 	if need := len(w.probes) + len(b.ends); need > cap(w.probes) {
-		w.probes = slices.Grow(w.probes, min(max(need, 2*cap(w.probes)), w.m.limit)-len(w.probes))
+		w.probes = slices.Grow(w.probes, min(max(need, 2*cap(w.probes)), w.m.Round)-len(w.probes))
 	}
-	if w.m.binary && b.others == 0 && w.m.typ != identifier.EmailRaw {
+	if w.m.binary && b.others == 0 && w.m.Type != identifier.EmailRaw {
 		w.made = resize(w.made, len(b.ends))
 		kernel.HexSought(w.made, b.values)
 		for _, p := range w.made {
@@ -70,7 +70,7 @@ func (w *matchWorker) add(ctx context.Context, b *valueBatch) error {
 	from := uint32(0)
 	for _, end := range b.ends {
 		value := b.values[from:end]
-		if from = end; w.m.typ == identifier.EmailRaw {
+		if from = end; w.m.Type == identifier.EmailRaw {
 			w.scratch = identifier.EmailMD5(w.scratch[:0], value)
 			value = w.scratch
 		}
@@ -90,12 +90,12 @@ func (w *matchWorker) add(ctx context.Context, b *valueBatch) error {
 }
 
 // key is the key of a probe that is not of 16 bytes.
-func (w *matchWorker) key(p storage.Probe) []byte {
+func (w *worker) key(p storage.Probe) []byte {
 	return w.text[p.Rest>>16:][:p.Rest&maxKey]
 }
 
 // round finds the owners of the values taken so far, and forgets them.
-func (w *matchWorker) round(ctx context.Context) error {
+func (w *worker) round(ctx context.Context) error {
 	if len(w.probes) == 0 {
 		return nil
 	}
@@ -112,7 +112,7 @@ func (w *matchWorker) round(ctx context.Context) error {
 		}
 		var err error
 		w.joined.Found = w.joined.Found[:0]
-		if next, err = w.m.lookup.Join(w.sorted, next, &w.joined); err != nil {
+		if next, err = w.m.Lookup.Join(w.sorted, next, &w.joined); err != nil {
 			return err
 		}
 		if err := w.verify(); err != nil {
@@ -133,7 +133,7 @@ func (w *matchWorker) round(ctx context.Context) error {
 
 // partition makes w.sorted the probes in the order of the first bits of their
 // hashes.
-func (w *matchWorker) partition() {
+func (w *worker) partition() {
 	at := uint32(0)
 	for i, n := range w.counts {
 		w.counts[i] = at
@@ -144,28 +144,37 @@ func (w *matchWorker) partition() {
 	}
 	w.sorted = w.sorted[:len(w.probes)]
 	for _, p := range w.probes {
-		n := &w.counts[p.Hash>>(64-matchBits)]
+		n := &w.counts[p.Hash>>(64-roundBits)]
 		w.sorted[*n] = p
 		*n++
 	}
 	clear(w.counts[:])
 }
 
+// resize gives n elements whose content is arbitrary, in the memory of s where
+// it is enough.
+func resize[T any](s []T, n int) []T {
+	if cap(s) < n {
+		return make([]T, n)
+	}
+	return s[:n]
+}
+
 // put adds a probe to the round.
-func (w *matchWorker) put(p storage.Probe) {
+func (w *worker) put(p storage.Probe) {
 	w.probes = append(w.probes, p)
-	w.counts[p.Hash>>(64-matchBits)]++
+	w.counts[p.Hash>>(64-roundBits)]++
 }
 
 // verify notes which of the rows found own the key they were found for.
-func (w *matchWorker) verify() error {
+func (w *worker) verify() error {
 	found := w.joined.Found
-	rows := w.m.gen.rows
-	w.ends = resize(w.ends, w.m.gen.blocks)
+	rows := w.m.Rows
+	w.ends = resize(w.ends, len(w.m.blocks))
 	clear(w.ends)
 	for _, f := range found {
 		if f>>32 >= rows {
-			return w.m.lookup.NoSuchRow()
+			return w.m.Lookup.NoSuchRow()
 		}
 		w.ends[f>>32/storage.BlockRows]++
 	}
@@ -199,8 +208,8 @@ func (w *matchWorker) verify() error {
 }
 
 // own keeps those of a block's rows that own the key they were found for.
-func (w *matchWorker) own(block int, found []uint64) ([]uint64, error) {
-	values, err := w.m.column.block(block)
+func (w *worker) own(block int, found []uint64) ([]uint64, error) {
+	values, err := w.m.Column.Block(block)
 	if err != nil {
 		return nil, err
 	}
@@ -224,7 +233,7 @@ func (w *matchWorker) own(block int, found []uint64) ([]uint64, error) {
 // crowded looks up the probes whose lines are so full that each row there is
 // better asked once for all of them: somebody has looked for keys of one hash,
 // or very many people own one key.
-func (w *matchWorker) crowded(ctx context.Context) error {
+func (w *worker) crowded(ctx context.Context) error {
 	list := w.joined.Crowded
 	slices.SortFunc(list, func(a, b uint32) int { return cmp.Compare(w.sorted[a].Hash, w.sorted[b].Hash) })
 	for len(list) > 0 {
@@ -244,13 +253,13 @@ func (w *matchWorker) crowded(ctx context.Context) error {
 }
 
 // crowd looks up probes of one hash.
-func (w *matchWorker) crowd(hash uint64, probes []uint32) error {
+func (w *worker) crowd(hash uint64, probes []uint32) error {
 	byKey := make(map[string]uint32, len(probes))
 	for _, i := range probes {
 		byKey[string(w.rest(w.sorted[i]))] = i
 	}
 	var failed error
-	err := w.m.lookup.Candidates(hash, func(row uint32) bool {
+	err := w.m.Lookup.Candidates(hash, func(row uint32) bool {
 		failed = w.crowdRow(row, hash, byKey)
 		return failed == nil
 	})
@@ -261,7 +270,7 @@ func (w *matchWorker) crowd(hash uint64, probes []uint32) error {
 }
 
 // rest is what tells a probe from others of its hash.
-func (w *matchWorker) rest(p storage.Probe) []byte {
+func (w *worker) rest(p storage.Probe) []byte {
 	if w.m.binary {
 		return hexkey.Key{Lo: p.Rest}.Append(w.scratch[:0])
 	}
@@ -269,12 +278,12 @@ func (w *matchWorker) rest(p storage.Probe) []byte {
 }
 
 // crowdRow notes which of the keys of one hash a row owns.
-func (w *matchWorker) crowdRow(row uint32, hash uint64, byKey map[string]uint32) error {
-	if uint64(row) >= w.m.gen.rows {
-		return w.m.lookup.NoSuchRow()
+func (w *worker) crowdRow(row uint32, hash uint64, byKey map[string]uint32) error {
+	if uint64(row) >= w.m.Rows {
+		return w.m.Lookup.NoSuchRow()
 	}
 	block := int(row / storage.BlockRows)
-	values, err := w.m.column.block(block)
+	values, err := w.m.Column.Block(block)
 	if err != nil {
 		return err
 	}
