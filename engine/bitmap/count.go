@@ -166,7 +166,7 @@ func (g *core) note(p *plan, sum *sums) {
 	found := func(t *tally, n uint64) {
 		if t.need {
 			t.n, t.need = n, false
-			g.sizes.put(t.key, n)
+			g.sizes.Put(t.key, n)
 		}
 	}
 	for i := range p.steps {

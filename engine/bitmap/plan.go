@@ -142,7 +142,7 @@ func (c *compiler) finish(p *plan) {
 // are the rows of.
 func (c *compiler) kept(n *node) *node {
 	if worthKeeping(n) {
-		if set := c.gen.sets.get(n.key); set != nil {
+		if set := c.gen.sets.Get(n.key); set != nil {
 			return &node{op: opRows, rows: set, key: n.key}
 		}
 	}
@@ -194,7 +194,7 @@ func (c *compiler) size(n *node) (uint64, bool) {
 		}
 	case opLeast, opAnd, opOr, opPhrase:
 	}
-	return c.gen.sizes.get(n.key)
+	return c.gen.sizes.Get(n.key)
 }
 
 // totals derives keys for the sizes after steps: each is that of a node made
@@ -242,7 +242,7 @@ func (c *compiler) totals(p *plan) {
 
 // recall looks a size up, and says that it is needed where it is not known.
 func (c *compiler) recall(t *tally) {
-	n, ok := c.gen.sizes.get(t.key)
+	n, ok := c.gen.sizes.Get(t.key)
 	t.n, t.need = n, !ok
 }
 
