@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"throng/bench/population"
-	"throng/engine/bitmap/load"
+	"throng/engine/bitmap/load/invert"
 )
 
 const (
@@ -120,8 +120,8 @@ func orders() []order {
 // invert inverts all pairs with the loader's own stage, with its index by person
 // where that is wanted, and returns how many people have each term.
 func (p *pairs) invert(ctx context.Context, dir string, o order, workers int, forward bool) ([]uint32, error) {
-	return load.InvertPairs(ctx, dir, load.InvertOptions{Rows: p.rows, Terms: p.terms, Workers: workers, Forward: forward},
-		func(worker int, sink *load.PairSink) error { return o.pass(p, worker, workers, sink.Add) })
+	return invert.Pairs(ctx, dir, invert.Options{Rows: p.rows, Terms: p.terms, Workers: workers, Forward: forward},
+		func(worker int, sink *invert.Sink) error { return o.pass(p, worker, workers, sink.Add) })
 }
 
 // add inverts all pairs with roaring.

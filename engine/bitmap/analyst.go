@@ -9,6 +9,7 @@ import (
 	"throng/engine"
 	"throng/engine/bitmap/forward"
 	"throng/engine/bitmap/kernel"
+	"throng/engine/bitmap/rowset"
 	"throng/engine/bitmap/storage"
 	"throng/query"
 )
@@ -51,7 +52,7 @@ func number(ranges []termRange, term uint32) uint32 {
 // pass is one pass over what each of some rows has.
 type pass struct {
 	gen    *core
-	set    *rowSet
+	set    *rowset.Set
 	firsts []uint64 // position of the first row of each block in the set
 }
 
@@ -70,8 +71,8 @@ func (g *generation) pass(ctx context.Context, rows query.RowSet, make func() pa
 		return err
 	}
 	p := &pass{gen: g.core, set: set, firsts: []uint64{0}}
-	for i := range set.blocks {
-		p.firsts = append(p.firsts, p.firsts[i]+uint64(set.blocks[i].n))
+	for i := range set.Blocks {
+		p.firsts = append(p.firsts, p.firsts[i]+uint64(set.Blocks[i].N))
 	}
 	return g.settle(g.eachChunk(ctx, func(ctx context.Context, chunks iter.Seq2[int, int]) error {
 		return g.guard(func() error {
@@ -108,7 +109,7 @@ func (w *passWorker) chunk(ctx context.Context, first, n int) error {
 		w.part = part
 	}
 	for block := first; block < first+n; block++ {
-		if w.set.blocks[block].n == 0 {
+		if w.set.Blocks[block].N == 0 {
 			continue
 		}
 		section, err := f.Block(block % storage.PartBlocks)
@@ -124,9 +125,9 @@ func (w *passWorker) chunk(ctx context.Context, first, n int) error {
 
 // block passes the rows of a block, some at a time.
 func (w *passWorker) block(ctx context.Context, section *forward.Block, block int) error {
-	set := &w.set.blocks[block]
-	rows := set.each(w.list)
-	if set.bits != nil {
+	set := &w.set.Blocks[block]
+	rows := set.Rows(w.list)
+	if set.Bits != nil {
 		w.list = rows
 	}
 	for i := 0; i < len(rows); i += heldRows {
@@ -227,13 +228,13 @@ func (g *generation) RowNumbers(rows query.RowSet) ([]uint32, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := make([]uint32, 0, set.n)
+	out := make([]uint32, 0, set.Len())
 	var list []uint16
-	for i := range set.blocks {
-		if set.blocks[i].bits != nil {
-			list = slices.Grow(list[:0], set.blocks[i].n)
+	for i := range set.Blocks {
+		if set.Blocks[i].Bits != nil {
+			list = slices.Grow(list[:0], set.Blocks[i].N)
 		}
-		for _, r := range set.blocks[i].each(list) {
+		for _, r := range set.Blocks[i].Rows(list) {
 			out = append(out, uint32(i)*storage.BlockRows+uint32(r))
 		}
 	}
@@ -242,7 +243,7 @@ func (g *generation) RowNumbers(rows query.RowSet) ([]uint32, error) {
 
 // RowsNumbered implements engine.Analyst.
 func (g *generation) RowsNumbered(numbers []uint32) (query.RowSet, error) {
-	blocks := make([]rowBlock, g.blocks)
+	blocks := make([]rowset.Block, g.blocks)
 	bits := new(kernel.Block)
 	for i := 0; i < len(numbers); {
 		block := numbers[i] / storage.BlockRows
@@ -260,7 +261,7 @@ func (g *generation) RowsNumbered(numbers []uint32) (query.RowSet, error) {
 		if last := numbers[i-1]; uint64(last) >= g.rows {
 			return nil, fmt.Errorf("make set of rows: there is no row %d", last)
 		}
-		blocks[block] = newRowBlock(bits, i-from)
+		blocks[block] = rowset.NewBlock(bits, i-from)
 	}
 	return g.newRowSet(blocks), nil
 }

@@ -15,6 +15,7 @@ import (
 
 	"throng/engine"
 	"throng/engine/bitmap/forward"
+	"throng/engine/bitmap/rowset"
 	"throng/engine/bitmap/storage"
 	"throng/query"
 )
@@ -142,7 +143,7 @@ func (f *fixture) compareAnalyst(t *testing.T, rng *rand.Rand, g *generation, na
 	}
 	back, err := g.RowsNumbered(list)
 	must(t, err)
-	if diff := cmp.Diff(set.blocks, back.(*rowSet).blocks, cmp.AllowUnexported(rowBlock{})); diff != "" {
+	if diff := cmp.Diff(set.Blocks, back.(*rowset.Set).Blocks, cmp.AllowUnexported(rowset.Block{})); diff != "" {
 		t.Errorf("RowsNumbered(%s of %d) differs (-want +got):\n%.2000s", name, f.rows, diff)
 	}
 }

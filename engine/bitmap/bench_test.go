@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"throng/engine"
+	"throng/engine/bitmap/recall"
 	"throng/identifier"
 	"throng/query"
 )
@@ -111,14 +112,14 @@ func BenchmarkCount(b *testing.B) {
 					b.ReportAllocs()
 					defer reportCPU(b, "op", 1)()
 					for b.Loop() {
-						g.sizes, g.sets = sizeCache{off: true}, setCache{} // else it costs nothing
+						g.sizes, g.sets = recall.NewSizes(true), recall.NewSets(0) // else it costs nothing
 						_, err := g.Count(b.Context(), test.d, test.want)
 						must(b, err)
 					}
 				})
 			}
 			b.Run("seven/edited", func(b *testing.B) {
-				g.sizes, g.sets = sizeCache{}, setCache{limit: defaultCache}
+				g.sizes, g.sets = recall.NewSizes(false), recall.NewSets(defaultCache)
 				d := seven(uploaded)
 				rng := rand.New(rand.NewPCG(3, 4))
 				edit := func() { // each time follows any of five other accounts

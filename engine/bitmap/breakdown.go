@@ -9,6 +9,7 @@ import (
 
 	"throng/engine"
 	"throng/engine/bitmap/forward"
+	"throng/engine/bitmap/rowset"
 	"throng/engine/bitmap/storage"
 	"throng/query"
 )
@@ -78,7 +79,7 @@ func (g *generation) breakdown(ctx context.Context, rows query.RowSet, fields []
 // breakdown is one count of all terms of some fields.
 type breakdown struct {
 	gen   *core
-	set   *rowSet
+	set   *rowset.Set
 	not   bool // those who are not in set are counted
 	n     uint64
 	how   method
@@ -90,10 +91,10 @@ type breakdown struct {
 	knows  []uint64   // rows that have a value, by position in KnownFields
 }
 
-func (g *core) newBreakdown(set *rowSet, fields []query.Field, how method) (*breakdown, error) {
-	b := &breakdown{gen: g, set: set, not: 2*set.n > g.rows, n: set.n, how: how}
+func (g *core) newBreakdown(set *rowset.Set, fields []query.Field, how method) (*breakdown, error) {
+	b := &breakdown{gen: g, set: set, not: 2*set.Len() > g.rows, n: set.Len(), how: how}
 	if b.not {
-		b.n = g.rows - set.n
+		b.n = g.rows - set.Len()
 	}
 	for _, f := range fields {
 		if !slices.Contains(forward.CountedFields(), f) {
@@ -122,8 +123,8 @@ func (g *core) newBreakdown(set *rowSet, fields []query.Field, how method) (*bre
 // choose takes the way that costs less.
 func (b *breakdown) choose() error {
 	live := 0
-	for i := range b.set.blocks {
-		if n := b.set.blocks[i].n; b.not && n < b.gen.rowsOf(i) || !b.not && n > 0 {
+	for i := range b.set.Blocks {
+		if n := b.set.Blocks[i].N; b.not && n < b.gen.rowsOf(i) || !b.not && n > 0 {
 			live++
 		}
 	}

@@ -14,6 +14,7 @@ import (
 
 	"throng/engine"
 	"throng/engine/bitmap/forward"
+	"throng/engine/bitmap/rowset"
 	"throng/engine/bitmap/storage"
 	"throng/query"
 )
@@ -132,8 +133,8 @@ func mapKeys[V any](m map[string]V) func(yield func(string) bool) {
 }
 
 // setOf makes a set of rows, ascending.
-func setOf(g *generation, rows []uint32) *rowSet {
-	blocks := make([]rowBlock, g.blocks)
+func setOf(g *generation, rows []uint32) *rowset.Set {
+	blocks := make([]rowset.Block, g.blocks)
 	for b := range blocks {
 		var bits [storage.BlockWords]uint64
 		n := 0
@@ -141,7 +142,7 @@ func setOf(g *generation, rows []uint32) *rowSet {
 			bits[uint16(rows[0])>>6] |= 1 << (rows[0] & 63)
 			n++
 		}
-		blocks[b] = newRowBlock(&bits, n)
+		blocks[b] = rowset.NewBlock(&bits, n)
 	}
 	return g.newRowSet(blocks)
 }

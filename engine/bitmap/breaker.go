@@ -72,13 +72,13 @@ func (w *breaker) chunk(first, n int) error {
 
 // take finds the rows of a block that are counted.
 func (w *breaker) take(m *members, part, block int) {
-	have := w.set.block(part, block)
+	have := w.set.Block(part, block)
 	limit := w.gen.rowsOf(part*storage.PartBlocks + block)
-	m.n, m.array, m.bits = have.n, have.array, have.bits
+	m.n, m.array, m.bits = have.N, have.Array, have.Bits
 	if !w.not {
 		return
 	}
-	m.n, m.array = limit-have.n, nil
+	m.n, m.array = limit-have.N, nil
 	if m.n == 0 {
 		return
 	}
@@ -86,14 +86,14 @@ func (w *breaker) take(m *members, part, block int) {
 		m.own = new(kernel.Block)
 	}
 	switch {
-	case have.n == 0:
+	case have.N == 0:
 		kernel.Fill(m.own, limit)
-	case have.bits != nil:
-		*m.own = *have.bits
+	case have.Bits != nil:
+		*m.own = *have.Bits
 		kernel.Complement(m.own, limit)
 	default:
 		kernel.Fill(m.own, limit)
-		kernel.AndNotArray(m.own, have.array)
+		kernel.AndNotArray(m.own, have.Array)
 	}
 	m.bits = m.own
 }

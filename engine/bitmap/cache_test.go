@@ -1,9 +1,6 @@
 package bitmap
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
-	"math"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -11,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"throng/engine"
+	"throng/engine/bitmap/recall"
 	"throng/query"
 )
 
@@ -28,50 +26,6 @@ func edits(rng *rand.Rand, pool []query.Node, n int) (list []query.Definition) {
 		list = append(list, query.Definition{Steps: append([]query.Step(nil), steps...)})
 	}
 	return list
-}
-
-// TestSizeCache puts more sizes than there is room for: what is found is what
-// was put, most of the newest are found, and no more memory is taken.
-func TestSizeCache(t *testing.T) {
-	rng := rand.New(rand.NewPCG(rand.Uint64(), 2))
-	var c sizeCache
-	sizes := map[[32]byte]uint64{}
-	var keys [][32]byte
-	for i := range 3 * 4 * sizeLines {
-		key := sha256.Sum256(binary.LittleEndian.AppendUint64(nil, uint64(i)))
-		if i%5 == 4 { // again, with another size
-			key = keys[rng.IntN(len(keys))]
-		} else {
-			keys = append(keys, key)
-		}
-		if n, known := c.get(key); known && n != sizes[key] {
-			t.Fatalf("size of key %d is %d, want %d", i, n, sizes[key])
-		}
-		n := rng.Uint64()
-		c.put(key, n)
-		sizes[key] = n
-		if got, known := c.get(key); !known || got != n {
-			t.Fatalf("size of key %d is %d, %t at once, want %d", i, got, known, n)
-		}
-	}
-	found := 0
-	for _, key := range keys[len(keys)-sizeLines:] {
-		if n, known := c.get(key); known {
-			found++
-			if n != sizes[key] {
-				t.Fatalf("size is %d, want %d", n, sizes[key])
-			}
-		}
-	}
-	if found < sizeLines*8/10 {
-		t.Errorf("%d of the newest %d sizes are known", found, sizeLines)
-	}
-	if len(c.lines) != sizeLines {
-		t.Errorf("%d lines, want %d", len(c.lines), sizeLines)
-	}
-	if n, known := c.get([32]byte{1}); known {
-		t.Errorf("a key that was never put has size %d", n)
-	}
 }
 
 // TestCache compares counts of definitions that share nodes with an evaluation
@@ -121,17 +75,13 @@ func TestCache(t *testing.T) {
 				})
 			}
 			callers.Wait()
-			sets := &h.(*generation).sets
-			kept := int64(0)
-			for e := sets.order.Front(); e != nil; e = e.Next() {
-				kept += e.Value.(*cachedSet).bytes
+			cache := h.(*generation).sets
+			sets, bytes := cache.Kept()
+			if cache.Held() != bytes || bytes > cache.Bound() {
+				t.Errorf("cache counts %d bytes of %d; it keeps %d in %d sets", cache.Held(), cache.Bound(), bytes, sets)
 			}
-			if sets.used != kept || kept > sets.limit || len(sets.sets) != sets.order.Len() {
-				t.Errorf("cache counts %d bytes of %d in %d sets; it keeps %d in %d",
-					sets.used, sets.limit, len(sets.sets), kept, sets.order.Len())
-			}
-			if some := sets.order.Len() > 0; some != (test.name == "default" || test.name == "small") {
-				t.Errorf("cache keeps %d sets", sets.order.Len())
+			if some := sets > 0; some != (test.name == "default" || test.name == "small") {
+				t.Errorf("cache keeps %d sets", sets)
 			}
 		})
 	}
@@ -146,15 +96,18 @@ func TestCacheKeeps(t *testing.T) {
 	costly := query.AtLeast{K: 2, Field: query.Twitter, Values: names(0, 20)}
 	cheap := query.In{Field: query.Affinity, Values: names(0, 2)}
 	d := query.Definition{Steps: []query.Step{{Node: costly}, {Op: query.Filter, Node: cheap}}}
-	kept := func() int { return g.sets.order.Len() }
+	kept := func() int {
+		sets, _ := g.sets.Kept()
+		return sets
+	}
 	if _, _, err := g.Select(t.Context(), d, engine.Alone); err != nil || kept() != 0 {
 		t.Errorf("a build: %v; it keeps %d sets, want 0", err, kept())
 	}
-	g.sizes.lines = nil
+	g.sizes = recall.NewSizes(false)
 	if _, err := g.Count(t.Context(), d, engine.After); err != nil || kept() != 0 {
 		t.Errorf("a count of sizes after steps: %v; it keeps %d sets, want 0", err, kept())
 	}
-	g.sizes.lines = nil
+	g.sizes = recall.NewSizes(false)
 	if _, err := g.Count(t.Context(), d, engine.Alone); err != nil || kept() != 1 {
 		t.Errorf("a preview: %v; it keeps %d sets, want 1", err, kept())
 	}
@@ -166,65 +119,13 @@ func TestCacheKeeps(t *testing.T) {
 	if len(p.terms) != 2 {
 		t.Errorf("a plan with it asks for %d terms, want 2", len(p.terms))
 	}
-	g.sets.drop()
-	if kept() != 0 || g.sets.used != 0 {
-		t.Errorf("after drop %d sets and %d bytes are kept", kept(), g.sets.used)
+	g.sets.Drop()
+	if kept() != 0 || g.sets.Held() != 0 {
+		t.Errorf("after drop %d sets and %d bytes are kept", kept(), g.sets.Held())
 	}
-	g.sizes.lines = nil
+	g.sizes = recall.NewSizes(false)
 	if _, err := g.Count(t.Context(), d, engine.Alone); err != nil || kept() != 0 {
 		t.Errorf("after drop a preview: %v; it keeps %d sets, want 0", err, kept())
-	}
-}
-
-// TestSetCache forgets what was not used for longest, and only for what was
-// asked for later.
-func TestSetCache(t *testing.T) {
-	key := func(i int) [32]byte { return [32]byte{byte(i)} }
-	c := setCache{limit: 100}
-	for i := range 3 {
-		if before := c.ask(key(i)); before != 0 {
-			t.Errorf("ask(%d) = %d the first time, want 0", i, before)
-		}
-		if !c.reserve(30, 0) {
-			t.Fatalf("reserve %d: no room", i)
-		}
-		c.put(key(i), &rowSet{n: uint64(i)}, 30)
-	}
-	if c.get(key(0)) == nil {
-		t.Error("the first set is not kept")
-	}
-	if before := c.ask(key(3)); c.room(40, before) || c.reserve(40, before) {
-		t.Error("what was never asked for pushes out what was")
-	}
-	c.get(key(2))
-	before := c.ask(key(3))
-	if before == 0 {
-		t.Error("ask does not remember")
-	}
-	if !c.room(40, before) || c.room(71, before) || !c.reserve(40, before) { // forgets 1
-		t.Error("what was asked for last finds no room, or too much")
-	}
-	if c.get(key(0)) == nil || c.get(key(1)) != nil || c.get(key(2)) == nil || c.used != 100 {
-		t.Errorf("kept are %d sets, %d bytes", c.order.Len(), c.used)
-	}
-	if again := c.ask(key(1)); again == 0 || c.room(1, again) {
-		t.Errorf("what was forgotten, last asked for at %d, pushes out what was used since", again)
-	}
-	const last = math.MaxUint64
-	if c.reserve(101, last) || c.order.Len() != 0 {
-		t.Error("reserve has room for more than all")
-	}
-	c.release(40)
-	if c.used != 0 {
-		t.Errorf("%d bytes are left of nothing", c.used)
-	}
-	if !c.reserve(60, 0) || !c.reserve(40, 0) {
-		t.Error("no room for two")
-	}
-	c.put(key(4), &rowSet{n: 1}, 60)
-	c.put(key(4), &rowSet{n: 2}, 40) // the first stays
-	if c.get(key(4)).n != 1 || c.used != 60 {
-		t.Errorf("kept is %d, %d bytes", c.get(key(4)).n, c.used)
 	}
 }
 

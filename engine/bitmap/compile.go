@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"throng/engine"
+	"throng/engine/bitmap/rowset"
 	"throng/internal/words"
 	"throng/query"
 )
@@ -35,12 +36,12 @@ func (c *compiler) node(q query.Node) (*node, error) {
 	case query.Text:
 		return c.text(q)
 	case query.Rows:
-		set, ok := q.Set.(*rowSet)
-		if !ok || set.gen != c.gen.stamp {
+		set, ok := q.Set.(*rowset.Set)
+		if !ok || set.Stamp != c.gen.stamp {
 			return nil, engine.ErrForeignRows
 		}
 		n := &node{op: opRows, rows: set}
-		n.key = keyOf(opRows, 0, binary.LittleEndian.AppendUint64(nil, set.id), nil)
+		n.key = keyOf(opRows, 0, binary.LittleEndian.AppendUint64(nil, set.ID), nil)
 		return n, nil
 	}
 	return none(), nil

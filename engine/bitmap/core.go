@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"throng/engine"
+	"throng/engine/bitmap/recall"
 	"throng/engine/bitmap/storage"
 	"throng/identifier"
 	"throng/query"
@@ -23,10 +24,10 @@ type core struct {
 	files  *storage.Files
 	rows   uint64
 	blocks int
-	sizes  sizeCache
-	sets   setCache
+	sizes  *recall.Sizes
+	sets   *recall.Sets
 	// columns are those of identifiers, by type; SSID's are the keys.
-	columns map[identifier.Type]*columnView
+	columns map[identifier.Type]*storage.ColumnView
 
 	catalog *catalog
 
@@ -56,11 +57,11 @@ func openCore(e *Engine, id string) (*core, error) {
 		rows:   uint64(files.Manifest.Rows),
 		blocks: (int(files.Manifest.Rows) + storage.BlockRows - 1) / storage.BlockRows,
 	}
-	c.columns = make(map[identifier.Type]*columnView, len(files.IDs))
+	c.columns = make(map[identifier.Type]*storage.ColumnView, len(files.IDs))
 	for t, column := range files.IDs {
-		c.columns[t] = newColumnView(column)
+		c.columns[t] = storage.NewColumnView(column)
 	}
-	c.sizes.off, c.sets.limit = e.cfg.Forget, e.cfg.CacheBytes
+	c.sizes, c.sets = recall.NewSizes(e.cfg.Forget), recall.NewSets(e.cfg.CacheBytes)
 	c.catalog = newCatalog(c)
 	return c, nil
 }

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"throng/engine"
+	"throng/engine/bitmap/rowset"
 	"throng/engine/bitmap/storage"
 	"throng/query"
 )
@@ -60,7 +61,7 @@ func (g *generation) Select(ctx context.Context, d query.Definition, want engine
 	if err != nil {
 		return nil, engine.Counts{}, err
 	}
-	blocks := make([]rowBlock, g.blocks)
+	blocks := make([]rowset.Block, g.blocks)
 	if err := g.run(ctx, p, blocks); err != nil {
 		return nil, engine.Counts{}, err
 	}
@@ -94,7 +95,7 @@ func (p *plan) counts() engine.Counts {
 
 // run evaluates a plan on all blocks, notes its sizes in the plan and in the
 // cache, and keeps the rows in blocks, where that is given.
-func (g *core) run(ctx context.Context, p *plan, blocks []rowBlock) error {
+func (g *core) run(ctx context.Context, p *plan, blocks []rowset.Block) error {
 	var mu sync.Mutex // guards the sums in p
 	sum := newSums(len(p.steps))
 	work := func(ctx context.Context, chunks iter.Seq2[int, int]) error {
@@ -165,7 +166,7 @@ func (g *core) note(p *plan, sum *sums) {
 	found := func(t *tally, n uint64) {
 		if t.need {
 			t.n, t.need = n, false
-			g.sizes.put(t.key, n)
+			g.sizes.Put(t.key, n)
 		}
 	}
 	for i := range p.steps {
@@ -205,7 +206,7 @@ func (s *sums) add(t *sums) {
 }
 
 // chunk evaluates n blocks, from first on, which are of one part.
-func (w *worker) chunk(ctx context.Context, first, n int, blocks []rowBlock) error {
+func (w *worker) chunk(ctx context.Context, first, n int, blocks []rowset.Block) error {
 	if err := w.bind(first / storage.PartBlocks); err != nil {
 		return err
 	}
@@ -221,7 +222,7 @@ func (w *worker) chunk(ctx context.Context, first, n int, blocks []rowBlock) err
 			return err
 		}
 		if blocks != nil {
-			blocks[first-from+b] = newRowBlock(w.acc, rows)
+			blocks[first-from+b] = rowset.NewBlock(w.acc, rows)
 		}
 	}
 	return nil

@@ -198,7 +198,7 @@ func (e *Engine) use(id string) error {
 	e.current, e.checked = c, time.Now()
 	e.mu.Unlock()
 	if old != nil {
-		old.sets.drop() // its holders build; they preview no more
+		old.sets.Drop() // its holders build; they preview no more
 		return old.release()
 	}
 	return nil

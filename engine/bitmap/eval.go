@@ -49,12 +49,12 @@ func (w *worker) fill(dst *kernel.Block, n *node, block int) (bool, error) {
 		w.allTerms(dst, n, block)
 		return true, w.verify(dst, n, block)
 	case opRows:
-		b := n.rows.block(w.part, block)
-		if b.bits != nil {
-			*dst = *b.bits
+		b := n.rows.Block(w.part, block)
+		if b.Bits != nil {
+			*dst = *b.Bits
 		} else {
 			clear(dst[:])
-			kernel.OrArray(dst, b.array)
+			kernel.OrArray(dst, b.Array)
 		}
 		return true, nil
 	}
@@ -74,7 +74,7 @@ func (w *worker) or(dst *kernel.Block, n *node, block int) (bool, error) {
 	switch n.op {
 	case opUnion:
 		for _, t := range n.terms {
-			orContainer(dst, w.posts[t].Container(block))
+			w.posts[t].Container(block).AddTo(dst)
 		}
 		return true, nil
 	case opOr:
@@ -88,10 +88,10 @@ func (w *worker) or(dst *kernel.Block, n *node, block int) (bool, error) {
 		}
 		return some, nil
 	case opRows:
-		if b := n.rows.block(w.part, block); b.bits != nil {
-			kernel.Or(dst, b.bits)
+		if b := n.rows.Block(w.part, block); b.Bits != nil {
+			kernel.Or(dst, b.Bits)
 		} else {
-			kernel.OrArray(dst, b.array)
+			kernel.OrArray(dst, b.Array)
 		}
 		return true, nil
 	case opPhrase: // what is in dst already need not be verified
@@ -140,7 +140,7 @@ func (w *worker) and(dst *kernel.Block, n *node, block, have int) (int, error) {
 	case opNot:
 		return w.andNot(dst, n.kids[0], block, have)
 	case opRows:
-		return w.andContainer(dst, n.rows.block(w.part, block).container()), nil
+		return w.andContainer(dst, n.rows.Block(w.part, block).Container()), nil
 	case opPhrase: // only what is in dst need be verified
 		for _, t := range n.terms {
 			if w.andContainer(dst, w.posts[t].Container(block)) == 0 {
@@ -188,7 +188,7 @@ func (w *worker) andNot(dst *kernel.Block, n *node, block, have int) (int, error
 	case opNot:
 		return w.and(dst, n.kids[0], block, have)
 	case opRows:
-		andNotContainer(dst, n.rows.block(w.part, block).container())
+		andNotContainer(dst, n.rows.Block(w.part, block).Container())
 		return kernel.Count(dst), nil
 	case opAnd, opPhrase: // only what is in dst matters
 		tmp := w.take()
@@ -222,9 +222,9 @@ func (w *worker) union(dst *kernel.Block, n *node, block int) {
 			*dst = *kernel.AsBlock(c.Bitmap)
 		case fresh:
 			clear(dst[:])
-			orContainer(dst, c)
+			c.AddTo(dst)
 		default:
-			orContainer(dst, c)
+			c.AddTo(dst)
 		}
 		fresh = false
 	}
@@ -273,25 +273,11 @@ func (w *worker) anyOf(dst *kernel.Block, n *node, block int) (bool, error) {
 // container here.
 func (w *worker) allTerms(dst *kernel.Block, n *node, block int) {
 	clear(dst[:])
-	orContainer(dst, w.posts[n.terms[0]].Container(block))
+	w.posts[n.terms[0]].Container(block).AddTo(dst)
 	for _, t := range n.terms[1:] {
 		if w.andContainer(dst, w.posts[t].Container(block)) == 0 {
 			clear(dst[:])
 			return
-		}
-	}
-}
-
-func orContainer(dst *kernel.Block, c storage.Container) {
-	switch c.Kind {
-	case storage.None:
-	case storage.Array:
-		kernel.OrArray(dst, c.Array)
-	case storage.Bitmap:
-		kernel.Or(dst, kernel.AsBlock(c.Bitmap))
-	case storage.Runs:
-		for _, r := range c.Runs {
-			kernel.OrRange(dst, r.Start, r.Last)
 		}
 	}
 }
@@ -325,6 +311,6 @@ func (w *worker) andContainer(dst *kernel.Block, c storage.Container) int {
 	tmp := w.take()
 	defer w.give()
 	clear(tmp[:])
-	orContainer(tmp, c)
+	c.AddTo(tmp)
 	return kernel.AndCount(dst, tmp)
 }

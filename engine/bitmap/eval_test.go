@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"throng/engine"
+	"throng/engine/bitmap/rowset"
 	"throng/internal/words"
 	"throng/query"
 )
@@ -80,8 +81,8 @@ func (f *fixture) naive(n query.Node) []bool {
 			}
 		}
 	case query.Rows:
-		for b := range n.Set.(*rowSet).blocks {
-			for _, r := range n.Set.(*rowSet).blocks[b].each(nil) {
+		for b := range n.Set.(*rowset.Set).Blocks {
+			for _, r := range n.Set.(*rowset.Set).Blocks[b].Rows(nil) {
 				out[b<<16+int(r)] = true
 			}
 		}

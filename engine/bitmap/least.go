@@ -120,7 +120,7 @@ func (w *worker) addDense(used int) int {
 			w.group[used] = kernel.AsBlock(c.Bitmap)
 		} else {
 			w.group[used] = w.scratch(used)
-			orContainer(w.group[used], c)
+			c.AddTo(w.group[used])
 		}
 		used++
 	}

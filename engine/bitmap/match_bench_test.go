@@ -202,11 +202,11 @@ func matchEach(b *testing.B, g *generation, seq func(func([]byte) bool)) (matche
 		_, err := hex.Decode(key[:], value)
 		found := false
 		lookupErr := lookup.Candidates(storage.Hash(key[:]), func(row uint32) bool {
-			owns, err := column.owns(row, key[:], codec)
+			mine, err := owns(column, row, key[:], codec)
 			if err != nil {
 				failed = err
 			}
-			if owns {
+			if mine {
 				found = true
 				block := &blocks[row/storage.BlockRows]
 				if *block == nil {
@@ -225,6 +225,24 @@ func matchEach(b *testing.B, g *generation, seq func(func([]byte) bool)) (matche
 	}
 	must(b, failed)
 	return matched
+}
+
+// owns tells whether a row has a value with this key.
+func owns(v *storage.ColumnView, row uint32, key []byte, codec storage.Codec) (bool, error) {
+	b, err := v.Block(int(row / storage.BlockRows))
+	if err != nil {
+		return false, err
+	}
+	if row >= v.Rows() {
+		return false, nil
+	}
+	from, to := b.Range(int(row % storage.BlockRows))
+	for i := from; i < to; i++ {
+		if codec.Equal(b.Value(i), key) {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // sortLines sorts lines of one length in place.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"throng/engine/bitmap/rowset"
 	"throng/engine/bitmap/storage"
 	"throng/identifier"
 	"throng/internal/hexkey"
@@ -72,9 +73,9 @@ func eachValue(values []string) func(func([]byte) bool) {
 
 func rowsOf(s query.RowSet) []uint32 {
 	var rows []uint32
-	set := s.(*rowSet)
-	for i := range set.blocks {
-		for _, r := range set.blocks[i].each(nil) {
+	set := s.(*rowset.Set)
+	for i := range set.Blocks {
+		for _, r := range set.Blocks[i].Rows(nil) {
 			rows = append(rows, uint32(i*storage.BlockRows)+uint32(r))
 		}
 	}
@@ -117,10 +118,8 @@ func TestMatchRandom(t *testing.T) {
 			}
 			slices.Sort(want)
 			want = slices.Compact(want)
-			for _, limit := range []int{1, 5000, matchProbes} {
-				m := newMatcher(g.core, typ)
-				m.limit = limit
-				set, got, err := m.match(t.Context(), g, eachValue(list))
+			for _, limit := range []int{1, 5000, 1 << 20} {
+				set, got, err := g.match(t.Context(), typ, eachValue(list), limit)
 				must(t, err)
 				if r := rowsOf(set); got != matched || !slices.Equal(r, want) {
 					t.Errorf("Match(%d of %s, rounds of %d) = %d rows, %d matched, want %d, %d", len(list), typ, limit, len(r), got, len(want), matched)
@@ -209,7 +208,7 @@ func TestMatchCancelled(t *testing.T) {
 	n := uint64(0)
 	_, _, err := g.Match(ctx, identifier.MD5, func(yield func([]byte) bool) {
 		for {
-			if n++; n == 3*matchProbes {
+			if n++; n == 3<<20 {
 				cancel()
 			}
 			if !yield(hexkey.Key{Hi: n, Lo: n}.Append(nil)) {

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"throng/engine"
+	"throng/engine/bitmap/rowset"
 	"throng/internal/words"
 	"throng/query"
 )
@@ -34,7 +35,7 @@ type node struct {
 	k     int     // of opLeast
 	terms []int32 // positions in plan.terms, ascending and distinct
 	kids  []*node
-	rows  *rowSet // of opRows
+	rows  *rowset.Set // of opRows
 
 	field  query.Field // of opPhrase
 	phrase words.Phrase
@@ -141,7 +142,7 @@ func (c *compiler) finish(p *plan) {
 // are the rows of.
 func (c *compiler) kept(n *node) *node {
 	if worthKeeping(n) {
-		if set := c.gen.sets.get(n.key); set != nil {
+		if set := c.gen.sets.Get(n.key); set != nil {
 			return &node{op: opRows, rows: set, key: n.key}
 		}
 	}
@@ -181,7 +182,7 @@ func (c *compiler) size(n *node) (uint64, bool) {
 	case opAll:
 		return c.gen.rows, true
 	case opRows:
-		return n.rows.n, true
+		return n.rows.Len(), true
 	case opUnion:
 		if len(n.terms) == 1 {
 			people, err := c.gen.people(uint32(n.terms[0]))
@@ -193,7 +194,7 @@ func (c *compiler) size(n *node) (uint64, bool) {
 		}
 	case opLeast, opAnd, opOr, opPhrase:
 	}
-	return c.gen.sizes.get(n.key)
+	return c.gen.sizes.Get(n.key)
 }
 
 // totals derives keys for the sizes after steps: each is that of a node made
@@ -241,7 +242,7 @@ func (c *compiler) totals(p *plan) {
 
 // recall looks a size up, and says that it is needed where it is not known.
 func (c *compiler) recall(t *tally) {
-	n, ok := c.gen.sizes.get(t.key)
+	n, ok := c.gen.sizes.Get(t.key)
 	t.n, t.need = n, !ok
 }
 

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"throng/engine"
+	"throng/engine/bitmap/rowset"
 	"throng/engine/bitmap/storage"
 	"throng/identifier"
 	"throng/query"
@@ -77,7 +78,7 @@ func BenchmarkStream(b *testing.B) {
 					}))
 				}
 			}
-			library := func(b *testing.B, w io.Writer) { printByLibrary(b, w, g, set.(*rowSet)) }
+			library := func(b *testing.B, w io.Writer) { printByLibrary(b, w, g, set.(*rowset.Set)) }
 			for _, to := range []string{"nowhere", "file"} {
 				for _, way := range []struct {
 					name  string
@@ -119,15 +120,15 @@ func destination(b *testing.B, to string) io.Writer {
 	return f
 }
 
-func printByLibrary(b *testing.B, w io.Writer, g *generation, set *rowSet) {
+func printByLibrary(b *testing.B, w io.Writer, g *generation, set *rowset.Set) {
 	b.Helper()
 	out := bufio.NewWriterSize(w, 128<<10)
 	column := g.columns[identifier.MD5]
 	var rows []uint16
-	for i := range set.blocks {
-		block, err := column.block(i)
+	for i := range set.Blocks {
+		block, err := column.Block(i)
 		must(b, err)
-		rows = set.blocks[i].each(rows)
+		rows = set.Blocks[i].Rows(rows)
 		for _, row := range rows {
 			from, _ := block.Range(int(row))
 			if _, err := out.WriteString(hex.EncodeToString(block.Value(from))); err != nil {

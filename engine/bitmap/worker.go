@@ -134,7 +134,7 @@ func (w *worker) mask(n *node) uint16 {
 			m |= w.masks[kid.id]
 		}
 	case opRows:
-		m = n.rows.mask(w.part)
+		m = n.rows.Mask(w.part)
 	}
 	return m
 }

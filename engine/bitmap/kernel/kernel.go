@@ -78,6 +78,19 @@ func Complement(b *Block, n int) {
 	}
 }
 
+// HasFrom reports whether b has any row from n on.
+func HasFrom(b *Block, n int) bool {
+	if n < Rows && b[n/64]>>(n%64) != 0 {
+		return true
+	}
+	for _, w := range b[min((n+64)/64, Words):] {
+		if w != 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // IsEmpty reports whether b has no row.
 func IsEmpty(b *Block) bool {
 	for i := 0; i < Words; i += 8 {

@@ -180,6 +180,20 @@ func TestFillAndComplement(t *testing.T) {
 	}
 }
 
+func TestHasFrom(t *testing.T) {
+	for _, last := range []int{-1, 0, 1, 63, 64, 65, 1000, Rows - 65, Rows - 64, Rows - 1} {
+		var b Block
+		if last >= 0 {
+			OrRange(&b, 0, uint16(last))
+		}
+		for _, n := range []int{0, 1, 63, 64, 65, 1000, 1001, Rows - 64, Rows - 1, Rows} {
+			if got := HasFrom(&b, n); got != (last >= n) {
+				t.Errorf("HasFrom(rows to %d, %d) = %t, want %t", last, n, got, last >= n)
+			}
+		}
+	}
+}
+
 // counts is Counters without any trick.
 func counts(sets []*rowSet) (c [Rows]int) {
 	for _, s := range sets {

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"throng/dataset"
+	"throng/engine/bitmap/load/spill"
 	"throng/engine/bitmap/storage"
 	"throng/internal/extsort"
 	"throng/query"
@@ -86,7 +87,7 @@ func (l *loader) writeAccounts(sorter *extsort.Sorter) error {
 	var last []byte
 	if err := sorter.Each(func(key, payload []byte) error {
 		if len(payload) < accountHead {
-			return errSpill
+			return spill.ErrDamaged
 		}
 		be := binary.BigEndian
 		if bytes.Equal(key, last) {

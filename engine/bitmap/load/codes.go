@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"throng/dataset"
+	"throng/engine/bitmap/load/intern"
 )
 
 // Most cells of a Parquet file are codes of a dictionary of their row group.
@@ -220,7 +221,7 @@ func fastFollows(w *rowWorker, b *dataset.Batch, from int) (int, error) {
 	if networks == nil || accounts == nil {
 		return 0, nil
 	}
-	terms, declared := w.codes.columns[2].terms, w.l.dict.declared
+	terms, declared := w.codes.columns[2].terms, w.l.dict.Declared()
 	for i := from; i < len(accounts); i++ {
 		n, a := networks[i], accounts[i]
 		if n < 0 || a < 0 {
@@ -234,11 +235,11 @@ func fastFollows(w *rowWorker, b *dataset.Batch, from int) (int, error) {
 		if !ok || err != nil {
 			return i - from, err
 		}
-		if err := w.pairs.add(row, t.term); err != nil {
+		if err := w.pairs.Add(row, t.term); err != nil {
 			return 0, err
 		}
 		if t.term < declared {
-			if err := w.pairs.addAll(row, w.l.brings[t.term]); err != nil {
+			if err := w.pairs.AddAll(row, w.l.brings[t.term]); err != nil {
 				return 0, err
 			}
 		}
@@ -260,7 +261,7 @@ func fastInterests(w *rowWorker, b *dataset.Batch, from int) (int, error) {
 		if !ok || err != nil {
 			return i - from, err
 		}
-		if err := w.pairs.addAll(row, a.terms); err != nil {
+		if err := w.pairs.AddAll(row, a.terms); err != nil {
 			return 0, err
 		}
 	}
@@ -269,7 +270,7 @@ func fastInterests(w *rowWorker, b *dataset.Batch, from int) (int, error) {
 
 func fastScores(w *rowWorker, b *dataset.Batch, from int) (int, error) {
 	terms, scores := w.codes.columns[1].codes, w.codes.columns[2].codes
-	if w.scored == noTerm || terms == nil || scores == nil {
+	if w.scored == intern.None || terms == nil || scores == nil {
 		return 0, nil
 	}
 	for i := from; i < len(terms); i++ {
@@ -286,11 +287,11 @@ func fastScores(w *rowWorker, b *dataset.Batch, from int) (int, error) {
 		if !ok || err != nil {
 			return i - from, err
 		}
-		if err := w.pairs.add(row, w.scored); err != nil {
+		if err := w.pairs.Add(row, w.scored); err != nil {
 			return 0, err
 		}
 		if score == scoreHigh {
-			if err := w.pairs.add(row, t.term); err != nil {
+			if err := w.pairs.Add(row, t.term); err != nil {
 				return 0, err
 			}
 		}

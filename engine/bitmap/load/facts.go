@@ -4,6 +4,9 @@ import (
 	"context"
 
 	"throng/dataset"
+	"throng/engine/bitmap/load/intern"
+	"throng/engine/bitmap/load/invert"
+	"throng/engine/bitmap/load/spill"
 	"throng/engine/bitmap/storage"
 	"throng/internal/words"
 	"throng/query"
@@ -14,15 +17,15 @@ type rowWorker struct {
 	l      *loader
 	table  string // being read
 	find   *finder
-	terms  *terms
+	terms  *intern.Cache
 	codes  codeCaches
 	scored uint32 // the term that whoever has a score has; noTerm where not known
 	named  query.Field
 	number uint8 // of the field named
-	pairs  *pairWriter
-	over   *overflowWriter
+	pairs  *invert.Writer
+	over   *intern.OverflowWriter
 	ids    *idWriter // nil where there are no identifiers
-	texts  map[query.Field]*writer
+	texts  map[query.Field]*spill.Writer
 
 	follow   dataset.FollowRow
 	interest dataset.InterestRow
@@ -64,14 +67,14 @@ func (l *loader) readRows(ctx context.Context) error {
 	var all []*rowWorker
 	for range l.workers {
 		w := &rowWorker{
-			l: l, scored: noTerm, find: l.known.finder(), terms: l.dict.newTerms(),
-			pairs: newPairWriter(l.pairs), over: l.over.writer(), texts: map[query.Field]*writer{},
+			l: l, scored: intern.None, find: l.known.finder(), terms: l.dict.NewCache(),
+			pairs: invert.NewWriter(l.pairs), over: l.over.Writer(), texts: map[query.Field]*spill.Writer{},
 		}
 		if l.ids != nil {
 			w.ids = l.ids.writer()
 		}
 		for f, s := range l.texts {
-			w.texts[f] = s.writer()
+			w.texts[f] = s.Writer()
 		}
 		all = append(all, w)
 	}
@@ -83,12 +86,12 @@ func (l *loader) readRows(ctx context.Context) error {
 		}
 	}
 	for _, w := range all {
-		w.pairs.flush()
+		w.pairs.Flush()
 		if w.ids != nil {
 			w.ids.flush()
 		}
 		for _, t := range w.texts {
-			t.flush()
+			t.Flush()
 		}
 	}
 	return nil
@@ -216,18 +219,14 @@ func rowReaders() []rowReader {
 			decode: func(w *rowWorker, b *dataset.Batch, row int) (dataset.Outcome, []byte) {
 				return w.bio.Decode(b, row), w.bio.Key
 			},
-			use: func(w *rowWorker, b *dataset.Batch, i int, row uint32) (string, error) {
-				return "", w.text(b, i, row, w.bio.Field, w.bio.Text)
-			},
+			use: useBio,
 		},
 		{
 			table: dataset.Tweets,
 			decode: func(w *rowWorker, b *dataset.Batch, row int) (dataset.Outcome, []byte) {
 				return w.tweet.Decode(b, row, w.l.env.AsOf), w.tweet.Key
 			},
-			use: func(w *rowWorker, b *dataset.Batch, i int, row uint32) (string, error) {
-				return "", w.text(b, i, row, query.Tweet, w.tweet.Text)
-			},
+			use: useTweet,
 		},
 	}
 }
@@ -242,20 +241,20 @@ func (w *rowWorker) pair(row uint32, f query.Field, value []byte, i, col int) (u
 	}
 	known := w.codes.term(i, col)
 	if known != nil && known.set && known.field == w.number {
-		return known.term, w.pairs.add(row, known.term)
+		return known.term, w.pairs.Add(row, known.term)
 	}
-	t, err := w.terms.intern(w.number, value)
+	t, err := w.terms.Intern(w.number, value)
 	if err != nil {
 		return 0, err
 	}
-	if t == noTerm {
-		return t, w.over.add(w.number, value, row)
+	if t == intern.None {
+		return t, w.over.Add(w.number, value, row)
 	}
-	w.l.dict.use(t)
+	w.l.dict.Use(t)
 	if known != nil {
 		*known = codeTerm{term: t, field: w.number, set: true}
 	}
-	return t, w.pairs.add(row, t)
+	return t, w.pairs.Add(row, t)
 }
 
 func useIdentifier(w *rowWorker, b *dataset.Batch, i int, row uint32) (string, error) {
@@ -270,14 +269,14 @@ func useIdentifier(w *rowWorker, b *dataset.Batch, i int, row uint32) (string, e
 func useFollow(w *rowWorker, _ *dataset.Batch, i int, row uint32) (string, error) {
 	t, err := w.pair(row, w.follow.Network, w.follow.Account, i, 2)
 	w.codes.setNetwork(i, w.number)
-	if err != nil || t >= w.l.dict.declared {
+	if err != nil || t >= w.l.dict.Declared() {
 		return "", err
 	}
 	brings := w.l.brings[t]
 	for _, a := range brings {
-		w.l.dict.use(a)
+		w.l.dict.Use(a)
 	}
-	return "", w.pairs.addAll(row, brings)
+	return "", w.pairs.AddAll(row, brings)
 }
 
 func useInterest(w *rowWorker, _ *dataset.Batch, i int, row uint32) (string, error) {
@@ -286,10 +285,10 @@ func useInterest(w *rowWorker, _ *dataset.Batch, i int, row uint32) (string, err
 		return reason, nil
 	}
 	for _, t := range a.terms {
-		w.l.dict.use(t)
+		w.l.dict.Use(t)
 	}
 	w.codes.setAffinity(i, a)
-	return "", w.pairs.addAll(row, a.terms)
+	return "", w.pairs.AddAll(row, a.terms)
 }
 
 func useJob(w *rowWorker, _ *dataset.Batch, i int, row uint32) (string, error) {
@@ -307,8 +306,8 @@ func useJob(w *rowWorker, _ *dataset.Batch, i int, row uint32) (string, error) {
 
 func useScore(w *rowWorker, _ *dataset.Batch, i int, row uint32) (string, error) {
 	var err error
-	if w.scored != noTerm {
-		err = w.pairs.add(row, w.scored)
+	if w.scored != intern.None {
+		err = w.pairs.Add(row, w.scored)
 	} else {
 		w.scored, err = w.pair(row, query.Scored, []byte("any"), i, -1)
 	}
@@ -322,6 +321,14 @@ func useScore(w *rowWorker, _ *dataset.Batch, i int, row uint32) (string, error)
 		return "", err
 	}
 	return "", nil
+}
+
+func useBio(w *rowWorker, b *dataset.Batch, i int, row uint32) (string, error) {
+	return "", w.text(b, i, row, w.bio.Field, w.bio.Text)
+}
+
+func useTweet(w *rowWorker, b *dataset.Batch, i int, row uint32) (string, error) {
+	return "", w.text(b, i, row, query.Tweet, w.tweet.Text)
 }
 
 // text takes in a bio or tweet: its words as terms, and all of it to look for

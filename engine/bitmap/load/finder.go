@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/bits"
 
+	"throng/engine/bitmap/load/radix"
 	"throng/engine/bitmap/storage"
 )
 
@@ -188,7 +189,7 @@ func (f *finder) amongMinors(key []byte, hash uint64) (found bool, err error) {
 
 // joiner is what finding many people at once needs.
 type joiner struct {
-	hashes, swap []hashRow
+	hashes, swap []radix.HashRow
 	probes       []storage.Probe
 	joined       storage.Joined
 	found        []uint64
@@ -202,16 +203,16 @@ func (f *finder) findAll(n int, key func(i int) []byte, rows []uint32) error {
 	j.hashes = j.hashes[:0]
 	for i := range n {
 		if k := key(i); len(k) > 0 && rows[i] == 0 {
-			j.hashes = append(j.hashes, hashRow{storage.Hash(k), uint32(i)})
+			j.hashes = append(j.hashes, radix.HashRow{Hash: storage.Hash(k), Row: uint32(i)})
 		}
 	}
 	if cap(j.swap) < len(j.hashes) {
-		j.swap = make([]hashRow, cap(j.hashes))
+		j.swap = make([]radix.HashRow, cap(j.hashes))
 	}
-	j.hashes, j.swap = sortHashes(j.hashes, j.swap[:len(j.hashes)], 0)
+	j.hashes, j.swap = radix.SortHashes(j.hashes, j.swap[:len(j.hashes)], 0)
 	j.probes = j.probes[:0]
 	for _, h := range j.hashes {
-		j.probes = append(j.probes, storage.Probe{Hash: h.hash})
+		j.probes = append(j.probes, storage.Probe{Hash: h.Hash})
 	}
 	if need := len(j.probes)*2 + storage.JoinRoom; cap(j.joined.Found) < need {
 		j.joined.Found = make([]uint64, 0, need)
@@ -236,9 +237,9 @@ func (f *finder) confirm(key func(i int) []byte, rows []uint32) error {
 	if cap(j.found) < len(j.joined.Found) {
 		j.found = make([]uint64, cap(j.joined.Found))
 	}
-	found, _ := radixSort(j.joined.Found, j.found[:len(j.joined.Found)], 32, bits.Len32(f.k.keys.Rows()))
+	found, _ := radix.Sort(j.joined.Found, j.found[:len(j.joined.Found)], 32, bits.Len32(f.k.keys.Rows()))
 	for _, at := range found {
-		i, row := j.hashes[uint32(at)].row, uint32(at>>32)
+		i, row := j.hashes[uint32(at)].Row, uint32(at>>32)
 		k, err := f.key(row)
 		if err != nil {
 			return err

@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	"throng/dataset"
+	"throng/engine/bitmap/load/radix"
+	"throng/engine/bitmap/load/spill"
 	"throng/engine/bitmap/storage"
 	"throng/identifier"
 )
@@ -31,9 +33,9 @@ type identifiers struct {
 	types   []identifier.Type // by number; without SSID
 	number  map[identifier.Type]uint8
 	codecs  []storage.Codec
-	records *store
-	hashes  *store
-	shared  *store // by block: type u8, hash u64, of values that several rows own
+	records *spill.Store
+	hashes  *spill.Store
+	shared  *spill.Store // by block: type u8, hash u64, of values that several rows own
 }
 
 func (l *loader) newIdentifiers() *identifiers {
@@ -46,26 +48,26 @@ func (l *loader) newIdentifiers() *identifiers {
 		ids.types = append(ids.types, t)
 		ids.codecs = append(ids.codecs, storage.CodecOf(t))
 	}
-	ids.records = l.mem.newStore(l.scratch("identifiers"), l.blocks(), l.workers, l.opt.Memory/16)
-	ids.hashes = l.mem.newStore(l.scratch("identifier-hashes"), len(ids.types)*hashParts, l.workers, l.opt.Memory/16)
+	ids.records = l.mem.NewStore(l.scratch("identifiers"), l.blocks(), l.workers, l.opt.Memory/16)
+	ids.hashes = l.mem.NewStore(l.scratch("identifier-hashes"), len(ids.types)*hashParts, l.workers, l.opt.Memory/16)
 	return ids
 }
 
 // idWriter is one goroutine's way to the identifiers.
 type idWriter struct {
 	ids             *identifiers
-	records, hashes *writer
+	records, hashes *spill.Writer
 	row             dataset.IdentifierRow
 	scratch, stored []byte
 }
 
 func (ids *identifiers) writer() *idWriter {
-	return &idWriter{ids: ids, records: ids.records.writer(), hashes: ids.hashes.writer()}
+	return &idWriter{ids: ids, records: ids.records.Writer(), hashes: ids.hashes.Writer()}
 }
 
 func (w *idWriter) flush() {
-	w.records.flush()
-	w.hashes.flush()
+	w.records.Flush()
+	w.hashes.Flush()
 }
 
 // add keeps the decoded identifier of a row, and those that follow from it.
@@ -97,7 +99,7 @@ func (w *idWriter) put(row uint32, order uint64, derived byte, t identifier.Type
 		hash = storage.Hash(w.stored)
 	}
 	block := int(row / storage.BlockRows)
-	c, _, err := w.records.room(block, idHead+len(w.stored))
+	c, _, err := w.records.Room(block, idHead+len(w.stored))
 	if err != nil {
 		return err
 	}
@@ -106,31 +108,31 @@ func (w *idWriter) put(row uint32, order uint64, derived byte, t identifier.Type
 	c = append(c, n, derived)
 	c = le.AppendUint64(c, order)
 	c = le.AppendUint16(c, uint16(len(w.stored)))
-	w.records.put(block, append(c, w.stored...))
+	w.records.Put(block, append(c, w.stored...))
 	part := int(n)*hashParts + int(hash>>(64-hashPartBits))
-	if c, _, err = w.hashes.room(part, hashPair); err != nil {
+	if c, _, err = w.hashes.Room(part, hashPair); err != nil {
 		return err
 	}
 	c = le.AppendUint64(c, hash)
-	w.hashes.put(part, le.AppendUint32(c, row))
+	w.hashes.Put(part, le.AppendUint32(c, row))
 	return nil
 }
 
 // sorted gives the distinct pairs of a partition by hash, then row.
-func (ids *identifiers) sorted(part int) ([]hashRow, error) {
-	pieces, err := ids.hashes.read(part)
+func (ids *identifiers) sorted(part int) ([]radix.HashRow, error) {
+	pieces, err := ids.hashes.Read(part)
 	if err != nil {
 		return nil, err
 	}
-	list := make([]hashRow, 0, ids.hashes.bytes(part)/hashPair)
+	list := make([]radix.HashRow, 0, ids.hashes.Bytes(part)/hashPair)
 	le := binary.LittleEndian
 	for _, b := range pieces {
 		for ; len(b) >= hashPair; b = b[hashPair:] {
-			list = append(list, hashRow{le.Uint64(b), le.Uint32(b[8:])})
+			list = append(list, radix.HashRow{Hash: le.Uint64(b), Row: le.Uint32(b[8:])})
 		}
 	}
-	ids.hashes.release(part)
-	list, _ = sortHashes(list, make([]hashRow, len(list)), hashPartBits)
+	ids.hashes.Release(part)
+	list, _ = radix.SortHashes(list, make([]radix.HashRow, len(list)), hashPartBits)
 	return slices.Compact(list), nil
 }
 
@@ -138,12 +140,12 @@ func (ids *identifiers) sorted(part int) ([]hashRow, error) {
 // that several rows own.
 func (ids *identifiers) writeLookups(ctx context.Context) error {
 	l := ids.l
-	ids.shared = l.mem.newStore(l.scratch("identifiers-shared"), l.blocks(), 1, l.opt.Memory/32)
-	shared := ids.shared.writer()
+	ids.shared = l.mem.NewStore(l.scratch("identifiers-shared"), l.blocks(), 1, l.opt.Memory/32)
+	shared := ids.shared.Writer()
 	for n, t := range ids.types {
 		total := uint64(0)
 		for p := range hashParts {
-			total += uint64(ids.hashes.bytes(n*hashParts+p)) / hashPair
+			total += uint64(ids.hashes.Bytes(n*hashParts+p)) / hashPair
 		}
 		if total == 0 {
 			continue
@@ -152,11 +154,11 @@ func (ids *identifiers) writeLookups(ctx context.Context) error {
 			return err
 		}
 	}
-	shared.flush()
+	shared.Flush()
 	return nil
 }
 
-func (ids *identifiers) writeLookup(ctx context.Context, n int, t identifier.Type, total uint64, shared *writer) error {
+func (ids *identifiers) writeLookup(ctx context.Context, n int, t identifier.Type, total uint64, shared *spill.Writer) error {
 	l := ids.l
 	var lw *storage.LookupWriter
 	if name := storage.LookupName(t); name != "" {
@@ -166,22 +168,22 @@ func (ids *identifiers) writeLookup(ctx context.Context, n int, t identifier.Typ
 		}
 		defer lw.Abort()
 	}
-	err := inOrder(ctx, hashParts, l.workers, func(i int) ([]hashRow, error) {
+	err := inOrder(ctx, hashParts, l.workers, func(i int) ([]radix.HashRow, error) {
 		return ids.sorted(n*hashParts + i)
-	}, func(_ int, list []hashRow) error {
+	}, func(_ int, list []radix.HashRow) error {
 		for i, e := range list {
 			if lw != nil {
-				if err := lw.Add(e.hash, e.row); err != nil {
+				if err := lw.Add(e.Hash, e.Row); err != nil {
 					return err
 				}
 			}
-			if i > 0 && list[i-1].hash == e.hash || i+1 < len(list) && list[i+1].hash == e.hash {
-				block := int(e.row / storage.BlockRows)
-				c, _, err := shared.room(block, sharedEntry)
+			if i > 0 && list[i-1].Hash == e.Hash || i+1 < len(list) && list[i+1].Hash == e.Hash {
+				block := int(e.Row / storage.BlockRows)
+				c, _, err := shared.Room(block, sharedEntry)
 				if err != nil {
 					return err
 				}
-				shared.put(block, binary.LittleEndian.AppendUint64(append(c, byte(n)), e.hash))
+				shared.Put(block, binary.LittleEndian.AppendUint64(append(c, byte(n)), e.Hash))
 			}
 		}
 		return nil
@@ -212,7 +214,7 @@ func (ids *identifiers) writeColumns(ctx context.Context) error {
 	for n, t := range ids.types {
 		total := int64(0)
 		for p := range hashParts {
-			total += ids.hashes.bytes(n*hashParts + p)
+			total += ids.hashes.Bytes(n*hashParts + p)
 		}
 		if total == 0 {
 			continue
@@ -231,8 +233,8 @@ func (ids *identifiers) writeColumns(ctx context.Context) error {
 				return err
 			}
 		}
-		ids.records.release(b)
-		ids.shared.release(b)
+		ids.records.Release(b)
+		ids.shared.Release(b)
 		l.progress.step(int64(b+1), int64(l.blocks()))
 		return nil
 	})
@@ -252,11 +254,11 @@ func (ids *identifiers) writeColumns(ctx context.Context) error {
 // block gives the values of a block by type, row and order, each of a row
 // once.
 func (ids *identifiers) block(b int) ([]idValue, error) {
-	pieces, err := ids.records.read(b)
+	pieces, err := ids.records.Read(b)
 	if err != nil {
 		return nil, err
 	}
-	values := make([]idValue, 0, ids.records.bytes(b)/(idHead+16))
+	values := make([]idValue, 0, ids.records.Bytes(b)/(idHead+16))
 	le := binary.LittleEndian
 	for _, p := range pieces {
 		for len(p) >= idHead {
@@ -300,7 +302,7 @@ func (ids *identifiers) inOrder(values []idValue) []idValue {
 	for i := range values {
 		keys[i] = uint64(values[i].place)<<32 | uint64(i)
 	}
-	keys, _ = radixSort(keys, make([]uint64, len(keys)), 32, bits.Len(uint(len(ids.types)))+17)
+	keys, _ = radix.Sort(keys, make([]uint64, len(keys)), 32, bits.Len(uint(len(ids.types)))+17)
 	out := make([]idValue, len(values))
 	first, ordered := 0, true // of those of one place
 	for i, k := range keys {
@@ -322,7 +324,7 @@ type sharedKey struct {
 }
 
 func (ids *identifiers) sharedOf(b int) (map[sharedKey]bool, error) {
-	pieces, err := ids.shared.read(b)
+	pieces, err := ids.shared.Read(b)
 	if err != nil {
 		return nil, err
 	}
@@ -337,9 +339,9 @@ func (ids *identifiers) sharedOf(b int) (map[sharedKey]bool, error) {
 
 // close removes what was spilt.
 func (ids *identifiers) close() []error {
-	errs := []error{ids.records.close(), ids.hashes.close()}
+	errs := []error{ids.records.Close(), ids.hashes.Close()}
 	if ids.shared != nil {
-		errs = append(errs, ids.shared.close())
+		errs = append(errs, ids.shared.Close())
 	}
 	return errs
 }

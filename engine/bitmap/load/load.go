@@ -10,6 +10,9 @@
 // and read sequentially. Nothing of the result depends on the order in which
 // batches came: two loads of one dataset as of one instant give the same bytes.
 //
+// Packages beneath do what needs no table: intern numbers the terms, invert turns
+// the pairs around, and spill keeps what is kept.
+//
 // A generation is built in <id>.tmp, synced, renamed and then named by CURRENT;
 // a load that dies at any moment leaves what was current as it was, and what
 // is left of it is removed by the next.
@@ -19,7 +22,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -29,6 +31,8 @@ import (
 
 	"throng/dataset"
 	"throng/engine"
+	"throng/engine/bitmap/load/intern"
+	"throng/engine/bitmap/load/spill"
 	"throng/engine/bitmap/storage"
 	"throng/internal/durable"
 	"throng/query"
@@ -44,7 +48,6 @@ const (
 	defaultMemory = 1 << 30
 	minMemory     = 1 << 20
 	defaultAllow  = 0.05
-	maxRows       = math.MaxUint32 - storage.PartRows
 )
 
 var errTooManyPeople = errors.New("load people: more than 2^32 rows")
@@ -68,8 +71,8 @@ type loader struct {
 	env      dataset.Env
 	rejects  *dataset.Rejects
 	progress *progress
-	mem      *memory
-	dict     *dictionary
+	mem      *spill.Memory
+	dict     *intern.Dictionary
 	fields   map[query.Field]uint8 // positions in storage.Fields
 	windows  []window
 
@@ -79,10 +82,10 @@ type loader struct {
 	brings   [][]uint32 // by the account's term, where it was declared
 	rows     uint32
 	known    *known
-	pairs    *store
-	over     *overflow
+	pairs    *spill.Store
+	over     *intern.Overflow
 	ids      *identifiers
-	texts    map[query.Field]*store
+	texts    map[query.Field]*spill.Store
 	files    []storage.FileSum
 }
 
@@ -148,9 +151,9 @@ func newLoader(indexDir string, opt engine.LoadOptions) *loader {
 	l.progress = newProgress(opt.Progress)
 	// Five eighths of the memory hold rows and distinct terms; the rest is for
 	// batches under way and the blocks at hand.
-	l.dict = &dictionary{limit: l.opt.Memory / 2}
-	l.mem = newMemory(l.opt.Memory * 5 / 8)
-	l.mem.least, l.mem.others = l.opt.Memory/8, l.dict.size.Load
+	l.dict = intern.NewDictionary(l.opt.Memory / 2)
+	l.mem = spill.NewMemory(l.opt.Memory * 5 / 8)
+	l.mem.Yield(l.dict.Taken, l.opt.Memory/8)
 	l.fields = map[query.Field]uint8{}
 	for i, f := range storage.Fields() {
 		l.fields[f] = uint8(i)
@@ -246,7 +249,7 @@ func (l *loader) build(ctx context.Context) (err error) {
 	if err = errors.Join(err, p.close()); err != nil {
 		return err
 	}
-	l.brings = make([][]uint32, l.dict.declared)
+	l.brings = make([][]uint32, l.dict.Declared())
 	for account, affinities := range brings {
 		l.brings[account] = affinities
 	}
@@ -256,10 +259,10 @@ func (l *loader) build(ctx context.Context) (err error) {
 	if l.source.Tables[dataset.Identifiers] != nil {
 		l.ids = l.newIdentifiers()
 	}
-	l.texts = map[query.Field]*store{}
+	l.texts = map[query.Field]*spill.Store{}
 	for _, f := range query.TextFields() {
 		if l.source.Tables[dataset.Bios] != nil && f != query.Tweet || l.source.Tables[dataset.Tweets] != nil && f == query.Tweet {
-			l.texts[f] = l.mem.newStore(l.scratch("text-"+string(f)), l.blocks(), l.workers, l.opt.Memory/64)
+			l.texts[f] = l.mem.NewStore(l.scratch("text-"+string(f)), l.blocks(), l.workers, l.opt.Memory/64)
 		}
 	}
 	if err := l.readRows(ctx); err != nil {
@@ -274,9 +277,9 @@ func (l *loader) build(ctx context.Context) (err error) {
 // makePairs makes the store of the pairs, once the number of rows is known.
 // What was interned so far may have no row.
 func (l *loader) makePairs() {
-	l.dict.declare()
-	l.over = l.newOverflow()
-	l.pairs = l.mem.newStore(l.scratch("pairs"), l.blocks(), l.workers+1, l.opt.Memory/8)
+	l.dict.Declare()
+	l.over = intern.NewOverflow(l.dict, l.work, l.opt.Memory/16, l.workers)
+	l.pairs = l.mem.NewStore(l.scratch("pairs"), l.blocks(), l.workers+1, l.opt.Memory/8)
 }
 
 // writeIndex turns what was kept into the files of the generation.
@@ -300,21 +303,21 @@ func (l *loader) writeIndex(ctx context.Context) error {
 		}
 	}
 	l.progress.begin("number terms", 0)
-	order, final := l.dict.number(l.workers)
-	if err := l.over.number(l, order, final); err != nil {
+	order, final := l.dict.Number(l.workers)
+	if err := l.over.Number(l.mem, l.blocks(), order, final); err != nil {
 		return err
 	}
-	people, err := newCounters(l.scratch("counts"), int(l.over.total), l.opt.Memory/32)
+	people, err := spill.NewCounters(l.scratch("counts"), int(l.over.Terms()), l.opt.Memory/32)
 	if err != nil {
 		return err
 	}
-	defer people.close()
+	defer people.Close()
 	l.progress.begin("write postings", 0)
-	if err := l.invertAll(ctx, order, final, people.n); err != nil {
+	if err := l.writePostings(ctx, order, final, people.N); err != nil {
 		return err
 	}
 	l.progress.begin("write terms", 0)
-	if err := l.writeTerms(order, people.n); err != nil {
+	if err := l.writeTerms(order, people.N); err != nil {
 		return err
 	}
 	catalog := &storage.Catalog{Affinities: l.taxonomy.catalog(), Baselines: l.source.Meta.Baselines}
@@ -343,7 +346,7 @@ func (l *loader) writeTerms(order, people []uint32) error {
 	}
 	defer w.Abort()
 	fields := storage.Fields()
-	if err := l.over.eachTerm(l.dict, order, func(n uint32, field uint8, value []byte) error {
+	if err := l.over.EachTerm(order, func(n uint32, field uint8, value []byte) error {
 		return w.Add(fields[field], value, people[n])
 	}); err != nil {
 		return err
@@ -391,8 +394,8 @@ func (l *loader) file(f storage.FileSum, err error) error {
 // gone from its place, and nothing is removed.
 func (l *loader) clean() error {
 	err := l.release()
-	l.mem.close()
-	l.dict.close()
+	l.mem.Close()
+	l.dict.Close()
 	return errors.Join(err, os.RemoveAll(l.tmp))
 }
 
@@ -409,16 +412,16 @@ func (l *loader) release() error {
 		l.ids = nil
 	}
 	for _, s := range l.texts {
-		errs = append(errs, s.close())
+		errs = append(errs, s.Close())
 	}
 	l.texts = nil
 	if l.pairs != nil {
-		errs = append(errs, l.pairs.close(), l.over.close())
+		errs = append(errs, l.pairs.Close(), l.over.Close())
 		l.pairs, l.over = nil, nil
 	}
 	return errors.Join(errs...)
 }
 
 func (p *people) close() error {
-	return errors.Join(p.log.close(), p.hashes.close(), p.sorted.close())
+	return errors.Join(p.log.Close(), p.hashes.Close(), p.sorted.Close())
 }

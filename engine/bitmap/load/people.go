@@ -11,6 +11,10 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"throng/dataset"
+	"throng/engine/bitmap/load/intern"
+	"throng/engine/bitmap/load/invert"
+	"throng/engine/bitmap/load/radix"
+	"throng/engine/bitmap/load/spill"
 	"throng/engine/bitmap/storage"
 	"throng/query"
 )
@@ -44,9 +48,9 @@ type peopleBatch struct {
 
 type people struct {
 	l      *loader
-	log    *blobs
-	hashes *store
-	sorted *blobs
+	log    *spill.Blobs
+	hashes *spill.Store
+	sorted *spill.Blobs
 
 	mu      sync.Mutex
 	batches []*peopleBatch
@@ -63,8 +67,8 @@ type people struct {
 // peopleWorker is one goroutine's state.
 type peopleWorker struct {
 	row     dataset.PersonRow
-	terms   *terms
-	hashes  *writer
+	terms   *intern.Cache
+	hashes  *spill.Writer
 	blob    []byte
 	offsets []uint32
 	whole   []byte
@@ -85,13 +89,13 @@ const valueBits = 12
 func (l *loader) readPeople(ctx context.Context) (*people, error) {
 	p := &people{
 		l:      l,
-		log:    newBlobs(l.scratch("people"), l.opt.Memory/8),
-		hashes: l.mem.newStore(l.scratch("people-hashes"), keyParts, l.workers, l.opt.Memory/16),
-		sorted: newBlobs(l.scratch("people-sorted"), l.opt.Memory/16),
+		log:    spill.NewBlobs(l.scratch("people"), l.opt.Memory/8),
+		hashes: l.mem.NewStore(l.scratch("people-hashes"), keyParts, l.workers, l.opt.Memory/16),
+		sorted: spill.NewBlobs(l.scratch("people-sorted"), l.opt.Memory/16),
 	}
 	var all []*peopleWorker
 	for range l.workers {
-		all = append(all, &peopleWorker{terms: l.dict.newTerms(), hashes: p.hashes.writer()})
+		all = append(all, &peopleWorker{terms: l.dict.NewCache(), hashes: p.hashes.Writer()})
 	}
 	c := newCrew(all)
 	err := l.read(ctx, dataset.People, func(b *dataset.Batch) error { return p.batch(c.of(b), b) })
@@ -99,7 +103,7 @@ func (l *loader) readPeople(ctx context.Context) (*people, error) {
 		return p, err
 	}
 	for _, w := range all {
-		w.hashes.flush()
+		w.hashes.Flush()
 	}
 	return p, p.assign(ctx)
 }
@@ -136,7 +140,7 @@ func (p *people) batch(w *peopleWorker, b *dataset.Batch) error {
 	}
 	blob = append(blob, w.blob...)
 	w.whole = blob
-	id, err := p.log.add(blob)
+	id, err := p.log.Add(blob)
 	if err != nil {
 		return err
 	}
@@ -152,13 +156,13 @@ func (p *people) batch(w *peopleWorker, b *dataset.Batch) error {
 		r := readRecord(blob, i)
 		h := storage.Hash(r.key)
 		part := int(h >> (64 - keyPartBits))
-		c, _, err := w.hashes.room(part, keyEntry)
+		c, _, err := w.hashes.Room(part, keyEntry)
 		if err != nil {
 			return err
 		}
 		c = binary.LittleEndian.AppendUint64(c, h)
 		c = binary.LittleEndian.AppendUint32(c, uint32(n))
-		w.hashes.put(part, binary.LittleEndian.AppendUint32(c, uint32(i)))
+		w.hashes.Put(part, binary.LittleEndian.AppendUint32(c, uint32(i)))
 	}
 	return nil
 }
@@ -207,7 +211,7 @@ func (p *people) appendTerm(w *peopleWorker, at int, f query.Field, value string
 	start := unsafe.StringData(value)
 	known := &w.values[uint64(uintptr(unsafe.Pointer(start)))*0x9e3779b97f4a7c15>>(64-valueBits)]
 	if known.at != start || known.size != len(value) || known.field != f {
-		t, err := w.terms.intern(p.l.fields[f], []byte(value))
+		t, err := w.terms.Intern(p.l.fields[f], []byte(value))
 		if err != nil {
 			return err
 		}
@@ -236,10 +240,10 @@ func readRecord(blob []byte, i int) record {
 // assign gives every record its ordinal, finds the duplicates, gives rows, and
 // writes keys and lookup.
 func (p *people) assign(ctx context.Context) error {
-	if err := p.log.seal(); err != nil {
+	if err := p.log.Seal(); err != nil {
 		return err
 	}
-	if p.total > maxRows {
+	if p.total > invert.MaxRows {
 		return errTooManyPeople
 	}
 	p.ordered = make([]int, len(p.batches))
@@ -264,7 +268,7 @@ func (p *people) assign(ctx context.Context) error {
 	if err := p.walk(ctx); err != nil {
 		return err
 	}
-	if err := p.sorted.seal(); err != nil {
+	if err := p.sorted.Seal(); err != nil {
 		return err
 	}
 	return p.writeLookups(parts)
@@ -281,27 +285,27 @@ func (p *people) sortHashes(ctx context.Context) ([]int, error) {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			pieces, err := p.hashes.read(part)
+			pieces, err := p.hashes.Read(part)
 			if err != nil {
 				return err
 			}
-			list := make([]hashRow, 0, p.hashes.bytes(part)/keyEntry)
+			list := make([]radix.HashRow, 0, p.hashes.Bytes(part)/keyEntry)
 			le := binary.LittleEndian
 			for _, b := range pieces {
 				for ; len(b) >= keyEntry; b = b[keyEntry:] {
 					ordinal := p.batches[le.Uint32(b[entryHash:])].base + le.Uint32(b[12:])
-					list = append(list, hashRow{le.Uint64(b), ordinal})
+					list = append(list, radix.HashRow{Hash: le.Uint64(b), Row: ordinal})
 				}
 			}
-			p.hashes.release(part)
-			list, _ = sortHashes(list, make([]hashRow, len(list)), keyPartBits)
+			p.hashes.Release(part)
+			list, _ = radix.SortHashes(list, make([]radix.HashRow, len(list)), keyPartBits)
 			p.markDuplicates(list)
 			out := make([]byte, 0, len(list)*12)
 			for _, h := range list {
-				out = le.AppendUint64(out, h.hash)
-				out = le.AppendUint32(out, h.row)
+				out = le.AppendUint64(out, h.Hash)
+				out = le.AppendUint32(out, h.Row)
 			}
-			ids[part], err = p.sorted.add(out)
+			ids[part], err = p.sorted.Add(out)
 			return err
 		})
 	}
@@ -321,25 +325,25 @@ func (p *people) record(ordinal uint32) record {
 		i++
 	}
 	b := p.batches[p.ordered[i]]
-	return readRecord(p.log.get(b.blob), int(ordinal-b.base))
+	return readRecord(p.log.Get(b.blob), int(ordinal-b.base))
 }
 
 // markDuplicates finds records with the key of an earlier one, in a list of
 // ordinals.
-func (p *people) markDuplicates(list []hashRow) {
+func (p *people) markDuplicates(list []radix.HashRow) {
 	for from := 0; from < len(list); {
 		to := from + 1
-		for to < len(list) && list[to].hash == list[from].hash {
+		for to < len(list) && list[to].Hash == list[from].Hash {
 			to++
 		}
 		if to-from > 1 {
 			seen := make(map[string]bool, 1)
 			for _, h := range list[from:to] {
-				r := p.record(h.row)
+				r := p.record(h.Row)
 				k := string(r.key)
 				if seen[k] {
 					p.mu.Lock()
-					p.dup[h.row>>6] |= 1 << (h.row & 63)
+					p.dup[h.Row>>6] |= 1 << (h.Row & 63)
 					p.dups++
 					if r.minor {
 						p.minors--
@@ -354,6 +358,33 @@ func (p *people) markDuplicates(list []hashRow) {
 }
 
 func bit(set []uint64, i uint32) bool { return set[i>>6]>>(i&63)&1 != 0 }
+
+// placed are the people who have got a row. It is for one goroutine.
+type placed struct {
+	dict  *intern.Dictionary
+	keys  *storage.ColumnWriter
+	pairs *invert.Writer
+	rows  uint32
+	terms []uint32
+}
+
+// add gives a person the next row, with the key and the terms.
+func (a *placed) add(r record) error {
+	if err := a.keys.Add(a.rows, r.key, false); err != nil {
+		return err
+	}
+	a.terms = a.terms[:0]
+	for t := r.terms; len(t) > 0; t = t[4:] {
+		term := binary.LittleEndian.Uint32(t)
+		a.dict.Use(term)
+		a.terms = append(a.terms, term)
+	}
+	if err := a.pairs.AddAll(a.rows, a.terms); err != nil {
+		return err
+	}
+	a.rows++
+	return nil
+}
 
 // walk goes through all records in order: those who stay get a row, their key
 // and their terms.
@@ -376,15 +407,13 @@ func (p *people) walk(ctx context.Context) error {
 		return err
 	}
 	defer young.Abort()
-	pairs := newPairWriter(l.pairs)
-	row, small := uint32(0), uint32(0)
-	var terms []uint32
+	adults, small := placed{dict: l.dict, keys: keys, pairs: invert.NewWriter(l.pairs)}, uint32(0)
 	for _, i := range p.ordered {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		b := p.batches[i]
-		blob := p.log.get(b.blob)
+		blob := p.log.Get(b.blob)
 		for k := range int(b.records) {
 			o := b.base + uint32(k)
 			switch r := readRecord(blob, k); {
@@ -392,19 +421,9 @@ func (p *people) walk(ctx context.Context) error {
 				l.rejects.RejectAt(dataset.People, b.file, b.fileIndex, int(r.line), "duplicate person")
 			case !r.minor:
 				p.kept[o>>6] |= 1 << (o & 63)
-				if err := keys.Add(row, r.key, false); err != nil {
+				if err := adults.add(r); err != nil {
 					return err
 				}
-				terms = terms[:0]
-				for t := r.terms; len(t) > 0; t = t[4:] {
-					term := binary.LittleEndian.Uint32(t)
-					l.dict.use(term)
-					terms = append(terms, term)
-				}
-				if err := pairs.addAll(row, terms); err != nil {
-					return err
-				}
-				row++
 			default:
 				p.minor[o>>6] |= 1 << (o & 63)
 				if err := young.Add(small, r.key, false); err != nil {
@@ -413,9 +432,9 @@ func (p *people) walk(ctx context.Context) error {
 				small++
 			}
 		}
-		p.log.drop(b.blob)
+		p.log.Drop(b.blob)
 	}
-	pairs.flush()
+	adults.pairs.Flush()
 	if _, err := young.Close(); err != nil {
 		return err
 	}
@@ -438,7 +457,7 @@ func (p *people) writeLookups(parts []int) error {
 	defer young.Abort()
 	le := binary.LittleEndian
 	for _, id := range parts {
-		for b := p.sorted.get(id); len(b) > 0; b = b[12:] {
+		for b := p.sorted.Get(id); len(b) > 0; b = b[12:] {
 			h, o := le.Uint64(b), le.Uint32(b[8:])
 			var err error
 			if bit(p.kept, o) {
@@ -450,7 +469,7 @@ func (p *people) writeLookups(parts []int) error {
 				return err
 			}
 		}
-		p.sorted.drop(id)
+		p.sorted.Drop(id)
 	}
 	if _, err := young.Close(); err != nil {
 		return err

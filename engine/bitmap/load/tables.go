@@ -42,16 +42,18 @@ func (l *loader) read(ctx context.Context, table string, emit func(*dataset.Batc
 	})
 }
 
+// located is a place of the dataset, and the row that tells it.
+type located struct {
+	reference.Place
+	at place
+}
+
 // readPlaces reads the dataset's own places; where it has none, the built-in
 // ones are used.
 func (l *loader) readPlaces(ctx context.Context) error {
 	if l.source.Tables[dataset.Locations] == nil {
 		l.env.Places = reference.BuiltIn()
 		return nil
-	}
-	type located struct {
-		reference.Place
-		at place
 	}
 	var mu sync.Mutex
 	var list []located
@@ -81,6 +83,13 @@ func (l *loader) readPlaces(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	l.makePlaces(list)
+	return nil
+}
+
+// makePlaces makes the table of the dataset's own places. What is not in order
+// with them is rejected or dropped.
+func (l *loader) makePlaces(list []located) {
 	sortByOrder(list, func(p located) uint64 { return p.at.order })
 	places := make([]reference.Place, len(list))
 	for i, p := range list {
@@ -103,7 +112,6 @@ func (l *loader) readPlaces(ctx context.Context) error {
 	}
 	l.rejects.Load(dataset.Locations, left)
 	l.env.Places = table
-	return nil
 }
 
 // checkRejects refuses a load of which too many rows cannot be used.

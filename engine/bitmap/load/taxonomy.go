@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"throng/dataset"
+	"throng/engine/bitmap/load/intern"
 	"throng/engine/bitmap/storage"
 	"throng/query"
 	"throng/reference"
@@ -173,7 +174,7 @@ func (t *taxonomy) settle(l *loader, path []*affinity, state uint8, reason strin
 
 // number gives each accepted node its terms, and forgets the others.
 func (t *taxonomy) number(l *loader) error {
-	terms := l.dict.newTerms()
+	terms := l.dict.NewCache()
 	for id, a := range t.nodes {
 		if a.state != stateGood {
 			delete(t.nodes, id)
@@ -181,7 +182,7 @@ func (t *taxonomy) number(l *loader) error {
 	}
 	for _, a := range t.nodes {
 		for n := a; n != nil; n = t.nodes[n.parent] {
-			term, err := terms.intern(l.fields[query.Affinity], []byte(n.id))
+			term, err := terms.Intern(l.fields[query.Affinity], []byte(n.id))
 			if err != nil {
 				return err
 			}
@@ -217,9 +218,9 @@ func (t *taxonomy) find(id []byte) (*affinity, string) {
 func (l *loader) readAffinityAccounts(ctx context.Context) (map[uint32][]uint32, error) {
 	var mu sync.Mutex
 	brings := map[uint32][]uint32{}
-	free := make(chan *terms, l.workers)
+	free := make(chan *intern.Cache, l.workers)
 	for range l.workers {
-		free <- l.dict.newTerms()
+		free <- l.dict.NewCache()
 	}
 	err := l.read(ctx, dataset.AffinityAccounts, func(b *dataset.Batch) error {
 		t := <-free
@@ -236,7 +237,7 @@ func (l *loader) readAffinityAccounts(ctx context.Context) (map[uint32][]uint32,
 				l.rejects.Reject(b, row, reason)
 				continue
 			}
-			account, err := t.intern(l.fields[r.Network], r.Account)
+			account, err := t.Intern(l.fields[r.Network], r.Account)
 			if err != nil {
 				return err
 			}

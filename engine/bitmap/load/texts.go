@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"slices"
 
+	"throng/engine/bitmap/load/spill"
 	"throng/engine/bitmap/storage"
 	"throng/query"
 )
@@ -22,9 +23,9 @@ type textValue struct {
 }
 
 // putText keeps the token stream of a text of a row.
-func putText(w *writer, row uint32, order uint64, stream []byte) error {
+func putText(w *spill.Writer, row uint32, order uint64, stream []byte) error {
 	block := int(row / storage.BlockRows)
-	c, _, err := w.room(block, textHead+len(stream))
+	c, _, err := w.Room(block, textHead+len(stream))
 	if err != nil {
 		return err
 	}
@@ -32,15 +33,15 @@ func putText(w *writer, row uint32, order uint64, stream []byte) error {
 	c = le.AppendUint16(c, uint16(row))
 	c = le.AppendUint64(c, order)
 	c = le.AppendUint32(c, uint32(len(stream)))
-	w.put(block, append(c, stream...))
+	w.Put(block, append(c, stream...))
 	return nil
 }
 
 // writeTexts writes the column of a text field.
-func (l *loader) writeTexts(ctx context.Context, f query.Field, s *store) error {
+func (l *loader) writeTexts(ctx context.Context, f query.Field, s *spill.Store) error {
 	some := false
 	for b := range l.blocks() {
-		some = some || s.bytes(b) > 0
+		some = some || s.Bytes(b) > 0
 	}
 	if !some {
 		return nil
@@ -51,7 +52,7 @@ func (l *loader) writeTexts(ctx context.Context, f query.Field, s *store) error 
 	}
 	defer c.Abort()
 	err = inOrder(ctx, l.blocks(), l.workers, func(b int) ([]textValue, error) {
-		pieces, err := s.read(b)
+		pieces, err := s.Read(b)
 		if err != nil {
 			return nil, err
 		}
@@ -77,7 +78,7 @@ func (l *loader) writeTexts(ctx context.Context, f query.Field, s *store) error 
 				return err
 			}
 		}
-		s.release(b)
+		s.Release(b)
 		l.progress.step(int64(b+1), int64(l.blocks()))
 		return nil
 	})

@@ -1,5 +1,7 @@
 package storage
 
+import "throng/engine/bitmap/kernel"
+
 // runsMax is up to how many runs replace a bitmap: those of half its size.
 // More would save little, and cost a count more than the bitmap.
 const runsMax = BlockWords
@@ -26,4 +28,19 @@ type Container struct {
 	Array  []uint16 // of Array
 	Bitmap []uint64 // of Bitmap, BlockWords long
 	Runs   []Run    // of Runs
+}
+
+// AddTo adds the rows of the container to dst.
+func (c Container) AddTo(dst *kernel.Block) {
+	switch c.Kind {
+	case None:
+	case Array:
+		kernel.OrArray(dst, c.Array)
+	case Bitmap:
+		kernel.Or(dst, kernel.AsBlock(c.Bitmap))
+	case Runs:
+		for _, r := range c.Runs {
+			kernel.OrRange(dst, r.Start, r.Last)
+		}
+	}
 }
