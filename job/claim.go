@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"throng/sqldb"
@@ -12,7 +13,11 @@ import (
 
 // fetch claims and starts jobs until no worker is free or none is due.
 func (r *Runner) fetch(ctx context.Context) error {
-	for _, name := range r.names {
+	due, err := r.due(ctx)
+	if err != nil {
+		return fmt.Errorf("look for due jobs: %w", err)
+	}
+	for _, name := range due {
 		kind := r.kinds[name]
 		for r.free(kind) {
 			claimed, err := r.claim(ctx, kind)
@@ -25,6 +30,40 @@ func (r *Runner) fetch(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// due lists the kinds of which a job is due and a worker is free, in the order of
+// registration. It is one question for all of them, since most looks find
+// nothing and the database may be far away.
+func (r *Runner) due(ctx context.Context) (names []string, err error) {
+	var parts []string
+	var args []any
+	now := r.cfg.Now().UnixMicro()
+	for i, name := range r.names {
+		if r.free(r.kinds[name]) {
+			parts = append(parts, fmt.Sprintf(`SELECT %d AS n WHERE EXISTS (SELECT 1 FROM jobs WHERE state = 'queued' AND kind = ? AND run_at <= ?)`, i))
+			args = append(args, name, now)
+		}
+	}
+	if len(parts) == 0 {
+		return nil, nil
+	}
+	err = r.db.View(ctx, func(q sqldb.Reader) error {
+		rows, err := q.Query(ctx, strings.Join(parts, " UNION ALL ")+" ORDER BY n", args...)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var n int
+			if err := rows.Scan(&n); err != nil {
+				return err
+			}
+			names = append(names, r.names[n])
+		}
+		return rows.Err()
+	})
+	return names, err
 }
 
 func (r *Runner) free(kind Kind) bool {
