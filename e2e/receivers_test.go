@@ -77,7 +77,7 @@ func TestBadReceivers(t *testing.T) {
 		{"closes at once", closed, "pending", "closed without an answer"},
 		{"no TLS", badReceiver(t, "https", say("HTTP/1.1 200 OK\r\n\r\n")), "pending", "TLS"},
 		{"no HTTP", badReceiver(t, "http", say("what?\r\n\r\n")), "pending", "no valid HTTP answer"},
-		{"redirects in a circle", badReceiver(t, "http", say("HTTP/1.1 308 Permanent Redirect\r\nLocation: /again\r\nContent-Length: 0\r\n\r\n")), "pending", "redirect"},
+		{"redirects in a circle", badReceiver(t, "http", say("HTTP/1.1 308 Permanent Redirect\r\nLocation: /again\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")), "pending", "redirect"},
 	}
 	ids := make([]string, len(receivers))
 	for i, r := range receivers {
