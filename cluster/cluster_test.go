@@ -18,26 +18,14 @@ import (
 	"throng/cluster"
 	"throng/engine"
 	"throng/engine/bitmap"
+	"throng/engine/bitmap/bitmaptest"
 	"throng/query"
 )
 
 // load loads a dataset folder.
 func load(t testing.TB, dir string, workers int) engine.Generation {
 	t.Helper()
-	e, err := bitmap.Open(t.TempDir(), bitmap.Config{Workers: workers})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { e.Close() })
-	if _, err := e.Load(t.Context(), dir, engine.LoadOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	g, err := e.Acquire(t.Context(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(g.Release)
-	return g
+	return bitmaptest.Load(t, dir, bitmap.Config{Workers: workers}, engine.LoadOptions{})
 }
 
 func selectRows(t testing.TB, g engine.Generation, n query.Node) query.RowSet {

@@ -13,6 +13,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/parquet-go/parquet-go"
+
+	"throng/internal/archivetest"
 )
 
 type followRecord struct {
@@ -97,11 +99,11 @@ func TestFormats(t *testing.T) {
 	}
 	csv, ndjson := followsCSV(records), followsNDJSON(t, records)
 	for name, data := range map[string][]byte{
-		"follows.csv": csv, "follows.csv.gz": gzipped(t, csv), "follows.csv.zst": zstandard(t, csv),
-		"follows.ndjson": ndjson, "follows.ndjson.gz": gzipped(t, ndjson), "follows.ndjson.zst": zstandard(t, ndjson),
+		"follows.csv": csv, "follows.csv.gz": archivetest.Gzip(t, csv), "follows.csv.zst": archivetest.Zstd(t, csv),
+		"follows.ndjson": ndjson, "follows.ndjson.gz": archivetest.Gzip(t, ndjson), "follows.ndjson.zst": archivetest.Zstd(t, ndjson),
 		"follows.parquet": parquetOf(t, records, 6000), "follows/x.parquet": parquetOf(t, records, 1<<20),
-		"follows/x.CSV.GZ":  slices.Concat(gzipped(t, csv[:100]), gzipped(t, csv[100:])),
-		"follows/x.csv.zst": slices.Concat(zstandard(t, csv[:100]), zstandard(t, csv[100:])),
+		"follows/x.CSV.GZ":  slices.Concat(archivetest.Gzip(t, csv[:100]), archivetest.Gzip(t, csv[100:])),
+		"follows/x.csv.zst": slices.Concat(archivetest.Zstd(t, csv[:100]), archivetest.Zstd(t, csv[100:])),
 	} {
 		for _, workers := range []int{1, 3} {
 			t.Run(fmt.Sprintf("%s/workers=%d", name, workers), func(t *testing.T) {
@@ -156,7 +158,7 @@ func TestFolder(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "follows/1.csv", followsCSV(records[:1000]))
 	write(t, dir, "follows/2.parquet", parquetOf(t, records[1000:2000], 300))
-	write(t, dir, "follows/3.ndjson.zst", zstandard(t, followsNDJSON(t, records[2000:])))
+	write(t, dir, "follows/3.ndjson.zst", archivetest.Zstd(t, followsNDJSON(t, records[2000:])))
 	write(t, dir, "follows/_SUCCESS", nil)
 	tab := table(t, dir, Follows)
 	got, err := readAll(t, tab, 4)
@@ -180,7 +182,7 @@ func TestFolder(t *testing.T) {
 func TestDamaged(t *testing.T) {
 	records := follows(5000)
 	csv := followsCSV(records)
-	gz, zst, pq := gzipped(t, csv), zstandard(t, csv), parquetOf(t, records, 1000)
+	gz, zst, pq := archivetest.Gzip(t, csv), archivetest.Zstd(t, csv), parquetOf(t, records, 1000)
 	type bare struct {
 		Person string `parquet:"person"`
 	}
@@ -263,7 +265,7 @@ func TestEmitError(t *testing.T) {
 // TestProgress tells of every byte.
 func TestProgress(t *testing.T) {
 	dir := t.TempDir()
-	write(t, dir, "follows/1.csv.gz", gzipped(t, followsCSV(follows(5000))))
+	write(t, dir, "follows/1.csv.gz", archivetest.Gzip(t, followsCSV(follows(5000))))
 	write(t, dir, "follows/2.parquet", parquetOf(t, follows(9000), 5000))
 	write(t, dir, "follows/3.parquet", parquetOf(t, follows(0), 5000))
 	tab := table(t, dir, Follows)

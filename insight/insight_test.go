@@ -19,6 +19,7 @@ import (
 
 	"throng/engine"
 	"throng/engine/bitmap"
+	"throng/engine/bitmap/bitmaptest"
 	"throng/engine/enginetest"
 	"throng/engine/enginetest/model"
 	"throng/identifier"
@@ -31,19 +32,7 @@ func now() time.Time { return time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC) }
 // loaded loads a dataset into the engine that ships, and into its naive twin.
 func loaded(t testing.TB, dir string) (engine.Generation, *model.Model) {
 	t.Helper()
-	e, err := bitmap.Open(t.TempDir(), bitmap.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { e.Close() })
-	if _, err := e.Load(t.Context(), dir, engine.LoadOptions{AllowRejects: 1, Memory: 256 << 20, Now: now()}); err != nil {
-		t.Fatal(err)
-	}
-	g, err := e.Acquire(t.Context(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(g.Release)
+	g := bitmaptest.Load(t, dir, bitmap.Config{}, engine.LoadOptions{AllowRejects: 1, Memory: 256 << 20, Now: now()})
 	m, err := model.Load(dir, now())
 	if err != nil {
 		t.Fatal(err)

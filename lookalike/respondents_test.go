@@ -11,6 +11,7 @@ import (
 
 	"throng/engine"
 	"throng/engine/bitmap"
+	"throng/engine/bitmap/bitmaptest"
 	"throng/lookalike"
 	"throng/query"
 )
@@ -18,15 +19,7 @@ import (
 // load loads a dataset folder.
 func load(t testing.TB, dir string, workers int) engine.Generation {
 	t.Helper()
-	e, err := bitmap.Open(t.TempDir(), bitmap.Config{Workers: workers})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { e.Close() })
-	if _, err := e.Load(t.Context(), dir, engine.LoadOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	return acquire(t, e)
+	return bitmaptest.Load(t, dir, bitmap.Config{Workers: workers}, engine.LoadOptions{})
 }
 
 func acquire(t testing.TB, e engine.Engine) engine.Generation {

@@ -8,6 +8,7 @@ import (
 
 	"throng/engine"
 	"throng/engine/bitmap"
+	"throng/engine/bitmap/bitmaptest"
 	"throng/query"
 )
 
@@ -22,19 +23,7 @@ func TestSplit(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "people.csv"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	e, err := bitmap.Open(t.TempDir(), bitmap.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { e.Close() })
-	if _, err := e.Load(t.Context(), dir, engine.LoadOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	g, err := e.Acquire(t.Context(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(g.Release)
+	g := bitmaptest.Load(t, dir, bitmap.Config{}, engine.LoadOptions{})
 	seed, _, err := g.Select(t.Context(), query.Definition{Steps: []query.Step{{Node: query.In{Field: query.Gender, Values: []string{"male"}}}}}, 0)
 	if err != nil {
 		t.Fatal(err)

@@ -6,9 +6,8 @@ import (
 	"runtime"
 	"time"
 
-	"throng/internal/limit"
-
 	"throng"
+	"throng/internal/limit"
 )
 
 // retryBusy is when to ask again where too much is under way: what is ends

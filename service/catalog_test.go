@@ -5,11 +5,10 @@ import (
 	"strings"
 	"testing"
 
-	"throng/service/page"
-
 	"github.com/google/go-cmp/cmp"
 
 	"throng"
+	"throng/service/page"
 )
 
 // outline writes a tree of affinities in one line.

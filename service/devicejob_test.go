@@ -14,6 +14,7 @@ import (
 	"throng"
 	"throng/device"
 	"throng/identifier"
+	"throng/internal/archivetest"
 	"throng/internal/hexkey"
 	"throng/service/record"
 	"throng/sqldb"
@@ -62,12 +63,12 @@ func TestDevicesOfNoUse(t *testing.T) {
 		"nothing":           {"gaid", "", "it has no line"},
 		"a header":          {"gaid", "gaid\n", "taken for a header"},
 		"sums as raw ids":   {"imei", "imei\n" + strings.Repeat(md5Of("a")+"\n", 20), "declare it as imei_md5"},
-		"a cut archive":     {"gaid", string(zipped(t, strings.Repeat(gaid2+"\n", 1000))[:40]), "damaged or truncated archive"},
+		"a cut archive":     {"gaid", string(archivetest.Gzip(t, strings.Repeat(gaid2+"\n", 1000))[:40]), "damaged or truncated archive"},
 		"a zip archive":     {"gaid", "PK\x03\x04\x14\x00\n" + gaid2 + "\n", "is a zip archive or a workbook, which is not read here"},
-		"packed twice":      {"gaid", string(zipped(t, string(zipped(t, gaid2+"\n")))), "an archive within an archive"},
+		"packed twice":      {"gaid", string(archivetest.Gzip(t, string(archivetest.Gzip(t, gaid2+"\n")))), "an archive within an archive"},
 		"a spreadsheet's":   {"imei", "imei\n" + strings.Repeat("3.54E+14\n", 3), "format the column as text"},
 		"text in UTF-16":    {"gaid", "\xff\xfe" + utf16("gaid\r\n"+strings.Repeat(gaid2+"\r\n", 3)), "save the file as UTF-8"},
-		"too much unpacked": {"gaid", string(zipped(t, strings.Repeat("\n", 20_000))), "more in it than is allowed"},
+		"too much unpacked": {"gaid", string(archivetest.Gzip(t, strings.Repeat("\n", 20_000))), "more in it than is allowed"},
 	} {
 		a := s.devicesOf(tt.typ, tt.body)
 		if a.Status != throng.Failed || a.Failure == nil || a.Failure.Code != string(throng.Invalid) || a.Failure.Retry || a.Counts != nil {

@@ -2,7 +2,6 @@ package service
 
 import (
 	"bytes"
-	"compress/gzip"
 	"crypto/md5"
 	"encoding/hex"
 	"errors"
@@ -16,13 +15,13 @@ import (
 	"testing/iotest"
 	"time"
 
-	"throng/service/rowstore"
-	"throng/service/sweep"
-
 	"github.com/google/go-cmp/cmp"
 	"github.com/klauspost/compress/zstd"
 
 	"throng"
+	"throng/internal/archivetest"
+	"throng/service/rowstore"
+	"throng/service/sweep"
 )
 
 type fates struct{ Rows, Matched, Unmatched, Duplicate, Invalid uint64 }
@@ -81,34 +80,14 @@ func md5Of(text string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-func zipped(t testing.TB, text string) []byte {
-	var b bytes.Buffer
-	w := gzip.NewWriter(&b)
-	if _, err := io.WriteString(w, text); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return b.Bytes()
-}
-
-func zstded(t testing.TB, text string) []byte {
-	w, err := zstd.NewWriter(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return w.EncodeAll([]byte(text), nil)
-}
-
 func TestUploadArchives(t *testing.T) {
 	s := start(t)
 	text := "p1\np2\nnobody\n"
 	want := fates{3, 2, 1, 0, 0}
-	gz, zst := zipped(t, text), zstded(t, text)
+	gz, zst := archivetest.Gzip(t, text), archivetest.Zstd(t, text)
 	for name, body := range map[string][]byte{
 		"plain": []byte(text), "gzip": gz, "zstd": zst,
-		"gzip of two members": append(zipped(t, "p1\n"), zipped(t, "p2\nnobody\n")...),
+		"gzip of two members": append(archivetest.Gzip(t, "p1\n"), archivetest.Gzip(t, "p2\nnobody\n")...),
 	} {
 		u, err := s.CreateUpload(t.Context(), s.caller, "ss_id", name, bytes.NewReader(body), nil)
 		if err != nil {
@@ -231,7 +210,7 @@ func TestUploadRefusals(t *testing.T) {
 		{"long name", "ss_id", strings.Repeat("n", 256), "p1\n", throng.Invalid},
 		{"at the limit", "ss_id", "", strings.Repeat("p1\n", 333) + "p", ""},
 		{"beyond the limit", "ss_id", "", strings.Repeat("p1\n", 333) + "p1", throng.TooLarge},
-		{"an archive that grows without measure", "ss_id", "", string(zipped(t, strings.Repeat("p1\n", 100_000))), throng.TooLarge},
+		{"an archive that grows without measure", "ss_id", "", string(archivetest.Gzip(t, strings.Repeat("p1\n", 100_000))), throng.TooLarge},
 	} {
 		_, err := s.CreateUpload(t.Context(), s.caller, tt.typ, tt.file, strings.NewReader(tt.body), nil)
 		if tt.code == "" && err != nil || tt.code != "" && (err == nil || throng.CodeOf(err) != tt.code) {

@@ -4,10 +4,10 @@ import (
 	"testing"
 	"time"
 
-	"throng/engine/enginetest/model"
-
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"throng/engine/enginetest/model"
 )
 
 // now stands for the time of loads; every case has an as_of of its own.

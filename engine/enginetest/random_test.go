@@ -8,9 +8,9 @@ import (
 	"slices"
 	"testing"
 
-	"throng/engine/enginetest/model"
-
 	"github.com/google/go-cmp/cmp"
+
+	"throng/engine/enginetest/model"
 )
 
 func TestRandomDataset(t *testing.T) {

@@ -14,10 +14,10 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"throng/engine/enginetest/model"
-
 	"github.com/klauspost/compress/zstd"
 	"github.com/parquet-go/parquet-go"
+
+	"throng/engine/enginetest/model"
 )
 
 // sheet is a table to be written. A row of another length than columns is one

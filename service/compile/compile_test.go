@@ -3,17 +3,15 @@ package compile
 import (
 	"context"
 	"encoding/json"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"throng"
 	"throng/engine"
 	"throng/engine/bitmap"
+	"throng/engine/bitmap/bitmaptest"
 	"throng/identifier"
 	"throng/query"
 )
@@ -21,8 +19,7 @@ import (
 // generation loads a small dataset.
 func generation(t *testing.T) engine.Generation {
 	t.Helper()
-	dir := t.TempDir()
-	for name, text := range map[string]string{
+	dir := bitmaptest.Tables(t, map[string]string{
 		"dataset.json":   `{"name":"test","as_of":"2026-11-01T00:00:00Z"}`,
 		"people.csv":     "person,age,gender,city\np1,20,female,c1\np2,30,male,c1\np3,40,,c2\n",
 		"locations.csv":  "kind,id,name,region,country,dma\ncountry,1,Freedonia,,,\nregion,10,North,,1,\ncity,c1,East Springfield,10,1,\ncity,c2,Springfield,10,1,\n",
@@ -31,24 +28,8 @@ func generation(t *testing.T) engine.Generation {
 		"affinities.csv": "affinity,name,parent\na1,Sports,.influencers.\na2,Soccer,a1\n",
 		"interests.csv":  "person,affinity\np1,a2\n",
 		"jobs.csv":       "person,title,employer\np1,Analyst,Acme\n",
-	} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	e, err := bitmap.Open(t.TempDir(), bitmap.Config{Workers: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { e.Close() })
-	if _, err := e.Load(t.Context(), dir, engine.LoadOptions{Memory: 64 << 20, Now: time.Date(2026, 11, 2, 0, 0, 0, 0, time.UTC)}); err != nil {
-		t.Fatal(err)
-	}
-	g, err := e.Acquire(t.Context(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(g.Release)
+	})
+	g := bitmaptest.Load(t, dir, bitmap.Config{Workers: 1}, engine.LoadOptions{Memory: 64 << 20})
 	return g
 }
 

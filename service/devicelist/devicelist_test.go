@@ -5,10 +5,8 @@ import (
 	"encoding/hex"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -16,6 +14,7 @@ import (
 	"throng/blob/file"
 	"throng/engine"
 	"throng/engine/bitmap"
+	"throng/engine/bitmap/bitmaptest"
 	"throng/identifier"
 	"throng/query"
 )
@@ -35,8 +34,7 @@ const (
 // Every device is listed once, however it is known and whoever owns it.
 func TestWrite(t *testing.T) {
 	alone := sum("44444444-4444-4444-8444-444444444444")
-	dir := t.TempDir()
-	for name, text := range map[string]string{
+	dir := bitmaptest.Tables(t, map[string]string{
 		"dataset.json": `{"name":"test"}`,
 		"people.csv":   "person\np1\np2\np3\n",
 		"identifiers.csv": "person,type,value\n" +
@@ -46,24 +44,8 @@ func TestWrite(t *testing.T) {
 			"p2,gaid," + gaid2 + "\np3,ma_id," + gaid2 + "\n" + // plain, and known as what it is
 			"p3,ma_id," + plain + "\n" +
 			"p3,idfa," + idfa1 + "\n",
-	} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	e, err := bitmap.Open(t.TempDir(), bitmap.Config{Workers: 2})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { e.Close() })
-	if _, err := e.Load(t.Context(), dir, engine.LoadOptions{Memory: 64 << 20, Now: time.Date(2026, 11, 2, 0, 0, 0, 0, time.UTC)}); err != nil {
-		t.Fatal(err)
-	}
-	g, err := e.Acquire(t.Context(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(g.Release)
+	})
+	g := bitmaptest.Load(t, dir, bitmap.Config{Workers: 2}, engine.LoadOptions{Memory: 64 << 20})
 	everyone, _, err := g.Select(t.Context(), query.Definition{Steps: []query.Step{{Op: query.Include, Node: query.Not{Node: query.Or{}}}}}, 0)
 	if err != nil {
 		t.Fatal(err)

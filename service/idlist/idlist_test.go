@@ -2,7 +2,6 @@ package idlist
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"crypto/md5"
 	"encoding/hex"
@@ -16,10 +15,10 @@ import (
 	"testing/iotest"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/klauspost/compress/zstd"
 
 	"throng"
 	"throng/identifier"
+	"throng/internal/archivetest"
 	"throng/internal/idsort"
 	"throng/internal/lines"
 )
@@ -27,26 +26,6 @@ import (
 func md5Of(text string) string {
 	sum := md5.Sum([]byte(text))
 	return hex.EncodeToString(sum[:])
-}
-
-func zipped(t testing.TB, text string) []byte {
-	var b bytes.Buffer
-	w := gzip.NewWriter(&b)
-	if _, err := io.WriteString(w, text); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return b.Bytes()
-}
-
-func zstded(t testing.TB, text string) []byte {
-	w, err := zstd.NewWriter(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return w.EncodeAll([]byte(text), nil)
 }
 
 // readFunc is a reader.
@@ -141,8 +120,8 @@ func TestReadCancelled(t *testing.T) {
 func FuzzRead(f *testing.F) {
 	f.Add([]byte("p1\r\n\xef\xbb\xbf\n\np1"), "ss_id")
 	f.Add([]byte(" A@b \na@B\n"), "email_raw")
-	f.Add(zipped(f, "1\n2\n"), "twitter_id")
-	f.Add(zstded(f, "@A\na\n"), "twitter_user")
+	f.Add(archivetest.Gzip(f, "1\n2\n"), "twitter_id")
+	f.Add(archivetest.Zstd(f, "@A\na\n"), "twitter_user")
 	cfg := Config{Limit: 1 << 20, Memory: idsort.MinMemory, TempDir: f.TempDir()}
 	f.Fuzz(func(t *testing.T, body []byte, typ string) {
 		if !slices.Contains(identifier.Uploads(), identifier.Type(typ)) {

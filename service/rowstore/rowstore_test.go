@@ -3,40 +3,21 @@ package rowstore
 import (
 	"errors"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"throng/blob/file"
 	"throng/engine"
 	"throng/engine/bitmap"
+	"throng/engine/bitmap/bitmaptest"
 	"throng/query"
 )
 
 // A set is found once, then comes from memory or its file; one whose file is
 // damaged is found anew.
 func TestStore(t *testing.T) {
-	dir := t.TempDir()
-	for name, text := range map[string]string{"dataset.json": `{"name":"test"}`, "people.csv": "person,gender\np1,female\np2,male\np3,female\n"} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	e, err := bitmap.Open(t.TempDir(), bitmap.Config{Workers: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { e.Close() })
-	if _, err := e.Load(t.Context(), dir, engine.LoadOptions{Memory: 64 << 20, Now: time.Date(2026, 11, 2, 0, 0, 0, 0, time.UTC)}); err != nil {
-		t.Fatal(err)
-	}
-	g, err := e.Acquire(t.Context(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(g.Release)
+	dir := bitmaptest.Tables(t, map[string]string{"dataset.json": `{"name":"test"}`, "people.csv": "person,gender\np1,female\np2,male\np3,female\n"})
+	g := bitmaptest.Load(t, dir, bitmap.Config{Workers: 1}, engine.LoadOptions{Memory: 64 << 20})
 	blobs, err := file.Open(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
