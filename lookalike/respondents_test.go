@@ -22,16 +22,6 @@ func load(t testing.TB, dir string, workers int) engine.Generation {
 	return bitmaptest.Load(t, dir, bitmap.Config{Workers: workers}, engine.LoadOptions{})
 }
 
-func acquire(t testing.TB, e engine.Engine) engine.Generation {
-	t.Helper()
-	g, err := e.Acquire(t.Context(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(g.Release)
-	return g
-}
-
 func selectRows(t testing.TB, g engine.Generation, n query.Node) query.RowSet {
 	t.Helper()
 	rows, _, err := g.Select(t.Context(), query.Definition{Steps: []query.Step{{Node: n}}}, 0)
