@@ -62,9 +62,7 @@ func (s *Service) sweeper() *sweep.Sweeper {
 
 // deleteFiles removes the blobs below a prefix but those below another.
 func (s *Service) deleteFiles(ctx context.Context, prefix, but string) error {
-	gone := func(key string) bool {
-		return strings.HasPrefix(key, prefix) && (but == "" || !strings.HasPrefix(key, but))
-	}
+	gone := func(key string) bool { return lies(key, prefix, but) }
 	s.rows.Forget(func(below string) bool { return gone(below + "/") })
 	s.reports.Forget(gone)
 	var mu sync.Mutex

@@ -56,14 +56,7 @@ func FuzzOpen(f *testing.F) {
 	f.Add(uint32(0), uint64(0), uint32(0))
 	f.Add(uint32(1), uint64(1<<40), uint32(9))
 	f.Fuzz(func(t *testing.T, at uint32, xor uint64, cut uint32) {
-		bad := bytes.Clone(good)
-		bad = bad[:len(bad)-int(cut)%len(bad)]
-		for i := range 8 {
-			if len(bad) > 0 {
-				bad[(int(at)+i)%len(bad)] ^= byte(xor >> (8 * i))
-			}
-		}
-		formattest.Mend(bad)
+		bad := formattest.Damaged(good, at, xor, cut)
 		path := filepath.Join(t.TempDir(), "fuzzed")
 		if err := os.WriteFile(path, bad, 0o600); err != nil {
 			t.Fatal(err)

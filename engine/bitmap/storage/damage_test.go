@@ -182,14 +182,7 @@ func FuzzOpen(f *testing.F) {
 		if !ok {
 			return
 		}
-		bad := bytes.Clone(good)
-		bad = bad[:len(bad)-int(cut)%len(bad)]
-		for i := range 8 {
-			if len(bad) > 0 {
-				bad[(int(at)+i)%len(bad)] ^= byte(xor >> (8 * i))
-			}
-		}
-		formattest.Mend(bad)
+		bad := formattest.Damaged(good, at, xor, cut)
 		path := filepath.Join(t.TempDir(), "fuzzed")
 		if err := os.WriteFile(path, bad, 0o600); err != nil {
 			t.Fatal(err)

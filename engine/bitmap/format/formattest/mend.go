@@ -3,11 +3,25 @@
 package formattest
 
 import (
+	"bytes"
 	"encoding/binary"
 	"hash/crc32"
 
 	"throng/engine/bitmap/format"
 )
+
+// Damaged gives a copy of a file, of which it cuts cut bytes modulo its length
+// off the end and changes eight from at on, wherever that lies, by xor. Its
+// checksums are mended.
+func Damaged(good []byte, at uint32, xor uint64, cut uint32) []byte {
+	bad := bytes.Clone(good)
+	bad = bad[:len(bad)-int(cut)%len(bad)]
+	for i := range 8 {
+		bad[(int(at)+i)%len(bad)] ^= byte(xor >> (8 * i))
+	}
+	Mend(bad)
+	return bad
+}
 
 // Mend makes the checksums of a damaged file right again, as far as its footer
 // lets it. It changes b.
